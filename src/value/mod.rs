@@ -1,0 +1,114 @@
+//! The data types of Redis as plain values: no locks, no clock, no I/O.
+//!
+//! Every value can be cloned in constant time and the clone never changes: small aggregates are one
+//! shared block that is copied when it is edited, large ones are trees that share what they have in
+//! common with their clones. That is what lets a unit of writes be prepared aside, and a reader hold
+//! a consistent copy while the writer goes on.
+
+mod fingerprint;
+mod hash;
+mod list;
+mod map;
+mod set;
+mod zset;
+
+use std::sync::Arc;
+
+pub use fingerprint::{Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal};
+pub use hash::{Field, Hash};
+pub use list::List;
+pub use map::Map;
+pub use set::Set;
+pub use zset::{Score, Zset};
+
+/// A string of bytes that is shared, never edited in place.
+pub type Bytes = Arc<[u8]>;
+
+/// The types a key can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// A string of bytes, also what the servers call integers, bitmaps and HyperLogLogs.
+    String,
+    /// A sequence of strings.
+    List,
+    /// Distinct strings without an order.
+    Set,
+    /// Distinct strings ordered by a score, then by their bytes.
+    Zset,
+    /// Fields with a value each, and perhaps a deadline.
+    Hash,
+}
+
+impl Type {
+    /// The servers' own name, as `TYPE` answers it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::Zset => "zset",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// What a key holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// See [`Type::String`].
+    String(Bytes),
+    /// See [`Type::List`].
+    List(List),
+    /// See [`Type::Set`].
+    Set(Set),
+    /// See [`Type::Zset`].
+    Zset(Zset),
+    /// See [`Type::Hash`].
+    Hash(Hash),
+}
+
+impl Value {
+    /// A string value with a copy of these bytes.
+    pub fn string(bytes: &[u8]) -> Self {
+        Self::String(Bytes::from(bytes))
+    }
+
+    /// Which type it is.
+    pub fn kind(&self) -> Type {
+        match self {
+            Self::String(_) => Type::String,
+            Self::List(_) => Type::List,
+            Self::Set(_) => Type::Set,
+            Self::Zset(_) => Type::Zset,
+            Self::Hash(_) => Type::Hash,
+        }
+    }
+
+    /// Bytes of a string, elements of anything else (as `STRLEN`, `LLEN`, `SCARD`, ... count them:
+    /// a hash field whose deadline has passed still counts).
+    pub fn len(&self) -> usize {
+        match self {
+            Self::String(bytes) => bytes.len(),
+            Self::List(list) => list.len(),
+            Self::Set(set) => set.len(),
+            Self::Zset(zset) => zset.len(),
+            Self::Hash(hash) => hash.len(),
+        }
+    }
+
+    /// An empty string, or an aggregate without elements (which the servers never keep).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An estimate of the memory it takes, in bytes, in constant time for what is large.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::String(bytes) => bytes.len() + 16,
+            Self::List(list) => list.memory(),
+            Self::Set(set) => set.memory(),
+            Self::Zset(zset) => zset.memory(),
+            Self::Hash(hash) => hash.memory(),
+        }
+    }
+}
