@@ -1,0 +1,170 @@
+//! The write commands of the stream: one handler a command, one file a family, one row a command.
+//!
+//! To follow another command, write its handler in the file of its family and add its row to
+//! [`ROWS`]. A handler turns arguments into effects on the [`Unit`]; what a veto means, it need not
+//! know. These rules hold for all of them:
+//!
+//! - the primary sends only what succeeded, so conditions (NX, XX, GT, ...) are not tested again,
+//!   but where one command carries several elements of which only some met it;
+//! - a key whose deadline has passed is still there until the primary deletes it, and a deadline in
+//!   the past is stored like any other;
+//! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
+
+mod arguments;
+mod hash;
+mod key;
+mod scope;
+mod string;
+mod unit;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use scope::Scope;
+pub use unit::{Asked, Setting, Unit};
+
+/// Why a command could not be applied: our data differs from the primary's, or the command is not
+/// what we think it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    text: Cow<'static, str>,
+}
+
+impl Failure {
+    fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { text: text.into() }
+    }
+
+    fn wrong_type(wanted: crate::value::Type) -> Self {
+        Self::new(format!("the key does not hold a {}", wanted.name()))
+    }
+
+    fn syntax() -> Self {
+        Self::new("the arguments are not those of this command")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a handler returns.
+pub type Applied = Result<(), Failure>;
+
+/// What to do with a command of the stream.
+#[derive(Clone, Copy)]
+pub enum Action {
+    /// Apply it to the unit.
+    Apply(fn(&mut Unit<'_>, &[&[u8]]) -> Applied),
+    /// It changes no keys.
+    Ignore,
+    /// SELECT: the database of what follows.
+    Select,
+    /// MULTI: the unit begins here.
+    Multi,
+    /// EXEC: the unit is complete.
+    Exec,
+    /// DISCARD: the unit is dropped (primaries don't send it; a chained one passes bytes on).
+    Discard,
+    /// REPLCONF: GETACK wants an acknowledgement at once.
+    Replconf,
+}
+
+/// One row of the table of commands.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// The name in upper case.
+    pub name: &'static str,
+    /// How many arguments there are at least, the name included.
+    pub min_args: usize,
+    /// What to do with it.
+    pub action: Action,
+}
+
+const fn row(name: &'static str, min_args: usize, action: Action) -> Row {
+    Row { name, min_args, action }
+}
+
+use Action::{Apply, Ignore};
+
+/// Every command that is known, in the order of their names.
+pub static ROWS: &[Row] = &[
+    row("APPEND", 3, Apply(string::append)),
+    row("COPY", 3, Apply(key::copy)),
+    row("DECR", 2, Apply(string::decr)),
+    row("DECRBY", 3, Apply(string::decrby)),
+    row("DEL", 2, Apply(key::del)),
+    row("DISCARD", 1, Action::Discard),
+    row("EXEC", 1, Action::Exec),
+    row("EXPIRE", 3, Apply(key::expire)),
+    row("EXPIREAT", 3, Apply(key::expireat)),
+    row("FLUSHALL", 1, Apply(key::flushall)),
+    row("FLUSHDB", 1, Apply(key::flushdb)),
+    row("FUNCTION", 1, Ignore),
+    row("GETDEL", 2, Apply(key::del)),
+    row("GETSET", 3, Apply(string::getset)),
+    row("HDEL", 3, Apply(hash::hdel)),
+    row("HEXPIRE", 6, Apply(hash::hexpire)),
+    row("HEXPIREAT", 6, Apply(hash::hexpireat)),
+    row("HGETDEL", 5, Apply(hash::hgetdel)),
+    row("HINCRBY", 4, Apply(hash::hincrby)),
+    row("HMSET", 4, Apply(hash::hset)),
+    row("HPERSIST", 5, Apply(hash::hpersist)),
+    row("HPEXPIRE", 6, Apply(hash::hpexpire)),
+    row("HPEXPIREAT", 6, Apply(hash::hpexpireat)),
+    row("HSET", 4, Apply(hash::hset)),
+    row("HSETEX", 6, Apply(hash::hsetex)),
+    row("HSETNX", 4, Apply(hash::hset)),
+    row("INCR", 2, Apply(string::incr)),
+    row("INCRBY", 3, Apply(string::incrby)),
+    row("MOVE", 3, Apply(key::move_key)),
+    row("MSET", 3, Apply(string::mset)),
+    row("MSETEX", 4, Apply(string::msetex)),
+    row("MSETNX", 3, Apply(string::mset)),
+    row("MULTI", 1, Action::Multi),
+    row("PERSIST", 2, Apply(key::persist)),
+    row("PEXPIRE", 3, Apply(key::pexpire)),
+    row("PEXPIREAT", 3, Apply(key::pexpireat)),
+    row("PING", 1, Ignore),
+    row("PSETEX", 4, Apply(string::psetex)),
+    row("PUBLISH", 1, Ignore),
+    row("RENAME", 3, Apply(key::rename)),
+    row("RENAMENX", 3, Apply(key::rename)),
+    row("REPLCONF", 1, Action::Replconf),
+    row("RESTORE", 4, Apply(key::restore)),
+    row("RESTORE-ASKING", 4, Apply(key::restore)),
+    row("SCRIPT", 1, Ignore),
+    row("SELECT", 2, Action::Select),
+    row("SET", 3, Apply(string::set)),
+    row("SETEX", 4, Apply(string::setex)),
+    row("SETNX", 3, Apply(string::setnx)),
+    row("SETRANGE", 4, Apply(string::setrange)),
+    row("SPUBLISH", 1, Ignore),
+    row("SWAPDB", 3, Apply(key::swapdb)),
+    row("UNLINK", 2, Apply(key::del)),
+];
+
+/// The longest name of the table; a longer one is not looked for.
+const NAME_MAX: usize = 32;
+
+/// The row of a command, whose name may be written in any case.
+pub fn find(name: &[u8]) -> Option<&'static Row> {
+    let mut upper = [0u8; NAME_MAX];
+    let upper = upper.get_mut(..name.len())?;
+    upper.copy_from_slice(name);
+    upper.make_ascii_uppercase();
+    let at = ROWS.binary_search_by(|row| row.name.as_bytes().cmp(upper)).ok()?;
+    ROWS.get(at)
+}
+
+/// Applies one command of the stream to a unit.
+pub fn apply<'a>(unit: &mut Unit<'a>, row: &Row, args: &'a [&'a [u8]]) -> Applied {
+    let Apply(handler) = row.action else { return Ok(()) };
+    unit.begin_command(args);
+    if args.len() < row.min_args {
+        return Err(Failure::syntax());
+    }
+    handler(unit, args)
+}
