@@ -355,6 +355,15 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
+    /// Whether what the table knows of an element is what the primary has.
+    pub(super) fn can_read_element(&self, key: &[u8], name: &[u8]) -> bool {
+        match self.find(self.db, key) {
+            Found::Absent | Found::Whole(_) => true,
+            Found::Partial(entry) => !entry.hold.is_some_and(|hold| hold.withheld.contains(name)),
+            Found::Withheld(_) | Found::Excluded => false,
+        }
+    }
+
     /// Whether an element is there, or could be because it is withheld: what is neither needs no
     /// question when it is removed.
     pub(super) fn may_have(
