@@ -90,6 +90,14 @@ struct Question<'q> {
     key_gone: bool,
 }
 
+impl Asked {
+    /// Adds the counts of another unit.
+    pub fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.skipped += other.skipped;
+    }
+}
+
 impl<'a> Unit<'a> {
     /// An empty unit that begins in this database.
     pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
@@ -146,6 +154,11 @@ impl<'a> Unit<'a> {
             (Some(_), Some(hold)) if !hold.frozen => Found::Partial(entry),
             _ => Found::Withheld(Some(entry)),
         }
+    }
+
+    /// Whether the unit sees this key, be it a ghost.
+    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
+        !matches!(self.find(db, key), Found::Absent | Found::Excluded)
     }
 
     /// The key gets a whole new value.

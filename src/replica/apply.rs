@@ -1,0 +1,438 @@
+//! The apply thread's work: what the link feeds it becomes a load or units of the stream, and those
+//! become what readers see.
+//!
+//! It is driven one feed at a time and meets clock, network and threads only through the seam of
+//! `env`, so that a simulation can step it.
+
+use super::Shared;
+use super::follow::{Next, Stream};
+use super::load::{Load, Progress, Surroundings};
+use super::position::Position;
+use super::state::{Counters, Moment, State, Trouble};
+use crate::change::Phase;
+use crate::command::{self, Action, Scope, Setting, Unit};
+use crate::config::Policy;
+use crate::env::Env;
+use crate::error::{Error, Kind, Result};
+use crate::link::{Feed, LinkState, Transfer};
+use crate::log::{self, Level};
+use crate::table::{Stamp, Table};
+use crate::text::printable;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Bytes that a message may quote of a command's name.
+const QUOTE_BYTES: usize = 32;
+
+/// Progress of a load is told each time so many more bytes were loaded.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// What the apply thread needs to know of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) scope: Scope,
+    pub(super) max_memory: u64,
+    pub(super) on_unknown: Policy,
+    pub(super) on_failure: Policy,
+}
+
+/// The apply thread's state.
+pub(super) struct Apply {
+    env: Arc<dyn Env>,
+    shared: Arc<Shared>,
+    settings: Settings,
+    table: Table,
+    mode: Mode,
+    position: Position,
+    unit: u64,
+    ready: bool,
+}
+
+enum Mode {
+    /// Bytes are of no use until a sync begins.
+    Waiting,
+    /// Loading a snapshot.
+    Loading(Box<Load>),
+    /// Following the stream.
+    Following(Box<Stream>),
+}
+
+/// Why following the stream has to end.
+enum Broken {
+    /// A full sync may help.
+    Resync(Error),
+    /// Nothing will.
+    Stop(Error),
+}
+
+impl Apply {
+    pub(super) fn new(
+        env: Arc<dyn Env>,
+        shared: Arc<Shared>,
+        settings: Settings,
+        table: Table,
+    ) -> Self {
+        let position = Position { replid: None, offset: -1, db: 0 };
+        Self { env, shared, settings, table, mode: Mode::Waiting, position, unit: 0, ready: false }
+    }
+
+    /// Takes in one feed of the link.
+    pub(super) fn take(&mut self, feed: Feed) {
+        match feed {
+            Feed::FullSync { replid, offset, transfer } => self.begin_load(replid, offset, transfer),
+            Feed::Continue { replid } => self.go_on(replid),
+            Feed::Bytes(bytes) => {
+                self.bytes(&bytes);
+                self.shared.control.consumed(bytes.len() as u64);
+            }
+            Feed::Lost { error, .. } => self.lose(error),
+            Feed::Refused { error } => {
+                self.mode = Mode::Waiting;
+                self.trouble(error, false);
+                self.enter(State::Failed, Moment::Failed);
+            }
+            Feed::Status(state) => self.link_state(state),
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.env.now_ms()
+    }
+
+    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        let phase = if self.ready { Phase::Resync } else { Phase::Initial };
+        let position = Position { replid, offset, db: 0 };
+        let scope = &self.settings.scope;
+        let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
+        self.mode = Mode::Loading(Box::new(load));
+        self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
+        self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
+        self.shared.control.set_applied(-1);
+        self.shared.board.update(|status| {
+            status.load_total_bytes = match transfer {
+                Transfer::Length(total) => i64::try_from(total).unwrap_or(-1),
+                Transfer::Mark(_) => -1,
+            };
+        });
+        self.enter(State::Loading, Moment::SyncBegun);
+    }
+
+    fn go_on(&mut self, replid: Option<[u8; 40]>) {
+        if let Some(replid) = replid {
+            self.position.replid = Some(replid);
+        }
+        self.unit += 1;
+        self.table.stamp(self.stamp());
+        self.mode = Mode::Following(Box::default());
+        self.follow_from_here();
+    }
+
+    /// The table is complete as of the position: readers may look, the primary is told.
+    fn follow_from_here(&mut self) {
+        let position = self.position;
+        self.ready = true;
+        self.shared.control.set_applied(position.offset);
+        self.shared.control.was_ready();
+        self.shared.control.ack_now();
+        self.shared.board.update(|status| {
+            status.ready = true;
+            status.offset = position.offset;
+            status.replid = position.replid;
+        });
+        self.shared.lookups.open();
+        self.enter(State::Following, Moment::Ready);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        match std::mem::replace(&mut self.mode, Mode::Waiting) {
+            Mode::Waiting => {}
+            Mode::Loading(load) => self.load(load, bytes),
+            Mode::Following(mut stream) => {
+                stream.feed(bytes);
+                self.follow(stream);
+            }
+        }
+    }
+
+    fn load(&mut self, mut load: Box<Load>, bytes: &[u8]) {
+        let control = self.shared.control.clone();
+        let shared = self.shared.clone();
+        let mut around = Surroundings {
+            table: &mut self.table,
+            scope: &self.settings.scope,
+            now_ms: self.env.now_ms(),
+            unit: &mut self.unit,
+            max_memory: self.settings.max_memory,
+            is_stopping: &|| control.is_stopping(),
+        };
+        let before = load.received() / PROGRESS_BYTES;
+        let progress = load.feed(bytes, &mut around, &mut || shared.gate.borrow());
+        let counters = &self.shared.counters;
+        counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
+        counters.loaded_keys.store(load.keys, Ordering::Relaxed);
+        let asked = std::mem::take(&mut load.asked);
+        Counters::add(&counters.asked, asked.all);
+        Counters::add(&counters.skipped, asked.skipped);
+        match progress {
+            Ok(Progress::More) => {
+                let told = before == load.received() / PROGRESS_BYTES;
+                self.mode = Mode::Loading(load);
+                if !told {
+                    self.tell(Moment::Progress);
+                }
+            }
+            Ok(Progress::Complete { position, rest }) => {
+                self.complete(&load, position);
+                self.mode = Mode::Following(Box::default());
+                self.bytes(&rest);
+            }
+            Err(error) => self.abort_load(error),
+        }
+    }
+
+    fn complete(&mut self, load: &Load, position: Position) {
+        self.position = position;
+        let server = &load.server;
+        self.shared.board.update(|status| {
+            status.server = if server.valkey { "valkey" } else { "redis" }.to_owned();
+            status.server_version.clone_from(&server.version);
+            status.diverged = false;
+        });
+        log::log(Level::Info, &format!("snapshot complete: {} keys", load.keys));
+        self.follow_from_here();
+    }
+
+    fn abort_load(&mut self, error: Error) {
+        match error.kind() {
+            Kind::Stopped => {}
+            Kind::NoMemory => self.give_up(error),
+            _ => {
+                log::log(Level::Error, &format!("load aborted: {error}"));
+                self.trouble(error.clone(), true);
+                self.tell(Moment::LoadAborted);
+                self.shared.control.restart_sync(error);
+            }
+        }
+    }
+
+    fn follow(&mut self, mut stream: Box<Stream>) {
+        loop {
+            match self.follow_one(&mut stream) {
+                Ok(true) if self.shared.control.is_stopping() => break,
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Broken::Resync(error)) => {
+                    log::log(Level::Error, &format!("asking for a full sync: {error}"));
+                    self.trouble(error.clone(), true);
+                    self.shared.control.restart_sync(error);
+                    return;
+                }
+                Err(Broken::Stop(error)) => return self.give_up(error),
+            }
+        }
+        self.shared.held.store(stream.held() as u64, Ordering::Relaxed);
+        self.mode = Mode::Following(stream);
+    }
+
+    /// Does the next thing of the stream; false where more bytes are needed.
+    fn follow_one(&mut self, stream: &mut Stream) -> std::result::Result<bool, Broken> {
+        match stream.next().map_err(Broken::Resync)? {
+            None => return Ok(false),
+            Some(Next::Pass { bytes }) => self.pass(bytes),
+            Some(Next::Acknowledge { bytes }) => {
+                self.pass(bytes);
+                self.shared.control.ack_now();
+            }
+            Some(Next::Unit { commands, bytes }) => {
+                let views = commands.views();
+                self.run_unit(&views, bytes)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Bytes that change no key move the position.
+    fn pass(&mut self, bytes: usize) {
+        self.position.advance(bytes);
+        self.unit += 1;
+        self.table.stamp(self.stamp());
+        self.publish_position();
+    }
+
+    fn publish_position(&self) {
+        self.shared.control.set_applied(self.position.offset);
+        self.shared.board.advance(self.position.offset);
+    }
+
+    fn stamp(&self) -> Stamp {
+        let Position { replid, offset, .. } = self.position;
+        Stamp { replid: replid.unwrap_or([0; 40]), offset, unit: self.unit }
+    }
+
+    fn run_unit(
+        &mut self,
+        commands: &[(Option<&'static command::Row>, Vec<&[u8]>)],
+        bytes: usize,
+    ) -> std::result::Result<(), Broken> {
+        let mut gate = self.shared.gate.borrow();
+        let setting = Setting {
+            table: &self.table,
+            scope: &self.settings.scope,
+            phase: Phase::Live,
+            now_ms: self.env.now_ms(),
+            offset: self.position.after(bytes),
+            decode_payload: crate::rdb::decode_payload,
+        };
+        let mut unit = Unit::new(setting, &mut gate, self.position.db);
+        let mut diverged = false;
+        for (row, args) in commands {
+            let outcome = match row {
+                Some(row) => match row.action {
+                    Action::Select => select(&mut unit, args),
+                    _ => command::apply(&mut unit, row, args).map_err(|failure| failure.to_string()),
+                },
+                None => {
+                    unit.unknown(args);
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
+                    let error = unknown_command(args);
+                    diverged |= self.judge(self.settings.on_unknown, error)?;
+                    continue;
+                }
+            };
+            if let Err(text) = outcome {
+                Counters::add(&self.shared.counters.failed_commands, 1);
+                let error = failed_command(args, &text);
+                diverged |= self.judge(self.settings.on_failure, error)?;
+            }
+        }
+        let (batch, asked, db) = unit.finish();
+        drop(gate);
+        let counters = &self.shared.counters;
+        Counters::add(&counters.asked, asked.all);
+        Counters::add(&counters.skipped, asked.skipped);
+        Counters::add(&counters.commands, commands.len() as u64);
+        Counters::add(&counters.units, 1);
+        self.unit += 1;
+        self.position.advance(bytes);
+        self.position.db = db;
+        self.table.publish(batch, self.stamp());
+        self.publish_position();
+        if diverged {
+            self.shared.board.update(|status| status.diverged = true);
+            self.tell(Moment::Diverged);
+        }
+        self.check_memory()
+    }
+
+    /// What the policy makes of a command that was not applied; true: go on, diverged.
+    fn judge(&self, policy: Policy, error: Error) -> std::result::Result<bool, Broken> {
+        match policy {
+            Policy::Continue => {
+                log::log(Level::Warning, &format!("the table has diverged: {error}"));
+                self.trouble(error, true);
+                Ok(true)
+            }
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
+    }
+
+    fn check_memory(&self) -> std::result::Result<(), Broken> {
+        let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
+        if max > 0 && used > max {
+            let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
+            return Err(Broken::Stop(Error::new(Kind::NoMemory, text)));
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, error: Error) {
+        let was_loading = matches!(self.mode, Mode::Loading(_));
+        let resumable = matches!(self.mode, Mode::Following(_))
+            && self.position.offset >= 0
+            && self.position.replid.is_some();
+        // Half a command or half a transaction is dropped: the primary sends it again from the
+        // resume point, which lies before it.
+        self.mode = Mode::Waiting;
+        self.shared.held.store(0, Ordering::Relaxed);
+        log::log(Level::Warning, &format!("link lost: {error}"));
+        self.trouble(error, true);
+        if was_loading {
+            self.tell(Moment::LoadAborted);
+        }
+        let Position { replid, offset, .. } = self.position;
+        let resume = replid.filter(|_| resumable).map(|replid| (replid, offset));
+        self.shared.control.resume_known(resume);
+        let state = if self.ready { State::Reconnecting } else { State::Connecting };
+        self.enter(state, Moment::LinkLost);
+    }
+
+    fn link_state(&mut self, state: LinkState) {
+        let moment = match state {
+            LinkState::Connecting => Moment::Connecting,
+            LinkState::Handshaking => Moment::Connected,
+            LinkState::WaitingForSnapshot => return,
+        };
+        let state = if self.ready { State::Reconnecting } else { State::Connecting };
+        self.enter(state, moment);
+    }
+
+    /// Ends following for good; what is there stays readable.
+    fn give_up(&mut self, error: Error) {
+        log::log(Level::Error, &format!("given up: {error}"));
+        self.mode = Mode::Waiting;
+        self.shared.control.give_up(error.clone());
+        self.trouble(error, false);
+        self.enter(State::Failed, Moment::Failed);
+    }
+
+    fn trouble(&self, error: Error, will_retry: bool) {
+        let trouble = Trouble { error, at_ms: self.now_ms(), will_retry };
+        self.shared.board.update(|status| status.trouble = Some(trouble));
+    }
+
+    fn enter(&self, state: State, moment: Moment) {
+        let now_ms = self.now_ms();
+        self.shared.board.update(|status| {
+            if status.state != state {
+                status.state = state;
+                status.since_ms = now_ms;
+            }
+        });
+        self.tell(moment);
+    }
+
+    fn tell(&self, moment: Moment) {
+        self.shared.tell(moment);
+    }
+}
+
+fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> std::result::Result<(), String> {
+    let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
+    let db = number.and_then(|number| u32::try_from(number).ok());
+    db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
+}
+
+fn name(args: &[&[u8]]) -> String {
+    printable(args.first().copied().unwrap_or_default(), QUOTE_BYTES)
+}
+
+fn unknown_command(args: &[&[u8]]) -> Error {
+    let text = format!("the primary sent {}, which can't be followed", name(args));
+    Error::new(Kind::Unsupported, text)
+}
+
+fn failed_command(args: &[&[u8]], text: &str) -> Error {
+    Error::protocol(format!("the primary's {} could not be applied: {text}", name(args)))
+}
+
+/// The apply thread's life: feeds until the link is gone.
+pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) -> Result<()> {
+    for feed in feeds {
+        if apply.shared.control.is_stopping() {
+            break;
+        }
+        apply.take(feed);
+    }
+    Ok(())
+}

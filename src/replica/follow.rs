@@ -1,0 +1,100 @@
+//! Following the stream: bytes into commands, commands into units, units into the table.
+
+use crate::command::{self, Action, Row};
+use crate::error::Result;
+use crate::resp::Reader;
+
+/// The stream's parser, and the transaction it may be in the middle of.
+#[derive(Default)]
+pub(super) struct Stream {
+    reader: Reader,
+    /// The commands since MULTI, which nobody hears of before EXEC.
+    queue: Option<Vec<Owned>>,
+    /// Bytes of commands that belong to the unit in hand, the frame just read included.
+    unit_bytes: usize,
+}
+
+/// A command that had to be kept: its arguments.
+type Owned = Vec<Vec<u8>>;
+
+/// What is to be done next.
+pub(super) enum Next<'a> {
+    /// These commands are a unit of so many bytes of the stream.
+    Unit { commands: Commands<'a>, bytes: usize },
+    /// Bytes that change nothing but the offset.
+    Pass { bytes: usize },
+    /// The primary wants to be told the offset; the bytes count as well.
+    Acknowledge { bytes: usize },
+}
+
+/// The commands of a unit.
+pub(super) enum Commands<'a> {
+    /// A command by itself, as it lies in the buffer.
+    One(Vec<&'a [u8]>),
+    /// All of a transaction.
+    Many(Vec<Owned>),
+}
+
+impl Commands<'_> {
+    /// The arguments of each command, with its row in the table of commands if it has one.
+    pub(super) fn views(&self) -> Vec<(Option<&'static Row>, Vec<&[u8]>)> {
+        let with_row = |args: Vec<&'_ [u8]>| (args.first().and_then(|name| command::find(name)), args);
+        match self {
+            Self::One(args) => vec![(args.first().and_then(|name| command::find(name)), args.clone())],
+            Self::Many(commands) => commands
+                .iter()
+                .map(|args| {
+                    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+                    (args.first().and_then(|name| command::find(name)), args)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Stream {
+    /// Takes in bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.reader.feed(bytes);
+    }
+
+    /// Bytes that have arrived but belong to no complete unit yet.
+    pub(super) fn held(&self) -> usize {
+        self.reader.buffered() + if self.queue.is_some() { self.unit_bytes } else { 0 }
+    }
+
+    /// The next thing to do; `None` where more bytes are needed.
+    pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
+        loop {
+            // The borrow of a returned command would otherwise last for the whole loop.
+            let Some(command) = self.reader.next()? else { return Ok(None) };
+            self.unit_bytes += command.wire_len;
+            let action = command.args.first().and_then(|name| command::find(name)).map(|r| r.action);
+            match (action, &mut self.queue) {
+                (Some(Action::Multi), queue) => *queue = Some(Vec::new()),
+                (Some(Action::Exec), queue) => {
+                    let commands = Commands::Many(queue.take().unwrap_or_default());
+                    let bytes = std::mem::take(&mut self.unit_bytes);
+                    return Ok(Some(Next::Unit { commands, bytes }));
+                }
+                (Some(Action::Discard), queue) => {
+                    *queue = None;
+                    let bytes = std::mem::take(&mut self.unit_bytes);
+                    return Ok(Some(Next::Pass { bytes }));
+                }
+                (_, Some(queue)) => {
+                    queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
+                }
+                (action, None) => {
+                    let bytes = std::mem::take(&mut self.unit_bytes);
+                    return Ok(Some(match action {
+                        _ if command.args.is_empty() => Next::Pass { bytes },
+                        Some(Action::Ignore) => Next::Pass { bytes },
+                        Some(Action::Replconf) => Next::Acknowledge { bytes },
+                        _ => Next::Unit { commands: Commands::One(command.args), bytes },
+                    }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a replica can say of itself at any time, and those who wait for it to say something else.
+
+use crate::error::{Error, Kind, Result};
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where a replica is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Configured, not started.
+    #[default]
+    New,
+    /// Looking for the primary, or shaking hands.
+    Connecting,
+    /// A snapshot is being received and loaded.
+    Loading,
+    /// The stream is followed.
+    Following,
+    /// The link was lost and is being made anew; what was there is still served.
+    Reconnecting,
+    /// Given up until the configuration changes, or for good after a bug of ours.
+    Failed,
+    /// Stopped by the program.
+    Stopped,
+}
+
+/// The last thing that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it was.
+    pub error: Error,
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
+    /// Whether the engine tries again by itself.
+    pub will_retry: bool,
+}
+
+/// Everything a replica tells of itself, taken at one moment.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// Which of several links this is about.
+    pub link: u32,
+    /// Where the replica is in its life.
+    pub state: State,
+    /// Since when, in Unix milliseconds.
+    pub since_ms: i64,
+    /// Whether lookups answer.
+    pub ready: bool,
+    /// Whether the table is known to differ from the primary: a command could not be followed.
+    pub diverged: bool,
+    /// Where the primary is, as configured, without credentials.
+    pub primary: String,
+    /// What the primary says it is: `redis` or `valkey`, empty before the first snapshot.
+    pub server: String,
+    /// Its version, empty before the first snapshot.
+    pub server_version: String,
+    /// The replication id of what is applied; `None` before the first sync and with servers before 2.8.
+    pub replid: Option<[u8; 40]>,
+    /// The offset up to which the table has everything; -1 unknown.
+    pub offset: i64,
+    /// The offset up to which bytes have arrived; -1 unknown.
+    pub offset_received: i64,
+    /// How long ago the last byte came, in milliseconds; -1 for never.
+    pub last_byte_age_ms: i64,
+    /// Bytes of the snapshot that is being loaded.
+    pub loaded_bytes: u64,
+    /// Bytes it has in all; -1 where the primary does not say.
+    pub load_total_bytes: i64,
+    /// Keys of it so far.
+    pub loaded_keys: u64,
+    /// Keys in all databases, also those whose deadline has passed.
+    pub keys: u64,
+    /// Keys that are known but whose value was withheld.
+    pub ghosts: u64,
+    /// Keys of which elements are withheld.
+    pub partial: u64,
+    /// Keys that stayed as they were when a change was skipped.
+    pub frozen: u64,
+    /// An estimate of the memory the data takes, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes that arrived and are not applied yet.
+    pub spooled_bytes: u64,
+    /// Connections made.
+    pub connects: u64,
+    /// Full syncs begun.
+    pub full_syncs: u64,
+    /// Partial syncs.
+    pub partial_syncs: u64,
+    /// Commands applied.
+    pub commands: u64,
+    /// Units (a command, or all of a MULTI) made visible.
+    pub units: u64,
+    /// Write commands that could not be followed.
+    pub unknown_commands: u64,
+    /// Known commands that could not be applied.
+    pub failed_commands: u64,
+    /// Changes that the callback was asked about.
+    pub asked: u64,
+    /// Changes that it skipped.
+    pub skipped: u64,
+    /// The last thing that went wrong.
+    pub trouble: Option<Trouble>,
+}
+
+/// Counters that only grow; written by the apply thread, read by anyone.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commands: AtomicU64,
+    pub(super) units: AtomicU64,
+    pub(super) unknown_commands: AtomicU64,
+    pub(super) failed_commands: AtomicU64,
+    pub(super) asked: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) loaded_bytes: AtomicU64,
+    pub(super) loaded_keys: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(super) fn of(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// The part of [`Info`] that is not counted elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Status {
+    pub(super) state: State,
+    pub(super) since_ms: i64,
+    pub(super) ready: bool,
+    pub(super) diverged: bool,
+    pub(super) server: String,
+    pub(super) server_version: String,
+    pub(super) load_total_bytes: i64,
+    pub(super) trouble: Option<Trouble>,
+    /// The stream's offset of byte 0 of the current connection's bytes, less what came before it:
+    /// what arrived is this plus the bytes the link has handed over.
+    pub(super) offset: i64,
+    pub(super) replid: Option<[u8; 40]>,
+}
+
+/// The status, and those who wait for it to change.
+#[derive(Default)]
+pub(super) struct Board {
+    status: Mutex<Status>,
+    changed: Condvar,
+    /// How many wait; lets the apply thread skip the wake-up where nobody does.
+    waiters: AtomicU64,
+}
+
+impl Board {
+    pub(super) fn read(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    /// Changes the status and wakes everyone who waits.
+    pub(super) fn update<R>(&self, change: impl FnOnce(&mut Status) -> R) -> R {
+        let result = change(&mut self.status.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Moves the position: the hot path of the apply thread.
+    pub(super) fn advance(&self, offset: i64) {
+        self.status.lock().offset = offset;
+        if self.waiters.load(Ordering::Acquire) > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
+    pub(super) fn wait<R>(
+        &self,
+        timeout_ms: i64,
+        mut done: impl FnMut(&Status) -> Option<Result<R>>,
+    ) -> Result<R> {
+        let deadline = u64::try_from(timeout_ms)
+            .ok()
+            .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let mut status = self.status.lock();
+        let result = loop {
+            if let Some(result) = done(&status) {
+                break result;
+            }
+            match deadline {
+                None => self.changed.wait(&mut status),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut status, deadline).timed_out() {
+                        break done(&status).unwrap_or_else(|| Err(timed_out(&status)));
+                    }
+                }
+            }
+        };
+        drop(status);
+        self.waiters.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
+}
+
+fn timed_out(status: &Status) -> Error {
+    let text = match &status.trouble {
+        Some(trouble) => format!("not in time; the last trouble was: {}", trouble.error),
+        None => "not in time".to_owned(),
+    };
+    Error::new(Kind::Timeout, text)
+}
+
+/// What just happened in a replica's life, as the state listener hears it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A connection to the primary is being made.
+    Connecting,
+    /// The primary answered; the handshake goes on.
+    Connected,
+    /// A full sync begins.
+    SyncBegun,
+    /// Some more of the snapshot is loaded.
+    Progress,
+    /// A load was broken off or refused; what was there before is still served.
+    LoadAborted,
+    /// The snapshot is complete, or the stream goes on where it was cut: the table follows.
+    Ready,
+    /// The link was lost; it will be made anew.
+    LinkLost,
+    /// A command could not be followed: the table may differ from the primary from here on.
+    Diverged,
+    /// Given up.
+    Failed,
+    /// Stopped by the program.
+    Stopped,
+}
+
+/// Hears of every [`Moment`]. Called on an engine thread, or on the thread that stops the engine,
+/// outside of every lock.
+pub type StateListener = dyn Fn(Moment, &Info) + Send + Sync;
