@@ -201,3 +201,100 @@ fn round_last(digits: &mut [u8], interval: u64, mut rest: u64, unit: u64, distan
         rest += unit;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hard_doubles::HARD_DOUBLES;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn seventeen_digits_as_printf_prints_them() {
+        let cases: &[(f64, &str)] = &[
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (0.1, "0.10000000000000001"),
+            (100.0, "100"),
+            (1e16, "10000000000000000"),
+            (12345678901234567.0, "12345678901234568"),
+            (1e17, "1e+17"),
+            (1e21, "1e+21"),
+            (1.5e100, "1.5000000000000001e+100"),
+            (0.0001, "0.0001"),
+            (0.00012345, "0.00012344999999999999"),
+            (0.00001, "1.0000000000000001e-05"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (5e-324, "4.9406564584124654e-324"),
+            // Exactly half way between two texts: to the even digit.
+            (1.0 + 0.5f64.powi(17), "1.0000076293945312"),
+            (1.0 + 3.0 * 0.5f64.powi(17), "1.0000228881835938"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN.copysign(1.0), "nan"),
+            (f64::NAN.copysign(-1.0), "-nan"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(format_f64_17g(*x), *text);
+        }
+    }
+
+    #[test]
+    fn short_text_has_the_layout_of_the_servers() {
+        let cases: &[(f64, &str)] = &[
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (1e7, "10000000"),
+            (1e8, "1e+8"),
+            (12e7, "120000000"),
+            (12e8, "1.2e+9"),
+            (1e21, "1e+21"),
+            (9007199254740993.0, "9007199254740992"),
+            (123456789012345680000.0, "123456789012345680000"),
+            (0.001, "0.001"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (1.5e-6, "1.5e-6"),
+            (1.5e-7, "1.5e-7"),
+            (0.00012345678, "1.2345678e-4"),
+            (0.0012345678, "0.0012345678"),
+            (-1.2345e-100, "-1.2345e-100"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (5e-324, "5e-324"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN.copysign(1.0), "nan"),
+            (f64::NAN.copysign(-1.0), "-nan"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(format_f64_short(*x), *text);
+        }
+    }
+
+    #[test]
+    fn short_digits_are_those_of_the_servers_where_they_are_not_the_shortest() {
+        assert!(HARD_DOUBLES.len() >= 200);
+        for (bits, text) in HARD_DOUBLES {
+            assert_eq!(format_f64_short(f64::from_bits(*bits)), *text, "{bits:#018x}");
+        }
+    }
+
+    fn any_finite() -> impl Strategy<Value = f64> {
+        any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| x.is_finite())
+    }
+
+    proptest! {
+        #[test]
+        fn both_texts_read_back_as_the_same_bits(x in any_finite()) {
+            for text in [format_f64_short(x), format_f64_17g(x)] {
+                let back = crate::text::parse_f64(text.as_bytes());
+                prop_assert_eq!(back.map(f64::to_bits), Some(x.to_bits()), "{}", text);
+            }
+        }
+    }
+}

@@ -6,6 +6,8 @@
 mod cached_power;
 mod double;
 mod glob;
+#[cfg(test)]
+mod hard_doubles;
 mod number;
 
 pub use double::{format_f64_17g, format_f64_short};
