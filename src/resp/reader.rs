@@ -39,7 +39,7 @@ struct Frame {
     bulk_len: Option<usize>,
     /// Begin and end of each argument.
     args: Vec<(usize, usize)>,
-    /// Up to here there is no line end.
+    /// Up to here a plain line is plain and has no end.
     searched: usize,
 }
 
@@ -197,20 +197,22 @@ impl Frame {
         let unseen = bytes.get(self.searched..).unwrap_or_default();
         let found = unseen.iter().position(|byte| *byte == b'\n');
         let end = self.searched + found.unwrap_or(unseen.len());
-        let text = bytes.get(..end).unwrap_or_default();
+        let line = bytes.get(..end).unwrap_or_default();
+        // A CR at the end belongs to the line end, perhaps one that hasn't come yet.
+        let text = line.strip_suffix(b"\r").unwrap_or(line);
         // A reply or binary data where a command should begin is a stream out of step.
-        let begins = text.first().is_none_or(|byte| byte.is_ascii_alphabetic() || *byte == b'\r');
-        let seen = text.get(self.searched..).unwrap_or_default();
-        let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r');
-        if !begins || !seen.iter().all(plain) || end > INLINE_MAX {
+        let begins = text.first().is_none_or(u8::is_ascii_alphabetic);
+        let fresh = text.get(self.searched..).unwrap_or_default();
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+        if !begins || !fresh.iter().all(plain) || text.len() > INLINE_MAX {
             return Err(malformed("a command", bytes));
         }
         if found.is_none() {
-            self.searched = end;
+            self.searched = text.len();
             return Ok(false);
         }
         let mut at = 0;
-        for word in text.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+        for word in text.split(|byte| matches!(byte, b' ' | b'\t')) {
             if !word.is_empty() {
                 self.args.push((at, at + word.len()));
             }
@@ -235,4 +237,208 @@ fn malformed(expected: &str, found: &[u8]) -> Error {
         "expected {expected} in the stream, found \"{}\"",
         shown.escape_ascii()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::resp::write_command;
+    use proptest::prelude::*;
+
+    type Read = (Vec<Vec<u8>>, usize);
+
+    fn drain(reader: &mut Reader, into: &mut Vec<Read>) {
+        while let Some(command) = reader.next().unwrap() {
+            into.push((command.args.iter().map(|arg| arg.to_vec()).collect(), command.wire_len));
+        }
+    }
+
+    fn read_all(stream: &[u8]) -> Vec<Read> {
+        let mut reader = Reader::new();
+        let mut read = Vec::new();
+        reader.feed(stream);
+        drain(&mut reader, &mut read);
+        assert_eq!(reader.buffered(), 0);
+        read
+    }
+
+    fn args(words: &[&str]) -> Vec<Vec<u8>> {
+        words.iter().map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn every_byte_counts_in_some_command() {
+        let getack = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+        let ping = b"*1\r\n$4\r\nPING\r\n";
+        assert_eq!(read_all(getack), [(args(&["REPLCONF", "GETACK", "*"]), 37)]);
+        assert_eq!(read_all(ping), [(args(&["PING"]), 14)]);
+        let cases: &[(&[u8], &[&str])] = &[
+            (b"\n", &[]),
+            (b"\r\n", &[]),
+            (b"*0\r\n", &[]),
+            (b"*-1\r\n", &[]),
+            (b"PING\r\n", &["PING"]),
+            (b"PING\n", &["PING"]),
+            (b"select 11\r\n", &["select", "11"]),
+            (b"set\ta  b \r\n", &["set", "a", "b"]),
+            (b"*2\r\n$0\r\n\r\n$4\r\n\r\n*1\r\n", &["", "\r\n*1"]),
+        ];
+        for (bytes, words) in cases {
+            assert_eq!(read_all(bytes), [(args(words), bytes.len())], "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_malformed_stream_is_an_error_that_stays_until_cleared() {
+        let cases: &[&[u8]] = &[
+            b"*x\r\n",
+            b"*\r\n",
+            b"*+1\r\n",
+            b"*-2\r\n",
+            b"*01\r\n",
+            b"*1\n",
+            b"* 1\r\n",
+            b"*1 \r\n",
+            b"*2147483649\r\n",
+            b"*18446744073709551616\r\n",
+            b"*11111111111111111111111111111111",
+            b"*1\r\n:1\r\n",
+            b"*1\r\n\r\n",
+            b"*1\r\nPING\r\n",
+            b"*1\r\n*",
+            b"*1\r\n$-1\r\n",
+            b"*1\r\n$4x\r\n",
+            b"*1\r\n$4294967297\r\n",
+            b"*1\r\n$4\r\nPING\n\n",
+            b"*1\r\n$4\r\nPINGPONG",
+            b"*1\r\n$3\r\nPING\r\n",
+            b"+OK\r\n",
+            b"-ERR no\r\n",
+            b":1\r\n",
+            b"$4\r\n",
+            b" PING\r\n",
+            b"\rPING\r\n",
+            b"PI\rNG\r\n",
+            b"PING\r\r\n",
+            b"PI\0NG",
+            b"PI\xffNG",
+            b"\0",
+            b"\r\r",
+        ];
+        let good: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+        for bytes in cases {
+            let shown = bytes.escape_ascii();
+            let mut reader = Reader::new();
+            reader.feed(&[good, bytes].concat());
+            assert_eq!(reader.next().unwrap().unwrap().wire_len, good.len());
+            let error = reader.next().expect_err(&shown.to_string());
+            assert_eq!(error.kind(), Kind::Protocol);
+            assert!(error.text().starts_with("expected "), "{error}");
+            reader.feed(good);
+            assert_eq!(reader.next().unwrap_err(), error);
+            reader.clear();
+            assert_eq!((reader.buffered(), reader.next()), (0, Ok(None)));
+            reader.feed(good);
+            assert_eq!(reader.next().unwrap().unwrap().args, [b"PING"]);
+        }
+    }
+
+    #[test]
+    fn an_endless_plain_line_is_an_error() {
+        let mut reader = Reader::new();
+        reader.feed(&vec![b'a'; INLINE_MAX]);
+        assert_eq!(reader.next(), Ok(None));
+        reader.feed(b"a");
+        assert_eq!(reader.next().unwrap_err().kind(), Kind::Protocol);
+    }
+
+    #[test]
+    fn nothing_is_allocated_for_what_was_only_announced() {
+        let mut reader = Reader::new();
+        reader.feed(b"*2147483648\r\n$4294967296\r\nabc");
+        assert_eq!(reader.next(), Ok(None));
+        assert_eq!(reader.buffered(), 29);
+        assert!(reader.buffer.capacity() < 1000 && reader.frame.args.capacity() < 1000);
+    }
+
+    #[test]
+    fn a_long_argument_in_single_bytes_is_read_once_and_its_memory_given_back() {
+        let long = vec![b'x'; 3 << 20];
+        let mut stream = Vec::new();
+        write_command(&mut stream, &[b"SET", b"k", &long]);
+        let mut reader = Reader::new();
+        let mut read = Vec::new();
+        for byte in &stream {
+            reader.feed(std::slice::from_ref(byte));
+            drain(&mut reader, &mut read);
+        }
+        assert_eq!(read, [(vec![b"SET".to_vec(), b"k".to_vec(), long], stream.len())]);
+        reader.feed(b"\n");
+        assert!(reader.buffer.capacity() <= KEPT_CAPACITY);
+    }
+
+    fn any_frame() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<u8>)> {
+        let array = proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..6)
+            .prop_map(|args| {
+                let mut wire = Vec::new();
+                write_command(&mut wire, &args.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                (args, wire)
+            });
+        let line = (proptest::collection::vec("[a-zA-Z][!-~]{0,5}", 0..4), any::<bool>()).prop_map(
+            |(words, cr)| {
+                let wire = words.join(" ") + if cr { "\r\n" } else { "\n" };
+                (words.into_iter().map(String::into_bytes).collect(), wire.into_bytes())
+            },
+        );
+        prop_oneof![3 => array, 1 => line]
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_gives_the_same_commands_and_lengths(
+            frames in proptest::collection::vec(any_frame(), 0..12),
+            cuts in proptest::collection::vec(1usize..40, 1..60),
+            lazy: bool,
+        ) {
+            let expected: Vec<Read> =
+                frames.iter().map(|(args, wire)| (args.clone(), wire.len())).collect();
+            let stream: Vec<u8> = frames.into_iter().flat_map(|(_, wire)| wire).collect();
+            let mut reader = Reader::new();
+            let mut read = Vec::new();
+            let mut rest = &stream[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+                rest = tail;
+                reader.feed(piece);
+                let taken = |read: &[Read]| read.iter().map(|(_, len)| len).sum::<usize>();
+                if lazy {
+                    // One command at most between two pieces: the buffer is seldom empty.
+                    if let Some(command) = reader.next().unwrap() {
+                        let args = command.args.iter().map(|arg| arg.to_vec()).collect();
+                        read.push((args, command.wire_len));
+                    }
+                } else {
+                    drain(&mut reader, &mut read);
+                }
+                prop_assert_eq!(taken(&read) + reader.buffered(), stream.len() - rest.len());
+            }
+            drain(&mut reader, &mut read);
+            prop_assert_eq!(read, expected);
+            prop_assert_eq!(reader.buffered(), 0);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_lose_count(
+            bytes in proptest::collection::vec(
+                proptest::sample::select(b"*$0123-\r\n\0a ".to_vec()), 0..60),
+        ) {
+            let mut reader = Reader::new();
+            reader.feed(&bytes);
+            let mut taken = 0;
+            while let Ok(Some(command)) = reader.next() { taken += command.wire_len; }
+            prop_assert_eq!(taken + reader.buffered(), bytes.len());
+        }
+    }
 }

