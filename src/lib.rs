@@ -13,4 +13,6 @@
 
 pub mod change;
 pub mod error;
+pub mod resp;
+pub mod text;
 pub mod value;
