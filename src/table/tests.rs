@@ -25,6 +25,15 @@ fn unit(unit: u64) -> Stamp {
     Stamp { replid: [b'a'; 40], offset: unit as i64 * 10, unit }
 }
 
+/// Tells the readers' threads to end when it is dropped, also by a panic of the writer.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Random numbers that are the same in every run.
 struct Dice(u64);
 
@@ -438,7 +447,7 @@ fn a_cursor_returns_what_stays_exactly_once_whatever_happens_between_its_steps()
         let mut table = table_with_stays();
         let mut cursor = table.reader().cursor(only);
         let mut walk = Vec::new();
-        while let Some((db, key, _)) = cursor.next() {
+        for (db, key, _) in cursor.by_ref() {
             walk.push((db, key));
             if dice.roll(4) == 0 {
                 churn(&mut table, &mut dice, walk.len() as u64);
@@ -456,9 +465,9 @@ fn a_cursor_returns_what_stays_exactly_once_while_a_writer_is_at_work() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let _done = Done(&done);
             let mut dice = Dice(0xd1ce);
             (2..1500).for_each(|at| churn(&mut table, &mut dice, at));
-            done.store(true, Ordering::Release);
         });
         loop {
             let last = done.load(Ordering::Acquire);
@@ -598,7 +607,7 @@ fn readers_never_see_half_a_unit() {
                 assert_eq!(seen, UNITS);
             });
         }
+        let _done = Done(&done);
         (2..=UNITS).for_each(|at| bank.work(at));
-        done.store(true, Ordering::Release);
     });
 }
