@@ -12,7 +12,9 @@
 //! `ARCHITECTURE.md` says which module may use which, and why.
 
 pub mod change;
+pub mod command;
 pub mod error;
 pub mod resp;
 pub mod text;
+pub mod table;
 pub mod value;

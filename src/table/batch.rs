@@ -1,0 +1,148 @@
+//! A unit of writes that is prepared aside, so that the table sees all of it at once or nothing.
+
+use super::Table;
+use super::database::Db;
+use super::entry::Entry;
+use crate::value::Bytes;
+use foldhash::fast::RandomState;
+use std::collections::{BTreeMap, HashMap};
+
+/// What a unit does, laid over the table: a command, or all of MULTI ... EXEC.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Databases without a view are empty, too.
+    pub(super) flushed: bool,
+    pub(super) views: BTreeMap<Db, View>,
+}
+
+/// What one database looks like to the unit.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The published database that lies below; `None` after a flush. No two views have the same
+    /// one, for swaps only exchange views.
+    pub(super) base: Option<Db>,
+    pub(super) slots: HashMap<Bytes, Slot, RandomState>,
+}
+
+/// What the unit does to one key.
+#[derive(Debug)]
+pub(super) enum Slot {
+    /// It goes away, if it is there.
+    Gone,
+    /// It gets this entry, and the unit as its version.
+    Put(Entry),
+    /// It gets this entry with the version that it has.
+    Keep(Entry),
+}
+
+impl Slot {
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Gone => None,
+            Self::Put(entry) | Self::Keep(entry) => Some(entry),
+        }
+    }
+}
+
+impl View {
+    fn new(base: Option<Db>) -> Self {
+        Self { base, slots: HashMap::default() }
+    }
+
+    /// The view of a database that the unit has not touched by itself yet.
+    fn unseen(db: Db, flushed: bool) -> Self {
+        Self::new((!flushed).then_some(db))
+    }
+}
+
+impl Batch {
+    /// A unit that does nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a key has as the unit sees it: its own writes first, then what is published.
+    pub fn get(&self, table: &Table, db: Db, key: &[u8]) -> Option<Entry> {
+        let Some(view) = self.views.get(&db) else {
+            return if self.flushed { None } else { table.get(db, key) };
+        };
+        match view.slots.get(key) {
+            Some(slot) => slot.entry().cloned(),
+            None => table.get(view.base?, key),
+        }
+    }
+
+    /// Gives a key an entry. Publishing makes the unit its version, even if it is the same again:
+    /// each write is a new version.
+    pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) {
+        self.view(db).slots.insert(key, Slot::Put(entry));
+    }
+
+    /// Gives a key an entry that keeps the version it has: for what changes in the table's books
+    /// while readers see no other value.
+    pub fn put_keeping_version(&mut self, db: Db, key: Bytes, entry: Entry) {
+        self.view(db).slots.insert(key, Slot::Keep(entry));
+    }
+
+    /// Takes a key away, if it is there.
+    pub fn remove(&mut self, db: Db, key: &[u8]) {
+        let view = self.view(db);
+        if view.base.is_none() {
+            view.slots.remove(key);
+        } else if let Some(slot) = view.slots.get_mut(key) {
+            *slot = Slot::Gone;
+        } else {
+            view.slots.insert(Bytes::from(key), Slot::Gone);
+        }
+    }
+
+    /// Empties one database, or all of them.
+    pub fn flush(&mut self, db: Option<Db>) {
+        match db {
+            Some(db) => {
+                self.views.insert(db, View::new(None));
+            }
+            None => {
+                self.views.clear();
+                self.flushed = true;
+            }
+        }
+    }
+
+    /// Two databases change places.
+    pub fn swap(&mut self, a: Db, b: Db) {
+        if a != b {
+            let (view_a, view_b) = (self.take(a), self.take(b));
+            self.views.insert(a, view_b);
+            self.views.insert(b, view_a);
+        }
+    }
+
+    /// Publishing it would change nothing. A removal of what was not there counts as a change.
+    pub fn is_empty(&self) -> bool {
+        let untouched = |(db, view): (&Db, &View)| view.base == Some(*db) && view.slots.is_empty();
+        !self.flushed && self.views.iter().all(untouched)
+    }
+
+    /// How many entries a database has as the unit sees it, ghosts among them.
+    pub fn database_len(&self, table: &Table, db: Db) -> usize {
+        let Some(view) = self.views.get(&db) else {
+            return if self.flushed { 0 } else { table.database_len(db) };
+        };
+        let mut len = view.base.map_or(0, |base| table.database_len(base));
+        for (key, slot) in &view.slots {
+            let was = view.base.is_some_and(|base| table.contains(base, key));
+            len = len + usize::from(slot.entry().is_some()) - usize::from(was);
+        }
+        len
+    }
+
+    fn view(&mut self, db: Db) -> &mut View {
+        let flushed = self.flushed;
+        self.views.entry(db).or_insert_with(|| View::unseen(db, flushed))
+    }
+
+    fn take(&mut self, db: Db) -> View {
+        self.views.remove(&db).unwrap_or_else(|| View::unseen(db, self.flushed))
+    }
+}

@@ -1,0 +1,92 @@
+//! One numbered database: shards under a lock each, and the sums over them.
+
+use super::entry::{Counts, Entry};
+use super::shard::{Item, Layout, Shard};
+use crate::value::Bytes;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::BTreeMap;
+
+/// Databases are numbered from 0.
+pub type Db = u32;
+
+/// The databases there are. One that was never written to is not among them.
+pub(super) type Databases = BTreeMap<Db, Database>;
+
+#[derive(Debug)]
+pub(super) struct Database {
+    shards: Box<[RwLock<Shard>]>,
+    counts: Mutex<Counts>,
+}
+
+impl Database {
+    pub(super) fn new(layout: &Layout) -> Self {
+        let shards = (0..layout.shards()).map(|_| RwLock::default()).collect();
+        Self { shards, counts: Mutex::default() }
+    }
+
+    /// Locks one shard for reading.
+    pub(super) fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
+        self.shards[shard].read()
+    }
+
+    /// Locks one shard for writing. Whoever changes it tells [`Database::counts`].
+    pub(super) fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
+        self.shards[shard].write()
+    }
+
+    /// The sums. In a table they change only while the stamp is locked for writing: who holds its
+    /// lock sees those of all databases at one unit.
+    pub(super) fn counts(&self) -> &Mutex<Counts> {
+        &self.counts
+    }
+
+    /// Stores an entry in a database that nobody else sees yet, and returns the one that was there.
+    pub(super) fn put(&mut self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
+        let place = layout.place(&key);
+        let counts = self.counts.get_mut();
+        let key_len = key.len();
+        counts.add(key_len, &entry);
+        let old = self.shards[place.shard].get_mut().put(layout, place.hash, key, entry);
+        if let Some(old) = &old {
+            counts.remove(key_len, old);
+        }
+        old
+    }
+
+    /// Removes an entry from a database that nobody else sees yet.
+    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Item> {
+        let place = layout.place(key);
+        let old = self.shards[place.shard].get_mut().remove(place.hash, key);
+        if let Some((key, entry)) = &old {
+            self.counts.get_mut().remove(key.len(), entry);
+        }
+        old
+    }
+
+    /// Shows every entry of a database that nobody else sees yet, to be changed in place.
+    pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
+        let counts = self.counts.get_mut();
+        for shard in &mut self.shards {
+            for (key, entry) in shard.get_mut().iter_mut() {
+                counts.remove(key.len(), entry);
+                change(key, entry);
+                counts.add(key.len(), entry);
+            }
+        }
+    }
+
+    /// How many entries there are, ghosts among them. Asked only where no unit is in progress.
+    pub(super) fn len(&self) -> usize {
+        let counts = self.counts.lock();
+        counts.keys + counts.ghosts
+    }
+}
+
+/// The sums over all databases.
+pub(super) fn total(databases: &Databases) -> Counts {
+    let mut total = Counts::default();
+    for database in databases.values() {
+        total.merge(&database.counts().lock());
+    }
+    total
+}

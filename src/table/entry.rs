@@ -1,0 +1,133 @@
+//! What a key has in the table, and the sums over such entries.
+
+use crate::value::{Fingerprint, Map, Value};
+use std::sync::Arc;
+
+/// What one key has. Cloning takes constant time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entry {
+    /// The value; `None` makes the entry a ghost: the primary has the key, the table does not.
+    pub value: Option<Value>,
+    /// The key's deadline in Unix milliseconds.
+    pub expires_at_ms: Option<i64>,
+    /// The unit that wrote the entry last. Publishing a batch sets it.
+    pub version: u64,
+    /// What the table lacks of what the primary has; `None` while it lacks nothing.
+    pub hold: Option<Arc<Hold>>,
+}
+
+/// How an entry differs from what the primary has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hold {
+    /// The primary has something else and edits are not stored.
+    pub frozen: bool,
+    /// For ghosts and frozen entries: of the primary's value, where it is known.
+    pub fingerprint: Option<Fingerprint>,
+    /// For partial entries: the elements that the table lacks or keeps as they were, each with the
+    /// fingerprint of what the primary has there, where it is known.
+    pub withheld: Map<Option<Fingerprint>>,
+}
+
+impl Entry {
+    /// An entry that is what the primary has.
+    pub fn new(value: Value, expires_at_ms: Option<i64>) -> Self {
+        Self { value: Some(value), expires_at_ms, version: 0, hold: None }
+    }
+
+    /// A name without a value.
+    pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
+        let hold = Hold { frozen: false, fingerprint, withheld: Map::default() };
+        Self { hold: Some(Arc::new(hold)), ..Self::default() }
+    }
+
+    /// The table has no value for this key though the primary has.
+    pub fn is_ghost(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// The value is an old one and stays as it is.
+    pub fn is_frozen(&self) -> bool {
+        self.value.is_some() && self.hold.as_ref().is_some_and(|hold| hold.frozen)
+    }
+
+    /// The value lacks elements that the primary's has, or keeps old ones.
+    pub fn is_partial(&self) -> bool {
+        self.value.is_some()
+            && self.hold.as_ref().is_some_and(|hold| !hold.frozen && !hold.withheld.is_empty())
+    }
+
+    /// An estimate of the memory it takes with a key of this length, in bytes.
+    fn memory(&self, key_len: usize) -> usize {
+        let value = self.value.as_ref().map_or(0, Value::memory);
+        let hold = self.hold.as_ref().map_or(0, |hold| {
+            HOLD_BYTES + hold.withheld.key_bytes() + hold.withheld.len() * WITHHELD_BYTES
+        });
+        ENTRY_BYTES + key_len + value + hold
+    }
+}
+
+/// One slot of the hash table at its usual load of two thirds, and the counts before a shared key.
+const ENTRY_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2 + 16;
+
+/// A hold with the counts before it.
+const HOLD_BYTES: usize = size_of::<Hold>() + 16;
+
+/// A withheld name's place in its map, and the counts before the name.
+const WITHHELD_BYTES: usize = 48;
+
+/// Sums over the entries of a database or of a whole table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys as readers see them: entries that have a value. Ghosts are not among them.
+    pub keys: usize,
+    /// Those of the keys that have a deadline.
+    pub expires: usize,
+    /// Entries without a value.
+    pub ghosts: usize,
+    /// Keys that lack elements.
+    pub partial: usize,
+    /// Keys that stay as they are.
+    pub frozen: usize,
+    /// An estimate of the memory that all entries take, in bytes.
+    pub memory: usize,
+}
+
+impl Counts {
+    /// Counts an entry that comes.
+    pub(super) fn add(&mut self, key_len: usize, entry: &Entry) {
+        self.merge(&Self::of(key_len, entry));
+    }
+
+    /// Forgets an entry that goes.
+    pub(super) fn remove(&mut self, key_len: usize, entry: &Entry) {
+        let gone = Self::of(key_len, entry);
+        self.keys -= gone.keys;
+        self.expires -= gone.expires;
+        self.ghosts -= gone.ghosts;
+        self.partial -= gone.partial;
+        self.frozen -= gone.frozen;
+        self.memory -= gone.memory;
+    }
+
+    /// Adds other sums to these.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.expires += other.expires;
+        self.ghosts += other.ghosts;
+        self.partial += other.partial;
+        self.frozen += other.frozen;
+        self.memory += other.memory;
+    }
+
+    fn of(key_len: usize, entry: &Entry) -> Self {
+        let ghost = entry.is_ghost();
+        Self {
+            keys: usize::from(!ghost),
+            expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
+            ghosts: usize::from(ghost),
+            partial: usize::from(entry.is_partial()),
+            frozen: usize::from(entry.is_frozen()),
+            memory: entry.memory(key_len),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A whole dataset that is built aside, while the one before it still serves.
+
+use super::database::{Database, Databases, Db, total};
+use super::entry::{Counts, Entry};
+use super::shard::Layout;
+use crate::value::Bytes;
+
+/// Every database of a snapshot. Nobody sees it before [`Table::replace`](super::Table::replace).
+#[derive(Debug)]
+pub struct Generation {
+    pub(super) layout: Layout,
+    pub(super) databases: Databases,
+}
+
+impl Generation {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { layout, databases: Databases::new() }
+    }
+
+    /// Adds an entry, its version as it is. False and without effect if the key is there already.
+    pub fn insert(&mut self, db: Db, key: Bytes, entry: Entry) -> bool {
+        let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
+        let place = self.layout.place(&key);
+        let is_new = database.read(place.shard).get(place.hash, &key).is_none();
+        if is_new {
+            database.put(&self.layout, key, entry);
+        }
+        is_new
+    }
+
+    /// Stores an entry, its version as it is, and returns the one that was there.
+    pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) -> Option<Entry> {
+        let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
+        database.put(&self.layout, key, entry)
+    }
+
+    /// What a key has.
+    pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
+        let place = self.layout.place(key);
+        self.databases.get(&db)?.read(place.shard).get(place.hash, key).cloned()
+    }
+
+    /// Removes a key and returns what it had.
+    pub fn remove(&mut self, db: Db, key: &[u8]) -> Option<Entry> {
+        self.databases.get_mut(&db)?.remove(&self.layout, key).map(|(_, entry)| entry)
+    }
+
+    /// Shows every entry, to be changed in place: database by database, within one in no order.
+    pub fn edit(&mut self, mut change: impl FnMut(Db, &Bytes, &mut Entry)) {
+        for (&db, database) in &mut self.databases {
+            database.edit(|key, entry| change(db, key, entry));
+        }
+    }
+
+    /// All entries: database by database, within one in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
+        let shards = self.layout.shards();
+        self.databases.iter().flat_map(move |(&db, database)| {
+            (0..shards).flat_map(move |shard| {
+                let items = database.read(shard).copy();
+                items.into_iter().map(move |(key, entry)| (db, key, entry))
+            })
+        })
+    }
+
+    /// How many entries there are, ghosts among them.
+    pub fn len(&self) -> usize {
+        let counts = self.counts();
+        counts.keys + counts.ghosts
+    }
+
+    /// No entry at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sums over all databases.
+    pub fn counts(&self) -> Counts {
+        total(&self.databases)
+    }
+
+    /// An estimate of the memory that all entries take, in bytes.
+    pub fn memory(&self) -> usize {
+        self.counts().memory
+    }
+}

@@ -1,0 +1,613 @@
+//! What the table promises, tried against a plain sorted map and with threads.
+
+use super::*;
+use crate::value::{Bytes, Field, Hash, Map, Value};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn name(prefix: &str, number: impl std::fmt::Display) -> Bytes {
+    Bytes::from(format!("{prefix}{number}").as_bytes())
+}
+
+fn number(n: i64) -> Entry {
+    Entry::new(Value::string(n.to_string().as_bytes()), None)
+}
+
+fn number_of(entry: &Entry) -> i64 {
+    match &entry.value {
+        Some(Value::String(bytes)) => std::str::from_utf8(bytes).unwrap().parse().unwrap(),
+        other => panic!("not a number: {other:?}"),
+    }
+}
+
+fn unit(unit: u64) -> Stamp {
+    Stamp { replid: [b'a'; 40], offset: unit as i64 * 10, unit }
+}
+
+/// Tells the readers' threads to end when it is dropped, also by a panic of the writer.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Random numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+}
+
+/// An entry of every sort.
+fn sample(sort: u8) -> Entry {
+    let fields = |n: u8| -> Hash {
+        (0..n).map(|i| (name("field", i), Field::new(name("value", n)))).collect()
+    };
+    let held = |frozen, withheld: &[&str]| {
+        let withheld: Map<_> = withheld.iter().map(|w| (name("", w), Some(7))).collect();
+        Some(Arc::new(Hold { frozen, fingerprint: frozen.then_some(9), withheld }))
+    };
+    match sort % 6 {
+        0 => number(i64::from(sort)),
+        1 => Entry::new(Value::string(&vec![b'x'; sort.into()]), Some(sort.into())),
+        2 => Entry::ghost(Some(sort.into())),
+        3 => Entry { hold: held(true, &[]), ..Entry::new(Value::Hash(fields(3)), Some(5)) },
+        4 => {
+            Entry { hold: held(false, &["a", "bc"]), ..Entry::new(Value::Hash(fields(sort)), None) }
+        }
+        _ => Entry { version: sort.into(), ..number(1) },
+    }
+}
+
+type Contents = BTreeMap<(Db, Bytes), Entry>;
+
+fn sums(contents: &Contents) -> Counts {
+    let mut counts = Counts::default();
+    for ((_, key), entry) in contents {
+        counts.add(key.len(), entry);
+    }
+    counts
+}
+
+/// Every way to look at the table shows these contents.
+fn assert_shows(table: &Table, contents: &Contents, stamp: Stamp) {
+    let reader = table.reader();
+    let mut keys: BTreeMap<Db, usize> = BTreeMap::new();
+    for ((db, _), entry) in contents {
+        *keys.entry(*db).or_default() += usize::from(!entry.is_ghost());
+    }
+    keys.retain(|_, keys| *keys > 0);
+    assert_eq!(reader.databases(), keys.into_iter().collect::<Vec<_>>());
+    assert_eq!(reader.counts(), sums(contents));
+    assert_eq!(table.memory(), sums(contents).memory);
+    assert_eq!(reader.stamp(), stamp);
+
+    let (copy, at) = reader.snapshot();
+    assert_eq!(at, stamp);
+    let copied = copy
+        .into_iter()
+        .flat_map(|(db, items)| items.into_iter().map(move |(key, entry)| ((db, key), entry)));
+    assert_eq!(copied.collect::<Contents>(), *contents);
+
+    let walked: Vec<_> = table.entries().collect();
+    assert_eq!(walked.len(), contents.len());
+    assert_eq!(walked.into_iter().map(|(db, k, e)| ((db, k), e)).collect::<Contents>(), *contents);
+
+    let wanted: Vec<_> = (0..DBS).flat_map(|db| keys_of().map(move |key| (db, key))).collect();
+    let (same, at) = reader.read_many(&wanted, |entries| {
+        wanted.iter().zip(entries).all(|(key, entry)| contents.get(key) == entry.as_ref())
+    });
+    assert!(same && at == stamp);
+    for (db, key) in &wanted {
+        let expected = contents.get(&(*db, key.clone()));
+        reader.read(*db, key, |entry| assert_eq!(entry, expected));
+        assert_eq!(table.get(*db, key).as_ref(), expected);
+        assert_eq!(table.contains(*db, key), expected.is_some());
+    }
+}
+
+const DBS: Db = 4;
+const KEYS: u8 = 5;
+
+fn keys_of() -> impl Iterator<Item = Bytes> {
+    (0..KEYS).map(|n| name("key", n))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Db, u8, u8),
+    Keep(Db, u8, u8),
+    Remove(Db, u8),
+    Flush(Option<Db>),
+    Swap(Db, Db),
+    Publish,
+    Forget,
+    Stamp,
+    Replace(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..DBS, 0..KEYS, any::<u8>()).prop_map(|(d, k, s)| Step::Put(d, k, s)),
+        2 => (0..DBS, 0..KEYS, any::<u8>()).prop_map(|(d, k, s)| Step::Keep(d, k, s)),
+        4 => (0..DBS, 0..KEYS).prop_map(|(d, k)| Step::Remove(d, k)),
+        2 => proptest::option::weighted(0.7, 0..DBS).prop_map(Step::Flush),
+        3 => (0..DBS, 0..DBS).prop_map(|(a, b)| Step::Swap(a, b)),
+        5 => Just(Step::Publish),
+        1 => Just(Step::Forget),
+        1 => Just(Step::Stamp),
+        1 => any::<u8>().prop_map(Step::Replace),
+    ]
+}
+
+/// The plain map that the table is compared to, and what the unit makes of it.
+#[derive(Default)]
+struct Model {
+    published: Contents,
+    /// With whether the entry gets the unit as its version.
+    staged: BTreeMap<(Db, Bytes), (Entry, bool)>,
+}
+
+impl Model {
+    fn forget(&mut self) {
+        let old = self.published.iter();
+        self.staged = old.map(|(key, entry)| (key.clone(), (entry.clone(), false))).collect();
+    }
+
+    fn publish(&mut self, unit: u64) {
+        let staged = std::mem::take(&mut self.staged).into_iter();
+        self.published = staged
+            .map(|(key, (entry, is_new))| {
+                let version = if is_new { unit } else { entry.version };
+                (key, Entry { version, ..entry })
+            })
+            .collect();
+        self.forget();
+    }
+
+    fn swap(&mut self, a: Db, b: Db) {
+        let staged = std::mem::take(&mut self.staged).into_iter();
+        let other = |db| {
+            if db == a {
+                b
+            } else if db == b {
+                a
+            } else {
+                db
+            }
+        };
+        self.staged = staged.map(|((db, key), entry)| ((other(db), key), entry)).collect();
+    }
+}
+
+fn run(shards: usize, steps: Vec<Step>) {
+    let mut table = Table::new(shards);
+    let mut batch = Batch::new();
+    let mut model = Model::default();
+    let mut at = 1000;
+    for step in steps {
+        at += 1;
+        match step {
+            Step::Put(db, key, sort) => {
+                batch.put(db, name("key", key), sample(sort));
+                model.staged.insert((db, name("key", key)), (sample(sort), true));
+            }
+            Step::Keep(db, key, sort) => {
+                batch.put_keeping_version(db, name("key", key), sample(sort));
+                model.staged.insert((db, name("key", key)), (sample(sort), false));
+            }
+            Step::Remove(db, key) => {
+                batch.remove(db, &name("key", key));
+                model.staged.remove(&(db, name("key", key)));
+            }
+            Step::Flush(db) => {
+                batch.flush(db);
+                model.staged.retain(|(in_db, _), _| db.is_some_and(|db| db != *in_db));
+            }
+            Step::Swap(a, b) => {
+                batch.swap(a, b);
+                model.swap(a, b);
+            }
+            Step::Publish => {
+                table.publish(std::mem::take(&mut batch), unit(at));
+                model.publish(at);
+                assert_shows(&table, &model.published, unit(at));
+            }
+            Step::Forget => {
+                batch = Batch::new();
+                model.forget();
+            }
+            Step::Stamp => {
+                table.stamp(unit(at));
+                assert_shows(&table, &model.published, unit(at));
+            }
+            Step::Replace(sort) => {
+                batch = Batch::new();
+                model.published = build_and_replace(&mut table, &model.published, sort, unit(at));
+                model.forget();
+                assert_shows(&table, &model.published, unit(at));
+            }
+        }
+        assert_unit_sees(&batch, &table, &model);
+    }
+    empty(&mut table, at + 1);
+}
+
+/// A new generation of some of the old entries and some new ones.
+fn build_and_replace(table: &mut Table, old: &Contents, sort: u8, stamp: Stamp) -> Contents {
+    let mut next = table.generation();
+    let mut contents = Contents::new();
+    for ((db, key), entry) in old.iter().skip(usize::from(sort % 3)) {
+        assert!(next.insert(*db, key.clone(), entry.clone()));
+        assert!(!next.insert(*db, key.clone(), number(-1)));
+        contents.insert((*db, key.clone()), entry.clone());
+    }
+    for key in 0..sort % KEYS {
+        let at = (u32::from(sort) % DBS, name("key", key));
+        let was = next.put(at.0, at.1.clone(), sample(sort));
+        assert_eq!(was, contents.insert(at, sample(sort)));
+    }
+    if let Some(((db, key), entry)) = contents.pop_first() {
+        assert_eq!(next.remove(db, &key), Some(entry));
+        assert_eq!((next.remove(db, &key), next.get(db, &key)), (None, None));
+    }
+    next.edit(|db, key, entry| {
+        assert_eq!(contents.get(&(db, key.clone())), Some(&*entry));
+        if key.ends_with(b"2") {
+            *entry = sample(sort.wrapping_add(1));
+        }
+    });
+    for (_, entry) in contents.iter_mut().filter(|((_, key), _)| key.ends_with(b"2")) {
+        *entry = sample(sort.wrapping_add(1));
+    }
+    assert_eq!((next.len(), next.counts()), (contents.len(), sums(&contents)));
+    assert_eq!(next.is_empty(), contents.is_empty());
+    let entries = next.entries().map(|(db, key, entry)| ((db, key), entry));
+    assert_eq!(entries.collect::<Contents>(), contents);
+    table.replace(next, stamp);
+    contents
+}
+
+/// The unit shows its own writes and what lies below; the readers only what is published.
+fn assert_unit_sees(batch: &Batch, table: &Table, model: &Model) {
+    let reader = table.reader();
+    for db in 0..DBS {
+        let staged = model.staged.keys().filter(|(in_db, _)| *in_db == db).count();
+        assert_eq!(batch.database_len(table, db), staged);
+        for key in keys_of() {
+            let at = (db, key.clone());
+            let expected = model.staged.get(&at).map(|(entry, _)| entry.clone());
+            assert_eq!(batch.get(table, db, &key), expected);
+            reader.read(db, &key, |entry| assert_eq!(entry, model.published.get(&at)));
+        }
+    }
+    if batch.is_empty() {
+        let staged = model.staged.iter().map(|(key, (entry, _))| (key.clone(), entry.clone()));
+        assert_eq!(staged.collect::<Contents>(), model.published);
+    }
+}
+
+/// Deletes key by key, after which nothing is left in the books.
+fn empty(table: &mut Table, at: u64) {
+    let mut batch = Batch::new();
+    for (db, key, _) in table.entries() {
+        batch.remove(db, &key);
+    }
+    table.publish(batch, unit(at));
+    assert_shows(table, &Contents::new(), unit(at));
+    assert_eq!((table.reader().counts(), table.memory()), (Counts::default(), 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn units_do_what_a_sorted_map_does_and_nobody_sees_them_early(
+        shards in 1usize..5,
+        steps in proptest::collection::vec(step(), 0..60),
+    ) {
+        run(shards, steps);
+    }
+}
+
+#[test]
+fn each_sort_of_entry_is_counted_where_it_belongs() {
+    let mut table = Table::new(4);
+    let mut batch = Batch::new();
+    for sort in 0..6 {
+        batch.put(7, name("key", sort), sample(sort));
+    }
+    let before = table.memory();
+    table.publish(batch, unit(1));
+    let reader = table.reader();
+    let Counts { keys, expires, ghosts, partial, frozen, memory } = reader.counts();
+    assert_eq!((keys, expires, ghosts, partial, frozen), (5, 2, 1, 1, 1));
+    assert_eq!((reader.ghosts(), reader.partial(), reader.frozen()), (1, 1, 1));
+    assert_eq!((reader.memory(), reader.count(7), reader.count(6)), (memory, 5, 0));
+    assert_eq!(table.database_len(7), 6);
+
+    let mut batch = Batch::new();
+    batch.put(7, name("key", 0), Entry::new(Value::string(&[0; 10_000]), None));
+    table.publish(batch, unit(2));
+    assert!((memory + 9_900..memory + 10_000).contains(&table.memory()));
+    empty(&mut table, 3);
+    assert_eq!(table.memory(), before);
+}
+
+#[test]
+fn a_write_is_a_new_version_even_if_it_changes_nothing() {
+    let mut table = Table::new(1);
+    let version = |table: &Table| table.get(0, b"key").map(|entry| entry.version);
+    let entry = Entry { version: 3, ..number(1) };
+    for at in [4, 5] {
+        let mut batch = Batch::new();
+        batch.put(0, name("key", ""), entry.clone());
+        table.publish(batch, unit(at));
+        assert_eq!(version(&table), Some(at));
+    }
+    let mut batch = Batch::new();
+    batch.put_keeping_version(0, name("key", ""), entry.clone());
+    table.publish(batch, unit(6));
+    assert_eq!(version(&table), Some(3));
+    let mut next = table.generation();
+    next.insert(0, name("key", ""), entry);
+    table.replace(next, unit(7));
+    assert_eq!((version(&table), table.reader().stamp()), (Some(3), unit(7)));
+}
+
+#[test]
+fn a_unit_that_undoes_itself_is_empty() {
+    let mut batch = Batch::new();
+    batch.swap(0, 1);
+    assert!(!batch.is_empty());
+    batch.swap(1, 0);
+    batch.swap(2, 2);
+    assert!(batch.is_empty());
+    batch.flush(None);
+    assert!(!batch.is_empty());
+}
+
+#[test]
+fn readers_outlive_the_writer() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let mut table = Table::new(2);
+    assert_eq!(table.reader().stamp(), Stamp { replid: [b'0'; 40], offset: -1, unit: 0 });
+    let mut batch = Batch::new();
+    batch.put(0, name("key", 1), number(5));
+    table.publish(batch, unit(1));
+    shared(&table);
+    let reader = table.reader();
+    drop(table);
+    shared(&reader);
+    assert_eq!(reader.read(0, b"key1", |entry| entry.map(number_of)), Some(5));
+}
+
+/// Keys that stay in databases 0, 1 and the last one, whatever [`churn`] does.
+fn stays() -> impl Iterator<Item = (Db, Bytes)> {
+    (0..120).map(|n| ([0, 1, Db::MAX][n % 3], name("stay", n / 3)))
+}
+
+/// One random change that leaves all of [`stays`] where they are.
+fn churn(table: &mut Table, dice: &mut Dice, at: u64) {
+    let mut batch = Batch::new();
+    let db = [0, 1, 2, 3, Db::MAX][dice.roll(5) as usize];
+    match dice.roll(10) {
+        0 => {
+            let mut next = table.generation();
+            for (db, key) in stays() {
+                next.insert(db, key, number(0));
+            }
+            for n in 0..dice.roll(50) {
+                next.insert(db, name("new", n), number(0));
+            }
+            return table.replace(next, unit(at));
+        }
+        1 => batch.swap(0, 1),
+        2 => batch.swap(2, 3),
+        3 => batch.flush(Some(2 + dice.roll(2) as Db)),
+        4 => {
+            batch.flush(None);
+            stays().for_each(|(db, key)| batch.put(db, key, number(1)));
+        }
+        5 => batch.remove(db, &name("new", dice.roll(50))),
+        _ => batch.put(db, name("new", dice.roll(50)), number(2)),
+    }
+    table.publish(batch, unit(at));
+}
+
+fn assert_walked_all(walk: &[(Db, Bytes)], only: Option<Db>) {
+    let once: BTreeSet<_> = walk.iter().cloned().collect();
+    assert_eq!(once.len(), walk.len(), "something was returned twice");
+    let expected = stays().filter(|(db, _)| only.is_none_or(|only| only == *db));
+    for stay in expected {
+        assert!(once.contains(&stay), "{stay:?} was not returned");
+    }
+    assert!(only.is_none_or(|only| walk.iter().all(|(db, _)| *db == only)));
+}
+
+fn table_with_stays() -> Table {
+    let mut table = Table::new(8);
+    let mut batch = Batch::new();
+    stays().for_each(|(db, key)| batch.put(db, key, number(0)));
+    table.publish(batch, unit(1));
+    table
+}
+
+#[test]
+fn a_cursor_returns_what_stays_exactly_once_whatever_happens_between_its_steps() {
+    let mut dice = Dice(0x5eed);
+    for only in [None, Some(0), Some(1), Some(Db::MAX)].repeat(10) {
+        let mut table = table_with_stays();
+        let mut cursor = table.reader().cursor(only);
+        let mut walk = Vec::new();
+        for (db, key, _) in cursor.by_ref() {
+            walk.push((db, key));
+            if dice.roll(4) == 0 {
+                churn(&mut table, &mut dice, walk.len() as u64);
+            }
+        }
+        assert_walked_all(&walk, only);
+        assert!(cursor.next().is_none());
+    }
+}
+
+#[test]
+fn a_cursor_returns_what_stays_exactly_once_while_a_writer_is_at_work() {
+    let mut table = table_with_stays();
+    let reader = table.reader();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _done = Done(&done);
+            let mut dice = Dice(0xd1ce);
+            (2..1500).for_each(|at| churn(&mut table, &mut dice, at));
+        });
+        loop {
+            let last = done.load(Ordering::Acquire);
+            let walk: Vec<_> = reader.cursor(None).map(|(db, key, _)| (db, key)).collect();
+            assert_walked_all(&walk, None);
+            if last {
+                break;
+            }
+        }
+    });
+}
+
+/// Accounts in two databases that trade places now and then, a key that says which unit wrote last,
+/// and a coin that is always in exactly one of the two databases.
+struct Bank {
+    table: Table,
+    dice: Dice,
+}
+
+const ACCOUNTS: u64 = 12;
+const TOTAL: i64 = 1000 * 2 * ACCOUNTS as i64;
+const UNITS: u64 = 2500;
+const CLERK: Db = 9;
+
+impl Bank {
+    fn open() -> Self {
+        let mut batch = Batch::new();
+        for db in 0..2 {
+            (0..ACCOUNTS).for_each(|n| batch.put(db, name("account", n), number(1000)));
+        }
+        batch.put(0, name("coin", ""), number(0));
+        batch.put(CLERK, name("unit", ""), number(1));
+        let mut table = Table::new(4);
+        table.publish(batch, unit(1));
+        Self { table, dice: Dice(0xba2c) }
+    }
+
+    fn work(&mut self, at: u64) {
+        let mut batch = Batch::new();
+        let swapped = self.dice.roll(20) == 0;
+        if swapped {
+            batch.swap(0, 1);
+        }
+        let amount = self.dice.roll(100) as i64;
+        for change in [amount, -amount] {
+            let (db, key) = (self.dice.roll(2) as Db, name("account", self.dice.roll(ACCOUNTS)));
+            let was = number_of(&batch.get(&self.table, db, &key).unwrap());
+            batch.put(db, key, number(was + change));
+        }
+        if self.dice.roll(3) == 0 {
+            let from = Db::from(batch.get(&self.table, 0, b"coin").is_none());
+            batch.remove(from, b"coin");
+            batch.put(1 - from, name("coin", ""), number(0));
+        }
+        batch.put(CLERK, name("unit", ""), number(at as i64));
+        if self.dice.roll(50) == 0 {
+            self.rebuild(&batch, at);
+        } else {
+            self.table.publish(batch, unit(at));
+        }
+    }
+
+    /// The same unit, done as a new generation.
+    fn rebuild(&mut self, batch: &Batch, at: u64) {
+        let mut next = self.table.generation();
+        for (db, key) in watched() {
+            if let Some(entry) = batch.get(&self.table, db, &key) {
+                assert!(next.insert(db, key, entry));
+            }
+        }
+        self.table.replace(next, unit(at));
+    }
+}
+
+fn watched() -> Vec<(Db, Bytes)> {
+    let mut keys = vec![(CLERK, name("unit", ""))];
+    for db in 0..2 {
+        keys.extend((0..ACCOUNTS).rev().map(|n| (db, name("account", n))));
+        keys.push((db, name("coin", "")));
+    }
+    keys
+}
+
+/// One look at everything that was read: it is one unit's, and the unit that the stamp says.
+fn audit<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>, stamp: Stamp) {
+    let (mut total, mut accounts, mut coins) = (0, 0, 0);
+    for (key, entry) in entries {
+        match key {
+            b"unit" => assert_eq!(number_of(entry) as u64, stamp.unit),
+            b"coin" => coins += 1,
+            _ => {
+                total += number_of(entry);
+                accounts += 1;
+            }
+        }
+    }
+    assert_eq!((total, accounts, coins), (TOTAL, 2 * ACCOUNTS, 1));
+    assert_eq!(stamp, unit(stamp.unit));
+}
+
+fn audit_once(reader: &Reader, keys: &[(Db, Bytes)], round: u64) -> u64 {
+    if round % 8 == 0 {
+        let (copy, stamp) = reader.snapshot();
+        let items = copy.iter().flat_map(|(_, items)| items);
+        audit(items.map(|(key, entry)| (&**key, entry)), stamp);
+        return stamp.unit;
+    }
+    let expected = 2 * ACCOUNTS as usize + 2;
+    assert_eq!(reader.counts().keys, expected);
+    assert_eq!(reader.databases().iter().map(|(_, keys)| keys).sum::<usize>(), expected);
+    let (copy, stamp) = reader.read_many(keys, |entries| entries.to_vec());
+    let found = keys.iter().zip(&copy);
+    audit(found.filter_map(|((_, key), entry)| Some((&**key, entry.as_ref()?))), stamp);
+    stamp.unit
+}
+
+#[test]
+fn readers_never_see_half_a_unit() {
+    let mut bank = Bank::open();
+    let reader = bank.table.reader();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for first in 0..3 {
+            let (reader, done) = (reader.clone(), &done);
+            scope.spawn(move || {
+                let keys = watched();
+                let mut seen = 0;
+                for round in first.. {
+                    let last = done.load(Ordering::Acquire);
+                    let now = audit_once(&reader, &keys, round);
+                    assert!(now >= seen, "the history ran backwards");
+                    seen = now;
+                    if last {
+                        break;
+                    }
+                }
+                assert_eq!(seen, UNITS);
+            });
+        }
+        let _done = Done(&done);
+        (2..=UNITS).for_each(|at| bank.work(at));
+    });
+}
