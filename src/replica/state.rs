@@ -25,16 +25,37 @@ pub enum State {
     Stopped,
 }
 
-/// The last thing that went wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What it was.
-    pub error: Error,
-    /// When, in Unix milliseconds.
-    pub at_ms: i64,
-    /// Whether the engine tries again by itself.
-    pub will_retry: bool,
+/// What just happened in a replica's life, as the state listener hears it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing yet.
+    #[default]
+    None,
+    /// A connection to the primary is being made.
+    Connecting,
+    /// The primary answered; the handshake goes on.
+    Connected,
+    /// A full sync begins.
+    SyncBegun,
+    /// Some more of the snapshot is loaded.
+    Progress,
+    /// A load was broken off or refused; what was there before is still served.
+    LoadAborted,
+    /// The snapshot is complete, or the stream goes on where it was cut: the table follows.
+    Ready,
+    /// The link was lost; it will be made anew.
+    LinkLost,
+    /// A command could not be followed: the table may differ from the primary from here on.
+    Diverged,
+    /// Given up.
+    Failed,
+    /// Stopped by the program.
+    Stopped,
 }
+
+/// Hears of every [`Moment`], which [`Info::moment`] names. Called on an engine thread, or on the thread that stops the engine,
+/// outside of every lock.
+pub type StateListener = dyn Fn(&Info) + Send + Sync;
 
 /// Everything a replica tells of itself, taken at one moment.
 #[derive(Clone, Debug)]
@@ -43,7 +64,9 @@ pub struct Info {
     pub link: u32,
     /// Where the replica is in its life.
     pub state: State,
-    /// Since when, in Unix milliseconds.
+    /// What happened last.
+    pub moment: Moment,
+    /// Since when it is in this state, in Unix milliseconds.
     pub since_ms: i64,
     /// Whether lookups answer.
     pub ready: bool,
@@ -52,18 +75,21 @@ pub struct Info {
     /// Where the primary is, as configured, without credentials.
     pub primary: String,
     /// What the primary says it is: `redis` or `valkey`, empty before the first snapshot.
-    pub server: String,
-    /// Its version, empty before the first snapshot.
+    pub server_kind: String,
+    /// Its version, empty before the first snapshot and with servers before 3.2.
     pub server_version: String,
-    /// The replication id of what is applied; `None` before the first sync and with servers before 2.8.
+    /// The replication id of what is applied; `None` before the first sync and with servers before
+    /// 2.8.
     pub replid: Option<[u8; 40]>,
     /// The offset up to which the table has everything; -1 unknown.
     pub offset: i64,
     /// The offset up to which bytes have arrived; -1 unknown.
     pub offset_received: i64,
+    /// The difference of the two; -1 unknown.
+    pub lag_bytes: i64,
     /// How long ago the last byte came, in milliseconds; -1 for never.
     pub last_byte_age_ms: i64,
-    /// Bytes of the snapshot that is being loaded.
+    /// Bytes of the current or last snapshot that are loaded.
     pub loaded_bytes: u64,
     /// Bytes it has in all; -1 where the primary does not say.
     pub load_total_bytes: i64,
@@ -79,7 +105,7 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
-    /// Bytes that arrived and are not applied yet.
+    /// Bytes that arrived and wait for the apply thread.
     pub spooled_bytes: u64,
     /// Connections made.
     pub connects: u64,
@@ -88,7 +114,7 @@ pub struct Info {
     /// Partial syncs.
     pub partial_syncs: u64,
     /// Commands applied.
-    pub commands: u64,
+    pub commands_applied: u64,
     /// Units (a command, or all of a MULTI) made visible.
     pub units: u64,
     /// Write commands that could not be followed.
@@ -96,11 +122,23 @@ pub struct Info {
     /// Known commands that could not be applied.
     pub failed_commands: u64,
     /// Changes that the callback was asked about.
-    pub asked: u64,
+    pub callbacks: u64,
     /// Changes that it skipped.
     pub skipped: u64,
     /// The last thing that went wrong.
-    pub trouble: Option<Trouble>,
+    pub last_error: Option<Error>,
+    /// When, in Unix milliseconds; -1 for never.
+    pub last_error_at_ms: i64,
+    /// Whether the engine tries again by itself.
+    pub will_retry: bool,
+}
+
+/// The last thing that went wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) error: Error,
+    pub(super) at_ms: i64,
+    pub(super) will_retry: bool,
 }
 
 /// Counters that only grow; written by the apply thread, read by anyone.
@@ -130,17 +168,18 @@ impl Counters {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Status {
     pub(super) state: State,
+    pub(super) moment: Moment,
     pub(super) since_ms: i64,
     pub(super) ready: bool,
     pub(super) diverged: bool,
-    pub(super) server: String,
+    pub(super) server_kind: String,
     pub(super) server_version: String,
     pub(super) load_total_bytes: i64,
     pub(super) trouble: Option<Trouble>,
-    /// The stream's offset of byte 0 of the current connection's bytes, less what came before it:
-    /// what arrived is this plus the bytes the link has handed over.
     pub(super) offset: i64,
     pub(super) replid: Option<[u8; 40]>,
+    /// Engine threads that have not ended.
+    pub(super) threads: usize,
 }
 
 /// The status, and those who wait for it to change.
@@ -210,31 +249,3 @@ fn timed_out(status: &Status) -> Error {
     Error::new(Kind::Timeout, text)
 }
 
-/// What just happened in a replica's life, as the state listener hears it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A connection to the primary is being made.
-    Connecting,
-    /// The primary answered; the handshake goes on.
-    Connected,
-    /// A full sync begins.
-    SyncBegun,
-    /// Some more of the snapshot is loaded.
-    Progress,
-    /// A load was broken off or refused; what was there before is still served.
-    LoadAborted,
-    /// The snapshot is complete, or the stream goes on where it was cut: the table follows.
-    Ready,
-    /// The link was lost; it will be made anew.
-    LinkLost,
-    /// A command could not be followed: the table may differ from the primary from here on.
-    Diverged,
-    /// Given up.
-    Failed,
-    /// Stopped by the program.
-    Stopped,
-}
-
-/// Hears of every [`Moment`]. Called on an engine thread, or on the thread that stops the engine,
-/// outside of every lock.
-pub type StateListener = dyn Fn(Moment, &Info) + Send + Sync;

@@ -1,0 +1,101 @@
+//! The dataset's digest, as the servers' `DEBUG DIGEST` computes it: the proof of equality.
+
+use super::lookup::Answer;
+use super::{Replica, Shared};
+use crate::table::{Db, Entry};
+use crate::value::{Bytes, DatasetDigest, DigestRules, ScoreText, key_digest};
+use std::fmt::Write;
+
+/// A digest, and what it is the digest of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestAt {
+    /// 40 lower-case hexadecimal digits.
+    pub hex: String,
+    /// The replication id; empty where the primary has none.
+    pub replid: String,
+    /// The offset; -1 unknown.
+    pub offset: i64,
+    /// False where something was withheld: then it can't equal the primary's.
+    pub complete: bool,
+}
+
+impl Replica {
+    /// Computes the digest of all databases over a consistent copy. It takes time in proportion to
+    /// the data, on the caller's thread; the stream is held up only while entries are listed.
+    pub fn digest(&self) -> Answer<DigestAt> {
+        let lookups = self.lookups();
+        if let Some(closed) = lookups.closed() {
+            return closed;
+        }
+        let (databases, stamp) = lookups.reader().snapshot();
+        let rules = rules(&self.shared, self.env.now_ms());
+        let mut digest = DatasetDigest::new();
+        let mut complete = self.scope_is_everything();
+        for (db, entries) in databases {
+            complete &= add_database(&mut digest, db, &entries, &rules);
+        }
+        let mut hex = String::with_capacity(40);
+        for byte in digest.finish() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        let replid = Some(stamp.replid).filter(|id| *id != [0; 40]);
+        let replid = replid.map(|id| String::from_utf8_lossy(&id).into_owned());
+        Answer::Found(DigestAt {
+            hex,
+            replid: replid.unwrap_or_default(),
+            offset: stamp.offset,
+            complete,
+        })
+    }
+}
+
+fn add_database(
+    digest: &mut DatasetDigest,
+    db: Db,
+    entries: &[(Bytes, Entry)],
+    rules: &DigestRules,
+) -> bool {
+    let mut complete = true;
+    let mut begun = false;
+    for (key, entry) in entries {
+        complete &= entry.hold.is_none();
+        let Some(value) = &entry.value else { continue };
+        if !begun {
+            digest.database(db);
+            begun = true;
+        }
+        digest.key(key_digest(key, value, entry.expires_at_ms.is_some(), rules));
+    }
+    complete
+}
+
+/// How the primary's own version computes it.
+fn rules(shared: &Shared, now_ms: i64) -> DigestRules {
+    let status = shared.board.read();
+    let version = version(&status.server_version);
+    let valkey = status.server_kind == "valkey";
+    DigestRules {
+        scores: if valkey || version >= (7, 2) { ScoreText::Short } else { ScoreText::G17 },
+        hash_field_mark: !valkey && version >= (7, 4),
+        skip_expired_fields_at_ms: (valkey && version >= (9, 0)).then_some(now_ms),
+    }
+}
+
+/// Major and minor number; zeros where a server does not tell.
+fn version(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_order_by_their_first_two_numbers() {
+        assert_eq!(version("7.2.4"), (7, 2));
+        assert_eq!(version("255.255.255"), (255, 255));
+        assert_eq!(version(""), (0, 0));
+        assert!(version("10.0.1") > version("9.9.9"));
+    }
+}

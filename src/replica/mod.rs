@@ -1,0 +1,406 @@
+//! The composition root: owns the threads and the table, and is all that the C surface sees.
+//!
+//! Two threads: the link (`rets/link`) keeps a connection to the primary and hands on what comes;
+//! the apply thread (`rets/apply`) makes loads and units of it and is the table's only writer.
+
+mod apply;
+mod digest;
+mod follow;
+mod load;
+mod lookup;
+pub mod panics;
+mod position;
+mod slot;
+mod state;
+mod whole;
+
+use crate::command::Scope;
+use crate::config::{Address, Config};
+use crate::env::{Env, System, Thread};
+use crate::error::{Error, Kind, Result};
+use crate::link::{Control, Link};
+use crate::log::{self, Level};
+use crate::table::Table;
+use apply::{Apply, Settings};
+use parking_lot::Mutex;
+use slot::Slot;
+use state::{Board, Counters, Trouble};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use digest::DigestAt;
+pub use lookup::{
+    Answer, Clock, Element, Excluded, Length, Lookups, Readable, Type, View, Walk, Whole,
+};
+pub use slot::SharedGate;
+pub use state::{Info, Moment, State, StateListener};
+
+/// How many locks the table is divided over: enough that readers seldom meet the writer, few enough
+/// that an empty database costs little.
+const SHARDS: usize = 32;
+
+/// What the engine's threads and the program's share.
+struct Shared {
+    control: Arc<Control>,
+    board: Board,
+    counters: Counters,
+    /// Bytes in the parser that belong to no complete unit yet.
+    held: AtomicU64,
+    gate: Slot<dyn SharedGate>,
+    listener: Slot<StateListener>,
+    view: Arc<View>,
+    lookups: Lookups,
+    primary: Mutex<String>,
+    env: Arc<dyn Env>,
+}
+
+/// How a wait for an offset ended well or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitOutcome {
+    /// Everything up to the offset is visible.
+    Reached,
+    /// The replica follows another history than the one that was named.
+    OtherHistory,
+    /// The primary gives no offsets.
+    Unsupported,
+}
+
+/// A replica of one primary.
+pub struct Replica {
+    env: Arc<dyn Env>,
+    shared: Arc<Shared>,
+    engine: Mutex<Engine>,
+}
+
+struct Engine {
+    config: Config,
+    /// Taken by the apply thread when it starts.
+    table: Option<Table>,
+    threads: Vec<Box<dyn Thread>>,
+    life: Life,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    New,
+    Running,
+    Stopped,
+}
+
+impl Replica {
+    /// A replica of the primary that a URL names. Nothing is started.
+    pub fn new(url: &str) -> Result<Self> {
+        Self::with_env(url, Arc::new(System::new()))
+    }
+
+    /// The same over another clock, network, disk and threads.
+    pub fn with_env(url: &str, env: Arc<dyn Env>) -> Result<Self> {
+        let config = Config::from_url(url)?;
+        let table = Table::new(SHARDS);
+        let clock = env.clone();
+        let view = Arc::new(View::new(Box::new(move || clock.now_ms())));
+        let shared = Shared {
+            control: Arc::new(Control::new(env.waker()?)),
+            board: Board::default(),
+            counters: Counters::default(),
+            held: AtomicU64::new(0),
+            gate: Slot::default(),
+            listener: Slot::default(),
+            lookups: Lookups::new(table.reader(), view.clone()),
+            view,
+            primary: Mutex::new(name_of(&config.address)),
+            env: env.clone(),
+        };
+        shared.board.update(|status| {
+            status.offset = -1;
+            status.load_total_bytes = -1;
+            status.since_ms = env.now_ms();
+        });
+        let engine =
+            Engine { config, table: Some(table), threads: Vec::new(), life: Life::New };
+        Ok(Self { env, shared: Arc::new(shared), engine: Mutex::new(engine) })
+    }
+
+    /// Sets an option; on a running engine only those that may change, from the next connection on.
+    pub fn set_option(&self, name: &str, value: &str) -> Result<()> {
+        let mut engine = self.engine.lock();
+        let running = engine.life != Life::New;
+        engine.config.set(name, value, running)?;
+        *self.shared.primary.lock() = name_of(&engine.config.address);
+        if running {
+            self.shared.control.set_config(engine.config.clone());
+        }
+        Ok(())
+    }
+
+    /// What an option is set to; secrets are not given back.
+    pub fn option(&self, name: &str) -> Result<String> {
+        self.engine.lock().config.get(name)
+    }
+
+    /// Exchanges the callback from a unit's border on; returns when the old one can't run any more.
+    pub fn set_gate(&self, gate: Option<Arc<dyn SharedGate>>) -> Result<()> {
+        self.shared.gate.replace(gate);
+        Ok(())
+    }
+
+    /// Exchanges the state listener; returns when the old one can't run any more.
+    pub fn set_state_listener(&self, listener: Option<Arc<StateListener>>) -> Result<()> {
+        self.shared.listener.replace(listener);
+        Ok(())
+    }
+
+    /// Starts the engine and returns at once. A replica starts once in its life.
+    pub fn start(&self) -> Result<()> {
+        let mut engine = self.engine.lock();
+        let Some(table) = engine.table.take() else {
+            return Err(Error::invalid("a replica is started once; make another one"));
+        };
+        let config = engine.config.clone();
+        let settings = self.settings(&config);
+        self.shared.view.set_hide_expired(config.hide_expired);
+        let scope = settings.scope.clone();
+        self.shared
+            .view
+            .set_excluded(Box::new(move |db, key| !scope.store || !scope.admits(db, key)));
+        let (feed, feeds) = crossbeam_channel::unbounded();
+        let apply = Apply::new(self.env.clone(), self.shared.clone(), settings, table);
+        let link = Link::new(self.env.clone(), config, self.shared.control.clone(), feed);
+        engine.life = Life::Running;
+        self.shared.board.update(|status| status.state = State::Connecting);
+        self.spawn(&mut engine, "rets/apply", move || apply::run(apply, &feeds))?;
+        self.spawn(&mut engine, "rets/link", move || link.run())
+    }
+
+    fn settings(&self, config: &Config) -> Settings {
+        let scope = Scope {
+            databases: config.databases.clone(),
+            keys: config.keys.clone(),
+            exclude_keys: config.exclude_keys.clone(),
+            store: config.store,
+        };
+        Settings {
+            scope,
+            max_memory: config.max_memory,
+            on_unknown: config.on_unknown,
+            on_failure: config.on_failure,
+        }
+    }
+
+    /// Starts a thread whose panic ends as a state.
+    fn spawn(
+        &self,
+        engine: &mut Engine,
+        name: &'static str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        let shared = self.shared.clone();
+        shared.board.update(|status| status.threads += 1);
+        let guarded = move || {
+            if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(body)) {
+                shared.fail(panics::caught(&*payload));
+            }
+            shared.board.update(|status| status.threads -= 1);
+        };
+        match self.env.spawn(name, Box::new(guarded)) {
+            Ok(thread) => {
+                engine.threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.control.stop();
+                self.shared.board.update(|status| status.threads -= 1);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until lookups answer; an error that is not retried ends the wait at once.
+    pub fn wait_ready(&self, timeout_ms: i64) -> Result<()> {
+        if self.engine.lock().life == Life::New {
+            return Err(Error::invalid("not started: nothing would ever become ready"));
+        }
+        self.shared.board.wait(timeout_ms, |status| match (status.state, &status.trouble) {
+            (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
+            (State::Stopped, _) => Some(Err(Error::new(Kind::Stopped, "the engine was stopped"))),
+            _ if status.ready => Some(Ok(())),
+            _ => None,
+        })
+    }
+
+    /// Waits until everything up to an offset is visible.
+    pub fn wait_offset(
+        &self,
+        replid: Option<&str>,
+        offset: i64,
+        timeout_ms: i64,
+    ) -> Result<WaitOutcome> {
+        if self.engine.lock().life == Life::New {
+            return Err(Error::invalid("not started: no offset would ever be reached"));
+        }
+        self.shared.board.wait(timeout_ms, |status| {
+            match (status.state, &status.trouble) {
+                (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
+                (State::Stopped, _) => {
+                    return Some(Err(Error::new(Kind::Stopped, "the engine was stopped")));
+                }
+                _ if !status.ready => return None,
+                _ => {}
+            }
+            if status.offset < 0 {
+                return Some(Ok(WaitOutcome::Unsupported));
+            }
+            let ours = status.replid.as_ref().map(|id| &id[..]);
+            if replid.is_some_and(|theirs| {
+                !ours.is_some_and(|ours| ours.eq_ignore_ascii_case(theirs.as_bytes()))
+            }) {
+                return Some(Ok(WaitOutcome::OtherHistory));
+            }
+            (status.offset >= offset).then_some(Ok(WaitOutcome::Reached))
+        })
+    }
+
+    /// Stops the engine: its threads end, no callback runs any more, lookups answer *stopped*. An
+    /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
+    /// again.
+    pub fn stop(&self, timeout_ms: i64) -> Result<()> {
+        let mut engine = self.engine.lock();
+        let first = engine.life != Life::Stopped;
+        engine.life = Life::Stopped;
+        self.shared.control.stop();
+        self.shared.view.set_readable(Readable::Stopped);
+        let ended = self.shared.board.wait(timeout_ms, |status| {
+            (status.threads == 0).then_some(Ok(()))
+        });
+        if ended.is_err() {
+            return Err(Error::new(
+                Kind::Timeout,
+                "the engine's threads have not ended: a callback has not returned",
+            ));
+        }
+        for thread in engine.threads.drain(..) {
+            thread.join();
+        }
+        drop(engine);
+        if first || self.shared.board.read().state != State::Stopped {
+            let now_ms = self.env.now_ms();
+            self.shared.board.update(|status| {
+                status.state = State::Stopped;
+                status.since_ms = now_ms;
+            });
+            self.shared.tell(Moment::Stopped);
+        }
+        Ok(())
+    }
+
+    /// What the replica can say of itself now.
+    pub fn info(&self) -> Info {
+        self.shared.info()
+    }
+
+    /// The readers' side.
+    pub fn lookups(&self) -> &Lookups {
+        &self.shared.lookups
+    }
+
+    fn scope_is_everything(&self) -> bool {
+        let engine = self.engine.lock();
+        let config = &engine.config;
+        config.store
+            && config.databases.is_none()
+            && config.keys.is_empty()
+            && config.exclude_keys.is_empty()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // Waiting for ever is what the header promises: a callback that never returns must not
+        // find its own code gone.
+        let _ = self.stop(-1);
+    }
+}
+
+impl Shared {
+    /// Ends everything after a bug of ours; what may be half-done is no longer shown.
+    fn fail(&self, error: Error) {
+        log::log(Level::Error, error.text());
+        self.control.stop();
+        self.view.set_readable(Readable::Stopped);
+        let at_ms = self.env.now_ms();
+        self.board.update(|status| {
+            status.state = State::Failed;
+            status.since_ms = at_ms;
+            status.trouble = Some(Trouble { error, at_ms, will_retry: false });
+        });
+        self.tell(Moment::Failed);
+    }
+
+    /// Tells the listener what just happened.
+    fn tell(&self, moment: Moment) {
+        self.board.update(|status| status.moment = moment);
+        let listener = self.listener.borrow();
+        if let Some(listener) = listener.get() {
+            listener(&self.info());
+        }
+    }
+
+    fn info(&self) -> Info {
+        let status = self.board.read();
+        let link = self.control.counters();
+        let counts = self.lookups.reader().counts();
+        let spooled = self.control.spooled();
+        let unapplied = spooled.saturating_add(self.held.load(Ordering::Relaxed));
+        let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
+        let known = status.offset >= 0 && status.state != State::Loading;
+        let counters = &self.counters;
+        Info {
+            link: 0,
+            state: status.state,
+            moment: status.moment,
+            since_ms: status.since_ms,
+            ready: status.ready && status.state != State::Stopped,
+            diverged: status.diverged,
+            primary: self.primary.lock().clone(),
+            server_kind: status.server_kind,
+            server_version: status.server_version,
+            replid: status.replid,
+            offset: status.offset,
+            offset_received: if known { status.offset.saturating_add(lag) } else { -1 },
+            lag_bytes: if known { lag } else { -1 },
+            last_byte_age_ms: link
+                .last_byte_ticks_ms
+                .map_or(-1, |at| self.env.ticks_ms().saturating_sub(at).max(0)),
+            loaded_bytes: Counters::of(&counters.loaded_bytes),
+            load_total_bytes: status.load_total_bytes,
+            loaded_keys: Counters::of(&counters.loaded_keys),
+            keys: counts.keys as u64,
+            ghosts: counts.ghosts as u64,
+            partial: counts.partial as u64,
+            frozen: counts.frozen as u64,
+            memory_bytes: self.lookups.reader().memory() as u64,
+            spooled_bytes: spooled,
+            connects: link.connects,
+            full_syncs: link.full_syncs,
+            partial_syncs: link.partial_syncs,
+            commands_applied: Counters::of(&counters.commands),
+            units: Counters::of(&counters.units),
+            unknown_commands: Counters::of(&counters.unknown_commands),
+            failed_commands: Counters::of(&counters.failed_commands),
+            callbacks: Counters::of(&counters.asked),
+            skipped: Counters::of(&counters.skipped),
+            last_error_at_ms: status.trouble.as_ref().map_or(-1, |trouble| trouble.at_ms),
+            will_retry: status.trouble.as_ref().is_some_and(|trouble| trouble.will_retry),
+            last_error: status.trouble.map(|trouble| trouble.error),
+        }
+    }
+}
+
+fn name_of(address: &Address) -> String {
+    match address {
+        Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        Address::Tcp { host, port } => format!("{host}:{port}"),
+        Address::Unix { path } => path.clone(),
+    }
+}
