@@ -1,0 +1,283 @@
+//! The order of things in a snapshot: header, what stands between keys, keys, the end.
+
+use super::cursor::{Cursor, Parsed, Stop, bad};
+use super::module::ModuleData;
+use super::object::{Builder, Skipper};
+use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
+use super::{Checksum, Filter, Item, opcode};
+use crate::error::Kind;
+use crate::text;
+use crate::value::Bytes;
+
+/// The magic and the version together, whichever magic it is.
+const HEADER: usize = 9;
+
+/// From here on a checksum follows the last byte.
+const CHECKSUM_VERSION_MIN: u32 = 5;
+
+/// What servers write where a key has no deadline but the field is there.
+const NO_DEADLINE: i64 = -1;
+
+/// Room for unpacking is given back beyond this.
+const SCRATCH_MAX: usize = 1024 * 1024;
+
+/// What came out of a run.
+pub(super) enum Event {
+    Item(Item),
+    /// The last byte that the checksum covers was used: [`Machine::expect_checksum`] comes next.
+    EndOfKeys,
+}
+
+enum State {
+    Header,
+    /// An opcode or a key's type comes next.
+    Between,
+    Module(ModuleData),
+    /// Ranges of slots, as many as the number says.
+    SlotRanges(u64),
+    Building(Builder),
+    Skipping(Skipper),
+    Checksum(u64),
+    Done,
+}
+
+/// The decoder without its input.
+pub(super) struct Machine {
+    state: State,
+    filter: Option<Filter>,
+    dialect: Dialect,
+    version: u32,
+    db: u32,
+    /// The key that is being read.
+    key: Option<Bytes>,
+    /// The deadline of the next key or of the one that is being read.
+    expires_at_ms: Option<i64>,
+    scratch: Vec<u8>,
+}
+
+impl Machine {
+    pub(super) fn new(filter: Option<Filter>) -> Self {
+        Self {
+            state: State::Header,
+            filter,
+            dialect: Dialect::Redis,
+            version: 0,
+            db: 0,
+            key: None,
+            expires_at_ms: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The key that is being read, and its database.
+    pub(super) fn current(&self) -> Option<(u32, &[u8])> {
+        self.key.as_deref().map(|key| (self.db, key))
+    }
+
+    /// The sum of all bytes so far, which those that follow have to confirm.
+    pub(super) fn expect_checksum(&mut self, sum: u64) {
+        self.state = State::Checksum(sum);
+    }
+
+    /// Works until something comes out or the bytes at hand don't suffice.
+    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Event> {
+        loop {
+            let event = self.step(cursor)?;
+            cursor.commit();
+            if let Some(event) = event {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn step(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
+        match &mut self.state {
+            State::Header => return self.header(cursor).map(Some),
+            State::Between => return self.between(cursor),
+            State::Building(builder) => {
+                builder.run(cursor, &mut self.scratch)?;
+                return Ok(self.built());
+            }
+            State::Skipping(skipper) => {
+                skipper.run(cursor)?;
+                return Ok(self.skipped());
+            }
+            State::Module(data) => data.run(cursor)?,
+            State::SlotRanges(left) => {
+                while *left > 0 {
+                    cursor.length()?;
+                    cursor.length()?;
+                    *left -= 1;
+                    cursor.commit();
+                }
+            }
+            State::Checksum(sum) => {
+                let sum = *sum;
+                return self.checksum(sum, cursor).map(Some);
+            }
+            State::Done => return Err(bad("the snapshot is over")),
+        }
+        self.state = State::Between;
+        Ok(None)
+    }
+
+    fn header(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Event> {
+        let header = cursor.take(HEADER)?;
+        let (dialect, digits) =
+            match (header.strip_prefix(b"REDIS"), header.strip_prefix(b"VALKEY")) {
+                (Some(digits), _) => (Dialect::Redis, digits),
+                (_, Some(digits)) => (Dialect::Valkey, digits),
+                _ => return Err(no_header(header)),
+            };
+        let valkey = dialect == Dialect::Valkey;
+        self.version = digits
+            .iter()
+            .try_fold(0, |sum, byte| {
+                byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0'))
+            })
+            .filter(|version| *version >= if valkey { VALKEY_VERSION_MIN } else { 1 })
+            .ok_or_else(|| no_header(header))?;
+        self.dialect = dialect;
+        self.state = State::Between;
+        Ok(Event::Item(Item::Header { version: self.version, valkey }))
+    }
+
+    fn between(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
+        let number = cursor.byte()?;
+        match number {
+            opcode::EOF => {
+                return Ok(Some(if self.version < CHECKSUM_VERSION_MIN {
+                    self.state = State::Done;
+                    Event::Item(Item::End { checksum: Checksum::Absent })
+                } else {
+                    Event::EndOfKeys
+                }));
+            }
+            opcode::SELECT_DB => {
+                let db = cursor.length()?;
+                self.db = u32::try_from(db)
+                    .map_err(|_| bad(format!("no database has the number {db}")))?;
+            }
+            opcode::EXPIRE_TIME => {
+                let at_s = i64::from(cursor.i32_le()?);
+                self.expires_at_ms = (at_s != NO_DEADLINE).then_some(at_s * 1000);
+            }
+            opcode::EXPIRE_TIME_MS => {
+                let at_ms = cursor.i64_le()?;
+                self.expires_at_ms = (at_ms != NO_DEADLINE).then_some(at_ms);
+            }
+            opcode::RESIZE_DB => {
+                let (keys, expires) = (cursor.length()?, cursor.length()?);
+                return Ok(Some(Event::Item(Item::Resize { db: self.db, keys, expires })));
+            }
+            opcode::AUX => {
+                let name = Bytes::from(cursor.string(&mut self.scratch)?);
+                let value = Bytes::from(cursor.string(&mut self.scratch)?);
+                return Ok(Some(Event::Item(Item::Aux { name, value })));
+            }
+            opcode::FREQ => {
+                cursor.byte()?;
+            }
+            opcode::IDLE => {
+                cursor.length()?;
+            }
+            opcode::FUNCTION => {
+                let source = Bytes::from(cursor.string(&mut self.scratch)?);
+                return Ok(Some(Event::Item(Item::Function { source })));
+            }
+            opcode::MODULE_AUX => self.state = State::Module(ModuleData::auxiliary(cursor)?),
+            opcode::SLOT_INFO => {
+                for _ in ["slot", "keys", "expires"] {
+                    cursor.length()?;
+                }
+            }
+            opcode::KEY_META_OR_SLOT_IMPORT => match self.dialect {
+                Dialect::Redis => {
+                    self.state = State::Module(ModuleData::key_metadata(cursor)?);
+                }
+                Dialect::Valkey => {
+                    let _job = cursor.string(&mut self.scratch)?;
+                    self.state = State::SlotRanges(cursor.length()?);
+                }
+            },
+            opcode::FUNCTION_PRE_GA => {
+                return Err(opcode_refused(number, "function of a release candidate"));
+            }
+            opcode::HASH_TEMPLATE_OR_UPDATE => {
+                return Err(match self.dialect {
+                    Dialect::Redis => opcode_refused(number, "hash template"),
+                    Dialect::Valkey => opcode_refused(number, "update"),
+                });
+            }
+            _ => self.key(number, cursor)?,
+        }
+        Ok(None)
+    }
+
+    /// The key behind a type, and what is to become of its value.
+    fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
+        let row = types::row(number, self.dialect);
+        if row == Row::Unknown {
+            return Err(types::refused(number, None, self.dialect, self.version));
+        }
+        let key = Bytes::from(cursor.string(&mut self.scratch)?);
+        let key = self.key.insert(key);
+        let layout = match row {
+            Row::Known(layout) => layout,
+            Row::Named(name) => {
+                return Err(types::refused(number, Some(name), self.dialect, self.version));
+            }
+            Row::Unknown => return Err(types::refused(number, None, self.dialect, self.version)),
+        };
+        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, key));
+        self.state = if wanted {
+            State::Building(Builder::new(layout))
+        } else {
+            State::Skipping(Skipper::new(layout))
+        };
+        Ok(())
+    }
+
+    fn built(&mut self) -> Option<Event> {
+        if self.scratch.capacity() > SCRATCH_MAX {
+            self.scratch = Vec::new();
+        }
+        let state = std::mem::replace(&mut self.state, State::Between);
+        let (key, expires_at_ms) = (self.key.take()?, self.expires_at_ms.take());
+        let State::Building(builder) = state else { return None };
+        let value = builder.finish()?;
+        Some(Event::Item(Item::Entry { db: self.db, key, value, expires_at_ms }))
+    }
+
+    fn skipped(&mut self) -> Option<Event> {
+        self.state = State::Between;
+        self.expires_at_ms = None;
+        Some(Event::Item(Item::Skipped { db: self.db, key: self.key.take()? }))
+    }
+
+    fn checksum(&mut self, sum: u64, cursor: &mut Cursor<'_>) -> Parsed<Event> {
+        let checksum = match cursor.u64_le()? {
+            0 => Checksum::Disabled,
+            right if right == sum => Checksum::Verified,
+            other => {
+                return Err(bad(format!(
+                    "the checksum is {other:016x}, but the bytes give {sum:016x}"
+                )));
+            }
+        };
+        self.state = State::Done;
+        Ok(Event::Item(Item::End { checksum }))
+    }
+}
+
+fn no_header(header: &[u8]) -> Stop {
+    bad(format!("it begins with \"{}\"", text::printable(header, 4 * HEADER)))
+}
+
+fn opcode_refused(number: u8, name: &str) -> Stop {
+    Stop::Bad(Kind::Unsupported, format!("opcode {number} ({name}) is not supported"))
+}

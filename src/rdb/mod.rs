@@ -1,0 +1,184 @@
+//! Snapshots as bytes come in, cut anywhere: keys and values come out as soon as they are whole.
+//!
+//! Nothing here does I/O, knows the time, or believes a length: memory is taken only for bytes that
+//! have arrived, and at most 88 times as much where they are compressed.
+
+mod crc64;
+mod cursor;
+mod input;
+mod intset;
+mod listpack;
+mod lzf;
+mod machine;
+mod module;
+mod object;
+mod opcode;
+mod packed;
+mod payload;
+mod types;
+mod ziplist;
+mod zipmap;
+
+use crate::error::{Error, Result};
+use crate::text;
+use crate::value::{Bytes, Value};
+use cursor::Stop;
+use input::Input;
+use machine::{Event, Machine};
+
+pub use crc64::crc64;
+pub use payload::decode_payload;
+
+/// Longer keys are cut in messages.
+const KEY_SHOWN_MAX: usize = 100;
+
+/// Says of a key in a database whether its value is wanted.
+pub type Filter = Box<dyn FnMut(u32, &[u8]) -> bool + Send>;
+
+/// What a snapshot consists of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// The first item: the version of the format, and whose it is.
+    Header {
+        /// Redis counts from 1, Valkey since 9.0 from 80.
+        version: u32,
+        /// The magic is Valkey's.
+        valkey: bool,
+    },
+    /// Something about the server or the snapshot.
+    Aux {
+        /// Such as `redis-ver` or `repl-stream-db`.
+        name: Bytes,
+        /// Text, also for numbers.
+        value: Bytes,
+    },
+    /// How large a database is going to be; a hint only.
+    Resize {
+        /// The database whose keys follow.
+        db: u32,
+        /// How many keys.
+        keys: u64,
+        /// How many of them have a deadline.
+        expires: u64,
+    },
+    /// A library of functions.
+    Function {
+        /// Its whole source, beginning with the shebang line.
+        source: Bytes,
+    },
+    /// A key.
+    Entry {
+        /// The database.
+        db: u32,
+        /// The key.
+        key: Bytes,
+        /// What it holds.
+        value: Value,
+        /// When it is due, in Unix milliseconds; perhaps in the past.
+        expires_at_ms: Option<i64>,
+    },
+    /// A key that the filter did not want.
+    Skipped {
+        /// The database.
+        db: u32,
+        /// The key.
+        key: Bytes,
+    },
+    /// The last item.
+    End {
+        /// Whether the bytes are known to be undamaged.
+        checksum: Checksum,
+    },
+}
+
+/// What became of a snapshot's checksum. A wrong one is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It was right.
+    Verified,
+    /// The server was told not to compute one.
+    Disabled,
+    /// Versions before 5 have none.
+    Absent,
+}
+
+/// Takes a snapshot's bytes and gives its items.
+pub struct Decoder {
+    input: Input,
+    machine: Machine,
+    failed: Option<Error>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder that wants every key.
+    pub fn new() -> Self {
+        Self::with_machine(Machine::new(None))
+    }
+
+    /// A decoder that passes over the values of keys for which the filter answers false.
+    pub fn with_filter(filter: Filter) -> Self {
+        Self::with_machine(Machine::new(Some(filter)))
+    }
+
+    fn with_machine(machine: Machine) -> Self {
+        Self { input: Input::default(), machine, failed: None }
+    }
+
+    /// Adds bytes. Those after the snapshot's end are kept for [`Decoder::take_rest`].
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.input.feed(bytes);
+    }
+
+    /// The next item, or None when more bytes are needed or the snapshot is over. After an error
+    /// it goes on failing.
+    #[allow(clippy::should_implement_trait, reason = "None does not mean the end")]
+    pub fn next(&mut self) -> Result<Option<Item>> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        while !self.input.is_short() && !self.machine.is_done() {
+            let mut cursor = self.input.cursor();
+            let outcome = self.machine.run(&mut cursor);
+            let (used, pass) = cursor.committed();
+            self.input.advance(used, pass, outcome.as_ref().err());
+            match outcome {
+                Ok(Event::Item(item)) => return Ok(Some(item)),
+                Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
+                Err(Stop::Need(_)) => {}
+                Err(Stop::Bad(kind, text)) => {
+                    let error = Error::new(kind, format!("snapshot {}: {text}", self.place()));
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where it is, for messages.
+    fn place(&self) -> String {
+        let offset = self.input.consumed();
+        match self.machine.current() {
+            None => format!("offset {offset}"),
+            Some((db, key)) => {
+                format!("offset {offset}, db {db} key \"{}\"", text::printable(key, KEY_SHOWN_MAX))
+            }
+        }
+    }
+
+    /// What was fed and is not part of the snapshot; complete once [`Item::End`] came.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        self.input.take_rest()
+    }
+
+    /// How many bytes of the snapshot were used.
+    pub fn offset(&self) -> u64 {
+        self.input.consumed()
+    }
+}

@@ -1,0 +1,284 @@
+//! Makes values from their bytes, or passes over them, one element at a time: what is there of a
+//! large value is worked off while the rest is on its way.
+
+use super::cursor::{Cursor, Parsed, bad};
+use super::packed::{Block, Walk};
+use super::types::{Form, Layout, Part};
+use crate::text;
+use crate::value::{Bytes, Field, Hash, List, Set, Type, Value, Zset};
+
+/// How a container of a list says what its string is.
+const CONTAINER_PLAIN: u64 = 1;
+const CONTAINER_PACKED: u64 = 2;
+
+/// Stands for a field without a deadline where 8 bytes are kept for it.
+const NO_DEADLINE: i64 = -1;
+
+/// Longer names are cut in messages.
+const SHOWN_MAX: usize = 60;
+
+/// A value in the making.
+pub(super) struct Builder {
+    layout: Layout,
+    value: Value,
+    least_deadline: i64,
+    /// None until the number of elements was read.
+    left: Option<u64>,
+}
+
+impl Builder {
+    pub(super) fn new(layout: Layout) -> Self {
+        let value = match layout.family {
+            Type::String => Value::string(b""),
+            Type::List => Value::List(List::default()),
+            Type::Set => Value::Set(Set::default()),
+            Type::Zset => Value::Zset(Zset::default()),
+            Type::Hash => Value::Hash(Hash::default()),
+        };
+        Self { layout, value, least_deadline: 0, left: None }
+    }
+
+    /// Goes on with the bytes at hand; Ok when the value is whole.
+    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+        let left = match &mut self.left {
+            Some(left) => left,
+            none => {
+                if self.layout.least_deadline {
+                    self.least_deadline = cursor.i64_le()?;
+                }
+                let count = if self.layout.counted { cursor.length()? } else { 1 };
+                cursor.commit();
+                none.insert(count)
+            }
+        };
+        let (form, least) = (self.layout.form, self.least_deadline);
+        match &mut self.value {
+            Value::String(string) => each(left, cursor, |cursor| {
+                *string = Bytes::from(cursor.string(scratch)?);
+                Ok(())
+            }),
+            Value::List(list) => each(left, cursor, |c| list_part(list, form, c, scratch)),
+            Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
+            Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
+            Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
+        }
+    }
+
+    /// The value; None for an aggregate without elements, which servers don't keep either.
+    pub(super) fn finish(self) -> Option<Value> {
+        let kept = self.layout.family == Type::String || !self.value.is_empty();
+        kept.then_some(self.value)
+    }
+}
+
+fn each(
+    left: &mut u64,
+    cursor: &mut Cursor<'_>,
+    mut read: impl FnMut(&mut Cursor<'_>) -> Parsed<()>,
+) -> Parsed<()> {
+    while *left > 0 {
+        read(cursor)?;
+        *left -= 1;
+        cursor.commit();
+    }
+    Ok(())
+}
+
+// The functions below read one element each. They change the value only when all its bytes are
+// there, because they are called anew otherwise.
+
+fn list_part(
+    list: &mut List,
+    form: Form,
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<u8>,
+) -> Parsed<()> {
+    let block = match form {
+        Form::Blocks(block) => Some(block),
+        Form::Containers => match cursor.length()? {
+            CONTAINER_PLAIN => None,
+            CONTAINER_PACKED => Some(Block::Listpack),
+            other => return Err(bad(format!("list container {other} does not exist"))),
+        },
+        _ => None,
+    };
+    let string = cursor.string(scratch)?;
+    match block {
+        None => list.push_back(Bytes::from(string)),
+        Some(block) => {
+            let mut walk = Walk::new(block, string)?;
+            while let Some(element) = walk.next()? {
+                list.push_back(element.to_bytes());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_part(
+    set: &mut Set,
+    form: Form,
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<u8>,
+) -> Parsed<()> {
+    let string = cursor.string(scratch)?;
+    let Form::Blocks(block) = form else { return add_member(set, Bytes::from(string)) };
+    let mut walk = Walk::new(block, string)?;
+    while let Some(member) = walk.next()? {
+        add_member(set, member.to_bytes())?;
+    }
+    Ok(())
+}
+
+fn add_member(set: &mut Set, member: Bytes) -> Parsed<()> {
+    let again = member.clone();
+    if set.insert(member) { Ok(()) } else { Err(twice("member", &again)) }
+}
+
+fn zset_part(
+    zset: &mut Zset,
+    form: Form,
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<u8>,
+) -> Parsed<()> {
+    let string = cursor.string(scratch)?;
+    if let Form::Blocks(block) = form {
+        let mut walk = Walk::new(block, string)?;
+        while let Some(member) = walk.next()? {
+            let score = walk.partner()?.to_score()?;
+            add_scored(zset, member.to_bytes(), score)?;
+        }
+        return Ok(());
+    }
+    let member = Bytes::from(string);
+    let score = match form {
+        Form::ScoreText => cursor.double_text()?,
+        _ => cursor.u64_le().map(f64::from_bits)?,
+    };
+    add_scored(zset, member, score)
+}
+
+fn add_scored(zset: &mut Zset, member: Bytes, score: f64) -> Parsed<()> {
+    let again = member.clone();
+    if score.is_nan() {
+        return Err(bad(format!("the score of \"{}\" is not a number", shown(&again))));
+    }
+    match zset.insert(member, score) {
+        None => Ok(()),
+        Some(_) => Err(twice("member", &again)),
+    }
+}
+
+fn hash_part(
+    hash: &mut Hash,
+    form: Form,
+    least: i64,
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<u8>,
+) -> Parsed<()> {
+    let mut expires_at_ms = match form {
+        Form::Blocks(block) | Form::BlockWithDeadlines(block) => {
+            let with_deadlines = matches!(form, Form::BlockWithDeadlines(_));
+            return hash_block(hash, block, with_deadlines, cursor.string(scratch)?);
+        }
+        Form::DeadlineFirst => match cursor.length()? {
+            0 => None,
+            at => Some(deadline(0, at)?),
+        },
+        Form::DeadlineFromLeast => match cursor.length()? {
+            0 => None,
+            // One more than the distance, so that 0 is free for none.
+            distance => Some(deadline(least, distance - 1)?),
+        },
+        _ => None,
+    };
+    let name = Bytes::from(cursor.string(scratch)?);
+    let value = Bytes::from(cursor.string(scratch)?);
+    if form == Form::DeadlineLast {
+        expires_at_ms = match cursor.i64_le()? {
+            NO_DEADLINE => None,
+            at if at >= 0 => Some(at),
+            at => return Err(bad(format!("a field's deadline can't be {at}"))),
+        };
+    }
+    add_field(hash, name, Field { value, expires_at_ms })
+}
+
+/// A deadline from its distance to another time.
+fn deadline(from: i64, distance: u64) -> Parsed<i64> {
+    from.checked_add_unsigned(distance)
+        .filter(|at| *at >= 0)
+        .ok_or_else(|| bad(format!("a field's deadline can't be {distance} ms after {from}")))
+}
+
+fn hash_block(hash: &mut Hash, block: Block, with_deadlines: bool, bytes: &[u8]) -> Parsed<()> {
+    let mut walk = Walk::new(block, bytes)?;
+    while let Some(name) = walk.next()? {
+        let value = walk.partner()?.to_bytes();
+        let expires_at_ms = if with_deadlines { walk.partner()?.to_deadline()? } else { None };
+        add_field(hash, name.to_bytes(), Field { value, expires_at_ms })?;
+    }
+    Ok(())
+}
+
+fn add_field(hash: &mut Hash, name: Bytes, field: Field) -> Parsed<()> {
+    let again = name.clone();
+    match hash.insert(name, field) {
+        None => Ok(()),
+        Some(_) => Err(twice("field", &again)),
+    }
+}
+
+fn twice(what: &str, name: &[u8]) -> super::cursor::Stop {
+    bad(format!("{what} \"{}\" is there twice", shown(name)))
+}
+
+fn shown(name: &[u8]) -> String {
+    text::printable(name, SHOWN_MAX)
+}
+
+/// A value that is passed over.
+pub(super) struct Skipper {
+    layout: Layout,
+    left: Option<u64>,
+    /// The parts of the current element before this one were passed.
+    part: usize,
+}
+
+impl Skipper {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { layout, left: None, part: 0 }
+    }
+
+    /// Goes on with the bytes at hand; Ok when the end is known, though perhaps not there yet.
+    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
+        let left = match &mut self.left {
+            Some(left) => left,
+            none => {
+                if self.layout.least_deadline {
+                    cursor.i64_le()?;
+                }
+                let count = if self.layout.counted { cursor.length()? } else { 1 };
+                cursor.commit();
+                none.insert(count)
+            }
+        };
+        while *left > 0 {
+            while let Some(part) = self.layout.parts.get(self.part) {
+                match part {
+                    Part::Text => cursor.skip_string()?,
+                    Part::DoubleText => cursor.skip_double_text()?,
+                    Part::EightBytes => cursor.skip(8),
+                    Part::Length => {
+                        cursor.length()?;
+                        cursor.commit();
+                    }
+                }
+                self.part += 1;
+            }
+            self.part = 0;
+            *left -= 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The blocks in which servers keep small aggregates, behind one face: whatever the block, it is
+//! walked from front to back and yields strings and numbers.
+
+use super::cursor::{Parsed, bad};
+use super::intset::Intset;
+use super::listpack::Listpack;
+use super::ziplist::Ziplist;
+use super::zipmap::Zipmap;
+use crate::text;
+use crate::value::Bytes;
+
+/// The kinds of blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Block {
+    Zipmap,
+    Ziplist,
+    Intset,
+    Listpack,
+}
+
+/// An element of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Packed<'a> {
+    Text(&'a [u8]),
+    Number(i64),
+}
+
+impl Packed<'_> {
+    /// The string that it stands for.
+    pub(super) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Text(bytes) => Bytes::from(bytes),
+            Self::Number(number) => Bytes::from(text::format_i64(number).as_ref()),
+        }
+    }
+
+    /// The score that it stands for; never NaN.
+    pub(super) fn to_score(self) -> Parsed<f64> {
+        match self {
+            Self::Number(number) => Ok(number as f64),
+            Self::Text(digits) => text::parse_f64(digits)
+                .filter(|x| !x.is_nan())
+                .ok_or_else(|| bad(format!("\"{}\" is no score", text::printable(digits, 40)))),
+        }
+    }
+
+    /// The deadline that it stands for: 0 is none.
+    pub(super) fn to_deadline(self) -> Parsed<Option<i64>> {
+        match self {
+            Self::Number(0) => Ok(None),
+            Self::Number(at) if at > 0 => Ok(Some(at)),
+            _ => Err(bad("a field's deadline is no time")),
+        }
+    }
+}
+
+/// A walk over one block.
+pub(super) enum Walk<'a> {
+    Zipmap(Zipmap<'a>),
+    Ziplist(Ziplist<'a>),
+    Intset(Intset<'a>),
+    Listpack(Listpack<'a>),
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the front, after a look at the header.
+    pub(super) fn new(block: Block, bytes: &'a [u8]) -> Parsed<Self> {
+        match block {
+            Block::Zipmap => Zipmap::new(bytes).map(Self::Zipmap),
+            Block::Ziplist => Ziplist::new(bytes).map(Self::Ziplist),
+            Block::Intset => Intset::new(bytes).map(Self::Intset),
+            Block::Listpack => Listpack::new(bytes).map(Self::Listpack),
+        }
+        .ok_or_else(|| bad(format!("the header of a {} is damaged", block.name())))
+    }
+
+    /// The next element; None after the last one.
+    pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
+        let (next, block) = match self {
+            Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
+            Self::Ziplist(walk) => (walk.next(), Block::Ziplist),
+            Self::Intset(walk) => (Some(walk.next()), Block::Intset),
+            Self::Listpack(walk) => (walk.next(), Block::Listpack),
+        };
+        next.ok_or_else(|| bad(format!("a {} is damaged", block.name())))
+    }
+
+    /// What belongs to the element before.
+    pub(super) fn partner(&mut self) -> Parsed<Packed<'a>> {
+        self.next()?.ok_or_else(|| bad("the last element lacks its partner"))
+    }
+}
+
+impl Block {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Zipmap => "zipmap",
+            Self::Ziplist => "ziplist",
+            Self::Intset => "intset",
+            Self::Listpack => "listpack",
+        }
+    }
+}
+
+/// What is left of a block, read from its front; None where it ends too early.
+pub(super) struct Rest<'a>(pub(super) &'a [u8]);
+
+impl<'a> Rest<'a> {
+    pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(super) fn text(&mut self, count: usize) -> Option<Packed<'a>> {
+        self.take(count).map(Packed::Text)
+    }
+
+    /// A signed little-endian number of `N` bytes, at most 8.
+    pub(super) fn number<const N: usize>(&mut self) -> Option<Packed<'a>> {
+        let bytes = self.array::<N>()?;
+        let unsigned = bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let unused = 64 - 8 * N as u32;
+        Some(Packed::Number((unsigned << unused) as i64 >> unused))
+    }
+
+    pub(super) fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u32_be(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+}
+
+/// All elements of a block, for the tests of the kinds.
+#[cfg(test)]
+pub(super) fn elements(block: Block, bytes: &[u8]) -> Parsed<Vec<Packed<'_>>> {
+    let mut walk = Walk::new(block, bytes)?;
+    let mut all = Vec::new();
+    while let Some(element) = walk.next()? {
+        all.push(element);
+    }
+    Ok(all)
+}

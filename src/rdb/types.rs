@@ -1,0 +1,159 @@
+//! The table of the types: which number means what, and how its bytes are laid out. To add a type
+//! is to add a row here and, if its layout is new, a form in `object`.
+
+use super::cursor::Stop;
+use super::packed::Block;
+use crate::error::Kind;
+use crate::value::Type;
+
+/// Two projects give some numbers two meanings; the magic says which.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Dialect {
+    Redis,
+    Valkey,
+}
+
+/// From here on Valkey counts versions of its own; in a `DUMP` payload nothing else tells.
+pub(super) const VALKEY_VERSION_MIN: u32 = 80;
+
+/// The newest versions whose types and opcodes this table knows. Newer ones are read as long as
+/// they use none that is missing here.
+const REDIS_VERSION_KNOWN: u32 = 14;
+const VALKEY_VERSION_KNOWN: u32 = 80;
+
+/// How the elements of a value are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Form {
+    /// Strings; for a hash name and value in turn.
+    Strings,
+    /// Members with their score as text.
+    ScoreText,
+    /// Members with their score in 8 bytes.
+    ScoreBinary,
+    /// Blocks of elements, one a string.
+    Blocks(Block),
+    /// Strings that are a block or an element of their own, as the number before says.
+    Containers,
+    /// Deadline (0 is none), name, value.
+    DeadlineFirst,
+    /// Deadline (0 is none) counted from the hash's least one, name, value.
+    DeadlineFromLeast,
+    /// Name, value, deadline in 8 bytes (-1 is none).
+    DeadlineLast,
+    /// A block of name, value, deadline (0 is none).
+    BlockWithDeadlines(Block),
+}
+
+/// A piece of an element, as far as passing over it goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Part {
+    Text,
+    Length,
+    DoubleText,
+    EightBytes,
+}
+
+/// Where the bytes of a value are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Layout {
+    pub(super) family: Type,
+    pub(super) form: Form,
+    /// The least deadline stands in 8 bytes in front.
+    pub(super) least_deadline: bool,
+    /// A number of elements stands in front; otherwise there is one.
+    pub(super) counted: bool,
+    /// What one element consists of.
+    pub(super) parts: &'static [Part],
+}
+
+/// What a number means.
+#[derive(Debug, PartialEq)]
+pub(super) enum Row {
+    Known(Layout),
+    /// Something that exists and can't be read yet.
+    Named(&'static str),
+    Unknown,
+}
+
+const fn one(family: Type, form: Form) -> Row {
+    let parts = &[Part::Text];
+    Row::Known(Layout { family, form, least_deadline: false, counted: false, parts })
+}
+
+const fn many(family: Type, form: Form, parts: &'static [Part]) -> Row {
+    Row::Known(Layout { family, form, least_deadline: false, counted: true, parts })
+}
+
+const fn with_least_deadline(row: Row) -> Row {
+    match row {
+        Row::Known(layout) => Row::Known(Layout { least_deadline: true, ..layout }),
+        other => other,
+    }
+}
+
+/// The row of a type.
+pub(super) fn row(number: u8, dialect: Dialect) -> Row {
+    use Dialect::{Redis, Valkey};
+    use Part::{DoubleText, EightBytes, Length, Text};
+    match (number, dialect) {
+        (0, _) => one(Type::String, Form::Strings),
+        (1, _) => many(Type::List, Form::Strings, &[Text]),
+        (2, _) => many(Type::Set, Form::Strings, &[Text]),
+        (3, _) => many(Type::Zset, Form::ScoreText, &[Text, DoubleText]),
+        (4, _) => many(Type::Hash, Form::Strings, &[Text, Text]),
+        (5, _) => many(Type::Zset, Form::ScoreBinary, &[Text, EightBytes]),
+        (6, _) => Row::Named("module of a release candidate"),
+        (7, _) => Row::Named("module"),
+        (9, _) => one(Type::Hash, Form::Blocks(Block::Zipmap)),
+        (10, _) => one(Type::List, Form::Blocks(Block::Ziplist)),
+        (11, _) => one(Type::Set, Form::Blocks(Block::Intset)),
+        (12, _) => one(Type::Zset, Form::Blocks(Block::Ziplist)),
+        (13, _) => one(Type::Hash, Form::Blocks(Block::Ziplist)),
+        (14, _) => many(Type::List, Form::Blocks(Block::Ziplist), &[Text]),
+        (15 | 19 | 21, _) | (26 | 27, Redis) => Row::Named("stream"),
+        (16, _) => one(Type::Hash, Form::Blocks(Block::Listpack)),
+        (17, _) => one(Type::Zset, Form::Blocks(Block::Listpack)),
+        (18, _) => many(Type::List, Form::Containers, &[Length, Text]),
+        (20, _) => one(Type::Set, Form::Blocks(Block::Listpack)),
+        (22, Redis) => many(Type::Hash, Form::DeadlineFirst, &[Length, Text, Text]),
+        (22, Valkey) => many(Type::Hash, Form::DeadlineLast, &[Text, Text, EightBytes]),
+        (23, Redis) => one(Type::Hash, Form::BlockWithDeadlines(Block::Listpack)),
+        (23, Valkey) => Row::Named("hash of a development version"),
+        (24, Redis) => {
+            with_least_deadline(many(Type::Hash, Form::DeadlineFromLeast, &[Length, Text, Text]))
+        }
+        (25, Redis) => {
+            with_least_deadline(one(Type::Hash, Form::BlockWithDeadlines(Block::Listpack)))
+        }
+        (28, Redis) => Row::Named("array"),
+        (29, Redis) => Row::Named("rate limit or hash template"),
+        (30..=32, Redis) => Row::Named("hash template"),
+        (33, Redis) => Row::Named("rate limit or bitmap"),
+        _ => Row::Unknown,
+    }
+}
+
+/// The error for a type that can't be read.
+pub(super) fn refused(number: u8, name: Option<&str>, dialect: Dialect, version: u32) -> Stop {
+    match name {
+        Some(name) => {
+            Stop::Bad(Kind::Unsupported, format!("type {number} ({name}) is not supported"))
+        }
+        None => unknown(&format!("type or opcode {number}"), dialect, version),
+    }
+}
+
+/// The error for what the format does not have, unless the bytes come from a newer server.
+pub(super) fn unknown(what: &str, dialect: Dialect, version: u32) -> Stop {
+    let known = match dialect {
+        Dialect::Redis => REDIS_VERSION_KNOWN,
+        Dialect::Valkey => VALKEY_VERSION_KNOWN,
+    };
+    if version > known {
+        let text =
+            format!("{what} of format version {version} is unknown, the newest known is {known}");
+        Stop::Bad(Kind::Unsupported, text)
+    } else {
+        Stop::Bad(Kind::Protocol, format!("{what} does not exist"))
+    }
+}
