@@ -13,8 +13,12 @@
 
 pub mod change;
 pub mod command;
+pub mod config;
+pub mod env;
 pub mod error;
+pub mod log;
+pub mod rdb;
 pub mod resp;
-pub mod text;
 pub mod table;
+pub mod text;
 pub mod value;
