@@ -22,7 +22,14 @@ fn print(name: &[u8], field: &Field) -> u64 {
     element_fingerprint(name, &field.value, field.expires_at_ms.unwrap_or(-1))
 }
 
-fn put(unit: &mut Unit<'_>, key: &[u8], name: &[u8], new: Field, effect: Effect<'_>, depends: bool) -> Applied {
+fn put(
+    unit: &mut Unit<'_>,
+    key: &[u8],
+    name: &[u8],
+    new: Field,
+    effect: Effect<'_>,
+    depends: bool,
+) -> Applied {
     let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: print(name, &new) };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
@@ -31,7 +38,13 @@ fn put(unit: &mut Unit<'_>, key: &[u8], name: &[u8], new: Field, effect: Effect<
     })
 }
 
-fn set_field(unit: &mut Unit<'_>, key: &[u8], name: &[u8], value: &[u8], deadline: Deadline) -> Applied {
+fn set_field(
+    unit: &mut Unit<'_>,
+    key: &[u8],
+    name: &[u8],
+    value: &[u8],
+    deadline: Deadline,
+) -> Applied {
     let (at, depends) = match deadline {
         Deadline::Clear => (None, false),
         Deadline::At(at) => (Some(at), false),

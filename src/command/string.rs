@@ -122,8 +122,9 @@ fn add(unit: &mut Unit<'_>, key: &[u8], increment: i64) -> Applied {
     unit.edit(key, Type::String, |old| {
         let old = match old {
             None => 0,
-            some => parse_i64(text(some))
-                .ok_or_else(|| Failure::new("the value is not an integer"))?,
+            some => {
+                parse_i64(text(some)).ok_or_else(|| Failure::new("the value is not an integer"))?
+            }
         };
         let sum = old
             .checked_add(increment)

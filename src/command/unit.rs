@@ -136,7 +136,8 @@ impl<'a> Unit<'a> {
     }
 
     pub(super) fn decode_payload(&self, payload: &[u8]) -> Result<Value, Failure> {
-        (self.setting.decode_payload)(payload).map_err(|error| Failure::new(error.text().to_owned()))
+        (self.setting.decode_payload)(payload)
+            .map_err(|error| Failure::new(error.text().to_owned()))
     }
 
     pub(super) fn find(&self, db: Db, key: &[u8]) -> Found {

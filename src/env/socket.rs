@@ -103,8 +103,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn dial(to: &Address, lookups: &Lookups) -> Result<Self> {
         let name = to.to_string();
-        let mut wire =
-            Self { stage: Stage::Failed, left: VecDeque::new(), name, last_error: None };
+        let mut wire = Self { stage: Stage::Failed, left: VecDeque::new(), name, last_error: None };
         match to {
             Address::Unix { path } => {
                 let address = SockAddr::unix(path).map_err(|e| wire.failed(&e.to_string()))?;

@@ -7,13 +7,14 @@
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
+use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Scope, Setting, Unit};
+use crate::command::{self, Action, Asked, Scope, Setting, Unit};
 use crate::config::Policy;
 use crate::env::Env;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer};
 use crate::log::{self, Level};
 use crate::table::{Stamp, Table};
@@ -79,7 +80,9 @@ impl Apply {
     /// Takes in one feed of the link.
     pub(super) fn take(&mut self, feed: Feed) {
         match feed {
-            Feed::FullSync { replid, offset, transfer } => self.begin_load(replid, offset, transfer),
+            Feed::FullSync { replid, offset, transfer } => {
+                self.begin_load(replid, offset, transfer)
+            }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes(bytes) => {
                 self.bytes(&bytes);
@@ -132,14 +135,14 @@ impl Apply {
         let position = self.position;
         self.ready = true;
         self.shared.control.set_applied(position.offset);
-        self.shared.control.was_ready();
+        self.shared.control.ready();
         self.shared.control.ack_now();
         self.shared.board.update(|status| {
             status.ready = true;
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.lookups.open();
+        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
     }
 
@@ -170,9 +173,7 @@ impl Apply {
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
-        let asked = std::mem::take(&mut load.asked);
-        Counters::add(&counters.asked, asked.all);
-        Counters::add(&counters.skipped, asked.skipped);
+        self.count_asked(std::mem::take(&mut load.asked));
         match progress {
             Ok(Progress::More) => {
                 let told = before == load.received() / PROGRESS_BYTES;
@@ -194,7 +195,7 @@ impl Apply {
         self.position = position;
         let server = &load.server;
         self.shared.board.update(|status| {
-            status.server = if server.valkey { "valkey" } else { "redis" }.to_owned();
+            status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
             status.diverged = false;
         });
@@ -235,9 +236,10 @@ impl Apply {
     }
 
     /// Does the next thing of the stream; false where more bytes are needed.
-    fn follow_one(&mut self, stream: &mut Stream) -> std::result::Result<bool, Broken> {
+    fn follow_one(&mut self, stream: &mut Stream) -> Result<bool, Broken> {
         match stream.next().map_err(Broken::Resync)? {
             None => return Ok(false),
+            Some(Next::Queued) => {}
             Some(Next::Pass { bytes }) => self.pass(bytes),
             Some(Next::Acknowledge { bytes }) => {
                 self.pass(bytes);
@@ -273,7 +275,7 @@ impl Apply {
         &mut self,
         commands: &[(Option<&'static command::Row>, Vec<&[u8]>)],
         bytes: usize,
-    ) -> std::result::Result<(), Broken> {
+    ) -> Result<(), Broken> {
         let mut gate = self.shared.gate.borrow();
         let setting = Setting {
             table: &self.table,
@@ -289,7 +291,9 @@ impl Apply {
             let outcome = match row {
                 Some(row) => match row.action {
                     Action::Select => select(&mut unit, args),
-                    _ => command::apply(&mut unit, row, args).map_err(|failure| failure.to_string()),
+                    _ => {
+                        command::apply(&mut unit, row, args).map_err(|failure| failure.to_string())
+                    }
                 },
                 None => {
                     unit.unknown(args);
@@ -307,9 +311,8 @@ impl Apply {
         }
         let (batch, asked, db) = unit.finish();
         drop(gate);
+        self.count_asked(asked);
         let counters = &self.shared.counters;
-        Counters::add(&counters.asked, asked.all);
-        Counters::add(&counters.skipped, asked.skipped);
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
         self.unit += 1;
@@ -325,7 +328,7 @@ impl Apply {
     }
 
     /// What the policy makes of a command that was not applied; true: go on, diverged.
-    fn judge(&self, policy: Policy, error: Error) -> std::result::Result<bool, Broken> {
+    fn judge(&self, policy: Policy, error: Error) -> Result<bool, Broken> {
         match policy {
             Policy::Continue => {
                 log::log(Level::Warning, &format!("the table has diverged: {error}"));
@@ -337,7 +340,14 @@ impl Apply {
         }
     }
 
-    fn check_memory(&self) -> std::result::Result<(), Broken> {
+    fn count_asked(&self, asked: Asked) {
+        if self.shared.gate.is_set() {
+            Counters::add(&self.shared.counters.asked, asked.all);
+            Counters::add(&self.shared.counters.skipped, asked.skipped);
+        }
+    }
+
+    fn check_memory(&self) -> Result<(), Broken> {
         let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
         if max > 0 && used > max {
             let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
@@ -362,7 +372,7 @@ impl Apply {
         }
         let Position { replid, offset, .. } = self.position;
         let resume = replid.filter(|_| resumable).map(|replid| (replid, offset));
-        self.shared.control.resume_known(resume);
+        self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, Moment::LinkLost);
     }
@@ -371,7 +381,7 @@ impl Apply {
         let moment = match state {
             LinkState::Connecting => Moment::Connecting,
             LinkState::Handshaking => Moment::Connected,
-            LinkState::WaitingForSnapshot => return,
+            LinkState::WaitingForSnapshot | LinkState::Attached => return,
         };
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, moment);
@@ -381,7 +391,7 @@ impl Apply {
     fn give_up(&mut self, error: Error) {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
-        self.shared.control.give_up(error.clone());
+        self.shared.control.stop();
         self.trouble(error, false);
         self.enter(State::Failed, Moment::Failed);
     }
@@ -407,7 +417,7 @@ impl Apply {
     }
 }
 
-fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> std::result::Result<(), String> {
+fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
     let db = number.and_then(|number| u32::try_from(number).ok());
     db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
@@ -426,13 +436,12 @@ fn failed_command(args: &[&[u8]], text: &str) -> Error {
     Error::protocol(format!("the primary's {} could not be applied: {text}", name(args)))
 }
 
-/// The apply thread's life: feeds until the link is gone.
-pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) -> Result<()> {
+/// The apply thread's life: feeds until the link is gone or the engine is stopped.
+pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
     for feed in feeds {
         if apply.shared.control.is_stopping() {
-            break;
+            return;
         }
         apply.take(feed);
     }
-    Ok(())
 }

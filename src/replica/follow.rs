@@ -21,6 +21,8 @@ type Owned = Vec<Vec<u8>>;
 pub(super) enum Next<'a> {
     /// These commands are a unit of so many bytes of the stream.
     Unit { commands: Commands<'a>, bytes: usize },
+    /// The frame belongs to a transaction that is not complete.
+    Queued,
     /// Bytes that change nothing but the offset.
     Pass { bytes: usize },
     /// The primary wants to be told the offset; the bytes count as well.
@@ -38,17 +40,14 @@ pub(super) enum Commands<'a> {
 impl Commands<'_> {
     /// The arguments of each command, with its row in the table of commands if it has one.
     pub(super) fn views(&self) -> Vec<(Option<&'static Row>, Vec<&[u8]>)> {
-        let with_row = |args: Vec<&'_ [u8]>| (args.first().and_then(|name| command::find(name)), args);
-        match self {
-            Self::One(args) => vec![(args.first().and_then(|name| command::find(name)), args.clone())],
-            Self::Many(commands) => commands
-                .iter()
-                .map(|args| {
-                    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-                    (args.first().and_then(|name| command::find(name)), args)
-                })
-                .collect(),
-        }
+        let all: Vec<Vec<&[u8]>> = match self {
+            Self::One(args) => vec![args.clone()],
+            Self::Many(commands) => {
+                commands.iter().map(|args| args.iter().map(Vec::as_slice).collect()).collect()
+            }
+        };
+        let row = |args: &Vec<&[u8]>| args.first().and_then(|name| command::find(name));
+        all.into_iter().map(|args| (row(&args), args)).collect()
     }
 }
 
@@ -65,36 +64,35 @@ impl Stream {
 
     /// The next thing to do; `None` where more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
-        loop {
-            // The borrow of a returned command would otherwise last for the whole loop.
-            let Some(command) = self.reader.next()? else { return Ok(None) };
-            self.unit_bytes += command.wire_len;
-            let action = command.args.first().and_then(|name| command::find(name)).map(|r| r.action);
-            match (action, &mut self.queue) {
-                (Some(Action::Multi), queue) => *queue = Some(Vec::new()),
-                (Some(Action::Exec), queue) => {
-                    let commands = Commands::Many(queue.take().unwrap_or_default());
-                    let bytes = std::mem::take(&mut self.unit_bytes);
-                    return Ok(Some(Next::Unit { commands, bytes }));
-                }
-                (Some(Action::Discard), queue) => {
-                    *queue = None;
-                    let bytes = std::mem::take(&mut self.unit_bytes);
-                    return Ok(Some(Next::Pass { bytes }));
-                }
-                (_, Some(queue)) => {
-                    queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
-                }
-                (action, None) => {
-                    let bytes = std::mem::take(&mut self.unit_bytes);
-                    return Ok(Some(match action {
-                        _ if command.args.is_empty() => Next::Pass { bytes },
-                        Some(Action::Ignore) => Next::Pass { bytes },
-                        Some(Action::Replconf) => Next::Acknowledge { bytes },
-                        _ => Next::Unit { commands: Commands::One(command.args), bytes },
-                    }));
-                }
+        let Some(command) = self.reader.next()? else { return Ok(None) };
+        self.unit_bytes += command.wire_len;
+        let row = command.args.first().and_then(|name| command::find(name));
+        let action = row.map(|row| row.action);
+        match (action, &mut self.queue) {
+            (Some(Action::Multi), queue) => {
+                *queue = Some(Vec::new());
+                return Ok(Some(Next::Queued));
+            }
+            (Some(Action::Exec | Action::Discard), _) | (_, None) => {}
+            (_, Some(queue)) => {
+                queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
+                return Ok(Some(Next::Queued));
             }
         }
+        let bytes = std::mem::take(&mut self.unit_bytes);
+        Ok(Some(match action {
+            Some(Action::Exec) => {
+                let commands = Commands::Many(self.queue.take().unwrap_or_default());
+                Next::Unit { commands, bytes }
+            }
+            Some(Action::Discard) => {
+                self.queue = None;
+                Next::Pass { bytes }
+            }
+            Some(Action::Ignore) => Next::Pass { bytes },
+            Some(Action::Replconf) => Next::Acknowledge { bytes },
+            _ if command.args.is_empty() => Next::Pass { bytes },
+            _ => Next::Unit { commands: Commands::One(command.args), bytes },
+        }))
     }
 }

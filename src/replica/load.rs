@@ -314,7 +314,11 @@ impl Load {
     }
 
     fn stamp(&self, unit: u64) -> Stamp {
-        Stamp { replid: self.position.replid.unwrap_or([0; 40]), offset: self.position.offset, unit }
+        Stamp {
+            replid: self.position.replid.unwrap_or([0; 40]),
+            offset: self.position.offset,
+            unit,
+        }
     }
 
     /// The gate hears the difference, then readers move over.
@@ -421,9 +425,7 @@ fn known_fingerprint(entry: &Entry) -> Option<Fingerprint> {
         (Some(value), Some(hold)) if !hold.frozen => {
             let mut content = content_fingerprint(value);
             for (name, withheld) in hold.withheld.iter() {
-                content = content
-                    .wrapping_sub(table_share(value, name))
-                    .wrapping_add((*withheld)?);
+                content = content.wrapping_sub(table_share(value, name)).wrapping_add((*withheld)?);
             }
             Some(seal(value.kind(), content, entry.expires_at_ms))
         }

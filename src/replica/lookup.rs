@@ -159,6 +159,19 @@ impl Lookups {
         Self { reader, view }
     }
 
+    /// The table's own readers, for what concerns all of it.
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// What everything answers while the table may not be read.
+    pub(super) fn closed<T>(&self) -> Option<Answer<T>> {
+        match self.view.open() {
+            Answer::Found(()) => None,
+            closed => Some(closed.then(|()| Answer::NotReady)),
+        }
+    }
+
     /// A string, with its version.
     pub fn get<R>(&self, db: Db, key: &[u8], f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
         self.locate(db, key, |entry, value| match value {

@@ -101,7 +101,7 @@ impl Replica {
         let clock = env.clone();
         let view = Arc::new(View::new(Box::new(move || clock.now_ms())));
         let shared = Shared {
-            control: Arc::new(Control::new(env.waker()?)),
+            control: Arc::new(Control::new(&*env)?),
             board: Board::default(),
             counters: Counters::default(),
             held: AtomicU64::new(0),
@@ -117,8 +117,7 @@ impl Replica {
             status.load_total_bytes = -1;
             status.since_ms = env.now_ms();
         });
-        let engine =
-            Engine { config, table: Some(table), threads: Vec::new(), life: Life::New };
+        let engine = Engine { config, table: Some(table), threads: Vec::new(), life: Life::New };
         Ok(Self { env, shared: Arc::new(shared), engine: Mutex::new(engine) })
     }
 
@@ -270,9 +269,8 @@ impl Replica {
         engine.life = Life::Stopped;
         self.shared.control.stop();
         self.shared.view.set_readable(Readable::Stopped);
-        let ended = self.shared.board.wait(timeout_ms, |status| {
-            (status.threads == 0).then_some(Ok(()))
-        });
+        let ended =
+            self.shared.board.wait(timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
         if ended.is_err() {
             return Err(Error::new(
                 Kind::Timeout,
@@ -370,7 +368,7 @@ impl Shared {
             offset_received: if known { status.offset.saturating_add(lag) } else { -1 },
             lag_bytes: if known { lag } else { -1 },
             last_byte_age_ms: link
-                .last_byte_ticks_ms
+                .last_byte_at_ms
                 .map_or(-1, |at| self.env.ticks_ms().saturating_sub(at).max(0)),
             loaded_bytes: Counters::of(&counters.loaded_bytes),
             load_total_bytes: status.load_total_bytes,

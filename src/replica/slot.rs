@@ -39,6 +39,11 @@ impl<T: ?Sized> Slot<T> {
         drop(old);
     }
 
+    /// Whether there is one.
+    pub(super) fn is_set(&self) -> bool {
+        self.held.lock().callback.is_some()
+    }
+
     /// The callback for what begins now. No lock is held while it is borrowed.
     pub(super) fn borrow(&self) -> Borrowed<'_, T> {
         let mut held = self.held.lock();

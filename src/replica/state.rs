@@ -248,4 +248,3 @@ fn timed_out(status: &Status) -> Error {
     };
     Error::new(Kind::Timeout, text)
 }
-

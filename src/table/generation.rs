@@ -1,5 +1,6 @@
 //! A whole dataset that is built aside, while the one before it still serves.
 
+use super::batch::{Batch, Slot};
 use super::database::{Database, Databases, Db, total};
 use super::entry::{Counts, Entry};
 use super::shard::Layout;
@@ -32,6 +33,20 @@ impl Generation {
     pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) -> Option<Entry> {
         let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
         database.put(&self.layout, key, entry)
+    }
+
+    /// Takes over what a unit prepared against the published table: its entries, with this version
+    /// where they are new. What the unit removed is not in a generation that was built without it.
+    pub fn absorb(&mut self, batch: Batch, version: u64) {
+        for (db, view) in batch.views {
+            for (key, slot) in view.slots {
+                match slot {
+                    Slot::Gone => drop(self.remove(db, &key)),
+                    Slot::Put(entry) => drop(self.put(db, key, Entry { version, ..entry })),
+                    Slot::Keep(entry) => drop(self.put(db, key, entry)),
+                }
+            }
+        }
     }
 
     /// What a key has.

@@ -16,7 +16,9 @@ mod zset;
 use std::sync::Arc;
 
 pub use digest::{DatasetDigest, Digest, DigestRules, ScoreText, key_digest, value_digest};
-pub use fingerprint::{ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal};
+pub use fingerprint::{
+    ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
+};
 pub use hash::{Field, Hash};
 pub use list::List;
 pub use map::Map;
