@@ -268,7 +268,7 @@ impl Apply {
 
     fn stamp(&self) -> Stamp {
         let Position { replid, offset, .. } = self.position;
-        Stamp { replid: replid.unwrap_or([0; 40]), offset, unit: self.unit }
+        Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
     fn run_unit(

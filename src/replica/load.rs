@@ -315,7 +315,7 @@ impl Load {
 
     fn stamp(&self, unit: u64) -> Stamp {
         Stamp {
-            replid: self.position.replid.unwrap_or([0; 40]),
+            replid: self.position.replid.unwrap_or([b'0'; 40]),
             offset: self.position.offset,
             unit,
         }
