@@ -12,6 +12,9 @@
 //! `ARCHITECTURE.md` says which module may use which, and why.
 
 pub mod change;
+pub mod config;
+pub mod env;
 pub mod error;
+pub mod log;
 pub mod resp;
 pub mod value;

@@ -1,0 +1,379 @@
+//! The table of options: a row has everything that code, header and README say about one.
+
+use super::{Ack, Config, HIDDEN, Policy, url};
+use crate::error::{Error, Result};
+
+pub(super) const LINK_TIMEOUT_MS: i64 = 60_000;
+pub(super) const CONNECT_TIMEOUT_MS: i64 = 10_000;
+pub(super) const RETRY_MIN_MS: i64 = 100;
+pub(super) const RETRY_MAX_MS: i64 = 10_000;
+pub(super) const ACK_INTERVAL_MS: i64 = 1_000;
+pub(super) const SPOOL_SIZE: u64 = 256 << 20;
+
+/// Below one read of the socket the link would stop and go with each packet.
+const SPOOL_SIZE_MIN: u64 = 64 << 10;
+
+/// One option.
+pub struct OptionRow {
+    /// What it is called.
+    pub name: &'static str,
+    /// The unit of its value, or `text`.
+    pub unit: &'static str,
+    /// What is allowed.
+    pub range: &'static str,
+    /// What holds when it isn't set.
+    pub default: &'static str,
+    /// Whether it may change on a running engine; it then holds from the next connection.
+    pub hot: bool,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// Its value is never shown.
+    pub(super) secret: bool,
+    pub(super) set: fn(&mut Config, &str) -> Result<()>,
+    pub(super) get: fn(&Config) -> String,
+}
+
+/// What most rows have in common.
+const ROW: OptionRow = OptionRow {
+    name: "",
+    unit: "text",
+    range: "",
+    default: "",
+    hot: false,
+    doc: "",
+    secret: false,
+    set: |_, _| Ok(()),
+    get: |_| String::new(),
+};
+
+pub(super) const TABLE: &[OptionRow] = &[
+    OptionRow {
+        name: "url",
+        range: "redis://[user:password@]host[:port][/db] or unix://[user:password@]/path.sock",
+        default: "the URL that the engine was made with",
+        hot: true,
+        doc: "Where the primary is; user, password and database change only if the URL has them.",
+        secret: true,
+        set: url::set,
+        get: url::text,
+        ..ROW
+    },
+    OptionRow {
+        name: "user",
+        range: "an ACL user's name, or empty for the default user",
+        hot: true,
+        doc: "Who to authenticate as (Redis 6.0 and newer).",
+        set: |c, v| {
+            c.user = text(v);
+            Ok(())
+        },
+        get: |c| c.user.clone().unwrap_or_default(),
+        ..ROW
+    },
+    OptionRow {
+        name: "password",
+        range: "any text, or empty for none",
+        hot: true,
+        doc: "The password; it takes the place of password-file.",
+        secret: true,
+        set: |c, v| {
+            (c.password, c.password_file) = (text(v), None);
+            Ok(())
+        },
+        get: |c| c.password.as_ref().map_or_else(String::new, |_| HIDDEN.to_owned()),
+        ..ROW
+    },
+    OptionRow {
+        name: "password-file",
+        range: "the path of a readable file, or empty for none",
+        hot: true,
+        doc: "A file with the password, read at each connection, without its last line end; it takes the place of password.",
+        set: |c, v| {
+            (c.password, c.password_file) = (None, text(v));
+            Ok(())
+        },
+        get: |c| c.password_file.clone().unwrap_or_default(),
+        ..ROW
+    },
+    OptionRow {
+        name: "databases",
+        unit: "numbers",
+        range: "all, or numbers from 0 to 2147483647 with commas between",
+        default: "all",
+        doc: "Which databases to keep; the others are withheld.",
+        set: |c, v| {
+            c.databases = databases(v)?;
+            Ok(())
+        },
+        get: |c| c.databases.as_ref().map_or("all".to_owned(), |list| join(list, ",")),
+        ..ROW
+    },
+    OptionRow {
+        name: "keys",
+        unit: "patterns",
+        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or empty for all keys",
+        doc: "Which keys to keep; the others are withheld.",
+        set: |c, v| {
+            c.keys = patterns(v);
+            Ok(())
+        },
+        get: |c| joined(&c.keys),
+        ..ROW
+    },
+    OptionRow {
+        name: "exclude-keys",
+        unit: "patterns",
+        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or empty for none",
+        doc: "Which keys to leave out, even if keys would keep them.",
+        set: |c, v| {
+            c.exclude_keys = patterns(v);
+            Ok(())
+        },
+        get: |c| joined(&c.exclude_keys),
+        ..ROW
+    },
+    OptionRow {
+        name: "store",
+        unit: "word",
+        range: "all or none",
+        default: "all",
+        doc: "Whether there is a table; none is for programs that only listen.",
+        set: |c, v| {
+            c.store = word(v, &[("all", true), ("none", false)])?;
+            Ok(())
+        },
+        get: |c| if c.store { "all" } else { "none" }.to_owned(),
+        ..ROW
+    },
+    OptionRow {
+        name: "max-memory",
+        unit: "bytes",
+        range: "0 for no limit, or a size such as 1048576, 512mb or 2gb",
+        default: "0",
+        doc: "How much memory the data may take; running into it is a state, not a crash.",
+        set: |c, v| {
+            c.max_memory = size(v)?;
+            Ok(())
+        },
+        get: |c| c.max_memory.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "hide-expired",
+        unit: "word",
+        range: "yes or no",
+        default: "yes",
+        doc: "Whether lookups hide keys and fields whose deadline has passed by the local clock.",
+        set: |c, v| {
+            c.hide_expired = word(v, &[("yes", true), ("no", false)])?;
+            Ok(())
+        },
+        get: |c| if c.hide_expired { "yes" } else { "no" }.to_owned(),
+        ..ROW
+    },
+    OptionRow {
+        name: "on-unknown",
+        unit: "word",
+        range: "continue, resync or stop",
+        default: "continue",
+        doc: "What to do after a write command that this version can't follow.",
+        set: |c, v| {
+            c.on_unknown = word(v, &POLICIES)?;
+            Ok(())
+        },
+        get: |c| policy(c.on_unknown),
+        ..ROW
+    },
+    OptionRow {
+        name: "on-failure",
+        unit: "word",
+        range: "continue, resync or stop",
+        default: "resync",
+        doc: "What to do when a known command does not fit the data, which means that we have diverged.",
+        set: |c, v| {
+            c.on_failure = word(v, &POLICIES)?;
+            Ok(())
+        },
+        get: |c| policy(c.on_failure),
+        ..ROW
+    },
+    OptionRow {
+        name: "ack",
+        unit: "word",
+        range: "truth or never-counted",
+        default: "truth",
+        doc: "What the primary is told: the applied offset, or a constant that satisfies no WAIT and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and newer.",
+        set: |c, v| {
+            c.ack = word(v, &[("truth", Ack::Truth), ("never-counted", Ack::NeverCounted)])?;
+            Ok(())
+        },
+        get: |c| if c.ack == Ack::Truth { "truth" } else { "never-counted" }.to_owned(),
+        ..ROW
+    },
+    OptionRow {
+        name: "link-timeout",
+        unit: "ms",
+        range: "100 to 86400000",
+        default: "60000",
+        doc: "A link that brings no byte for so long is lost; keep it above the primary's repl-ping-replica-period.",
+        set: |c, v| {
+            c.link_timeout_ms = number(v, 100, 86_400_000)?;
+            Ok(())
+        },
+        get: |c| c.link_timeout_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "connect-timeout",
+        unit: "ms",
+        range: "10 to 600000",
+        default: "10000",
+        doc: "How long looking up the name and connecting may take.",
+        set: |c, v| {
+            c.connect_timeout_ms = number(v, 10, 600_000)?;
+            Ok(())
+        },
+        get: |c| c.connect_timeout_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "retry-min",
+        unit: "ms",
+        range: "1 to 600000",
+        default: "100",
+        doc: "The first pause before connecting again, up to twice as long by chance; it doubles with each failure.",
+        set: |c, v| {
+            c.retry_min_ms = number(v, 1, 600_000)?;
+            Ok(())
+        },
+        get: |c| c.retry_min_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "retry-max",
+        unit: "ms",
+        range: "1 to 3600000",
+        default: "10000",
+        doc: "The longest pause before connecting again.",
+        set: |c, v| {
+            c.retry_max_ms = number(v, 1, 3_600_000)?;
+            Ok(())
+        },
+        get: |c| c.retry_max_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "ack-interval",
+        unit: "ms",
+        range: "10 to 30000",
+        default: "1000",
+        doc: "How often the primary hears from us; it cuts replicas that it does not hear from for its repl-timeout.",
+        set: |c, v| {
+            c.ack_interval_ms = number(v, 10, 30_000)?;
+            Ok(())
+        },
+        get: |c| c.ack_interval_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "spool-size",
+        unit: "bytes",
+        range: "a size of 64kb or more, such as 256mb",
+        default: "268435456",
+        doc: "How many received bytes may wait while the callback is slow, before the primary has to keep them.",
+        set: |c, v| {
+            c.spool_size = match size(v)? {
+                bytes if bytes < SPOOL_SIZE_MIN => return Err(Error::invalid("too small")),
+                bytes => bytes,
+            };
+            Ok(())
+        },
+        get: |c| c.spool_size.to_string(),
+        ..ROW
+    },
+];
+
+const POLICIES: [(&str, Policy); 3] =
+    [("continue", Policy::Continue), ("resync", Policy::Resync), ("stop", Policy::Stop)];
+
+fn policy(chosen: Policy) -> String {
+    POLICIES.iter().find(|(_, p)| *p == chosen).map_or("", |(name, _)| name).to_owned()
+}
+
+fn text(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T> {
+    let found = words.iter().find(|(name, _)| *name == value);
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| Error::invalid("not one of its words"))
+}
+
+/// A plain decimal number: no sign, no space, no unit.
+fn digits(value: &str) -> Result<u64> {
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Error::invalid("not a number"));
+    }
+    value.parse().map_err(|_| Error::invalid("too large"))
+}
+
+fn number(value: &str, low: u64, high: u64) -> Result<i64> {
+    match digits(value)? {
+        n if n < low => Err(Error::invalid("too small")),
+        n if n > high => Err(Error::invalid("too large")),
+        n => i64::try_from(n).map_err(|_| Error::invalid("too large")),
+    }
+}
+
+/// Bytes, or with a unit of 1024, as the servers' own `maxmemory` takes them.
+fn size(value: &str) -> Result<u64> {
+    let lower = value.to_ascii_lowercase();
+    let units = [("kb", 10), ("mb", 20), ("gb", 30)];
+    let unit = units.iter().find_map(|(unit, bits)| Some((lower.strip_suffix(unit)?, *bits)));
+    let (count, bits) = unit.unwrap_or((&lower, 0));
+    let bytes = digits(count)?.checked_mul(1 << bits);
+    // Offsets and sizes meet in signed arithmetic elsewhere.
+    bytes.filter(|&b| i64::try_from(b).is_ok()).ok_or_else(|| Error::invalid("too large"))
+}
+
+/// One database, as in a URL's path.
+pub(super) fn database(value: &str) -> Result<u32> {
+    // The servers count databases in an int.
+    let n = number(value, 0, i32::MAX as u64)?;
+    u32::try_from(n).map_err(|_| Error::invalid("too large"))
+}
+
+fn databases(value: &str) -> Result<Option<Vec<u32>>> {
+    if value == "all" {
+        return Ok(None);
+    }
+    let mut list = value.split(',').map(|n| database(n.trim())).collect::<Result<Vec<_>>>()?;
+    list.sort_unstable();
+    list.dedup();
+    Ok(Some(list))
+}
+
+/// Splits at spaces that no backslash stands before; the backslash stays, for it means the same
+/// inside a pattern.
+fn patterns(value: &str) -> Vec<Vec<u8>> {
+    let mut list = vec![Vec::new()];
+    let mut escaped = false;
+    for &byte in value.as_bytes() {
+        if byte == b' ' && !escaped {
+            list.push(Vec::new());
+        } else if let Some(last) = list.last_mut() {
+            last.push(byte);
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    list.retain(|pattern| !pattern.is_empty());
+    list
+}
+
+fn joined(patterns: &[Vec<u8>]) -> String {
+    String::from_utf8_lossy(&patterns.join(&b' ')).into_owned()
+}
+
+fn join(numbers: &[u32], between: &str) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(between)
+}
