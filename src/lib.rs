@@ -15,6 +15,7 @@ pub mod change;
 pub mod config;
 pub mod env;
 pub mod error;
+pub mod link;
 pub mod log;
 pub mod resp;
 pub mod value;

@@ -175,7 +175,10 @@ mod tests {
         assert!(std::panic::catch_unwind(|| log(Level::Error, "go")).is_err());
         assert_eq!(*calls.lock(), 1);
         let again = Arc::clone(&calls);
-        set_sink(Some(Arc::new(move |_, text| *again.lock() += i32::from(text == "go"))), Level::Error);
+        set_sink(
+            Some(Arc::new(move |_, text| *again.lock() += i32::from(text == "go"))),
+            Level::Error,
+        );
         log(Level::Error, "go");
         set_sink(None, Level::Error);
         assert_eq!(*calls.lock(), 2);

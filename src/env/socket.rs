@@ -103,8 +103,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn dial(to: &Address, lookups: &Lookups) -> Result<Self> {
         let name = to.to_string();
-        let mut wire =
-            Self { stage: Stage::Failed, left: VecDeque::new(), name, last_error: None };
+        let mut wire = Self { stage: Stage::Failed, left: VecDeque::new(), name, last_error: None };
         match to {
             Address::Unix { path } => {
                 let address = SockAddr::unix(path).map_err(|e| wire.failed(&e.to_string()))?;
@@ -191,7 +190,7 @@ impl Wire {
 }
 
 /// A new socket that is on its way to this address.
-fn begin(address: &SockAddr) -> io::Result<Socket> {
+pub(super) fn begin(address: &SockAddr) -> io::Result<Socket> {
     let domain = address.domain();
     let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
     // Socket::new asks for SOCK_CLOEXEC.

@@ -46,7 +46,9 @@ impl Drop for Blocked {
 /// Starts a thread. Dropping what is returned lets it run on by itself.
 pub(super) fn spawn(name: &str, body: Box<dyn FnOnce() + Send>) -> Result<Started> {
     if name.len() > MAX_NAME {
-        return Err(Error::invalid(format!("thread name {name:?} is longer than {MAX_NAME} bytes")));
+        return Err(Error::invalid(format!(
+            "thread name {name:?} is longer than {MAX_NAME} bytes"
+        )));
     }
     let failed = |e: io::Error| Error::new(Kind::Io, format!("can't start thread {name}: {e}"));
     let blocked = Blocked::all().map_err(failed)?;

@@ -1,0 +1,246 @@
+//! What the other threads ask of the link, and what it lets them see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+
+use super::feed::ReplId;
+use crate::config::Config;
+use crate::env::{Env, Waker};
+use crate::error::{Error, Result};
+
+/// A history and the last offset of it that is applied.
+pub type ResumePoint = (ReplId, i64);
+
+/// Shared by the link, the apply thread and whoever steers the engine. Every call returns at once.
+pub struct Control {
+    waker: Arc<dyn Waker>,
+    stopping: AtomicBool,
+    /// Something is in `requests`.
+    attention: AtomicBool,
+    requests: Mutex<Requests>,
+    /// The engine was in sync since the link last looked.
+    ready: AtomicBool,
+    was_ready: AtomicBool,
+    applied: AtomicI64,
+    ack_due: AtomicBool,
+    spooled: AtomicU64,
+    spool_size: AtomicU64,
+    /// The link stopped reading and has to be told when there is room.
+    paused: AtomicBool,
+    connects: AtomicU64,
+    full_syncs: AtomicU64,
+    partial_syncs: AtomicU64,
+    received_bytes: AtomicU64,
+    last_byte_at: AtomicI64,
+    last_error: Mutex<Option<Error>>,
+}
+
+#[derive(Default)]
+pub(super) struct Requests {
+    pub(super) config: Option<Config>,
+    pub(super) restart: Option<Error>,
+    /// The inner one is the resume point, none for a full sync.
+    pub(super) resume: Option<Option<ResumePoint>>,
+}
+
+/// Figures of one link since the engine started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were established.
+    pub connects: u64,
+    /// Snapshots that began.
+    pub full_syncs: u64,
+    /// Streams that were taken up again.
+    pub partial_syncs: u64,
+    /// Bytes received, of whatever kind.
+    pub received_bytes: u64,
+    /// When the last byte came, by [`Env::ticks_ms`]; `None` before the first.
+    pub last_byte_at_ms: Option<i64>,
+    /// What went wrong last.
+    pub last_error: Option<Error>,
+}
+
+impl Control {
+    /// For one link that does not run yet.
+    pub fn new(env: &dyn Env) -> Result<Self> {
+        Ok(Self {
+            waker: env.waker()?,
+            stopping: AtomicBool::new(false),
+            attention: AtomicBool::new(false),
+            requests: Mutex::new(Requests::default()),
+            ready: AtomicBool::new(false),
+            was_ready: AtomicBool::new(false),
+            applied: AtomicI64::new(-1),
+            ack_due: AtomicBool::new(false),
+            spooled: AtomicU64::new(0),
+            spool_size: AtomicU64::new(u64::MAX),
+            paused: AtomicBool::new(false),
+            connects: AtomicU64::new(0),
+            full_syncs: AtomicU64::new(0),
+            partial_syncs: AtomicU64::new(0),
+            received_bytes: AtomicU64::new(0),
+            last_byte_at: AtomicI64::new(i64::MIN),
+            last_error: Mutex::new(None),
+        })
+    }
+
+    // From the apply thread.
+
+    /// How far the stream is applied, which is what the next ACK says; -1 while a snapshot loads or
+    /// when no offset is known. The link itself sets it when a sync begins: to -1 for a full one,
+    /// to the resume point for a partial one.
+    pub fn set_applied(&self, offset: i64) {
+        self.applied.store(offset, SeqCst);
+    }
+
+    /// Has the next ACK sent at once: the primary asked, or a snapshot is loaded.
+    pub fn ack_now(&self) {
+        self.ack_due.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    /// Answers [`Feed::Lost`](super::Feed::Lost): where to go on, `None` for a full sync. Before
+    /// the link runs it is where to begin.
+    pub fn resume(&self, point: Option<ResumePoint>) {
+        self.ask(|requests| requests.resume = Some(point));
+    }
+
+    /// In sync: to be called after each completed load and after each
+    /// [`Feed::Continue`](super::Feed::Continue). Pauses after failures start anew, an earlier
+    /// [`Control::restart_sync`] is settled, and from the first time on no refusal is final.
+    pub fn ready(&self) {
+        self.was_ready.store(true, SeqCst);
+        self.ready.store(true, SeqCst);
+    }
+
+    /// What we have can't be trusted, or a snapshot can't be used: closes the connection and asks
+    /// for a full sync, again and again until [`Control::ready`], each time after a longer pause.
+    /// A [`Feed::Lost`](super::Feed::Lost) with this error follows, unless the link is already down.
+    pub fn restart_sync(&self, error: Error) {
+        self.ask(|requests| requests.restart = Some(error));
+    }
+
+    /// So many bytes of [`Feed::Bytes`](super::Feed::Bytes) are dealt with, or thrown away.
+    pub fn consumed(&self, bytes: u64) {
+        let before = self.spooled.fetch_sub(bytes, SeqCst);
+        let now = before.saturating_sub(bytes);
+        if now < self.spool_size.load(SeqCst) && self.paused.swap(false, SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    // From whoever steers the engine.
+
+    /// Ends the link. Nothing comes after what was sent already.
+    pub fn stop(&self) {
+        self.stopping.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    /// Holds from the next connection on. A link that waits for one, or was refused, tries at once.
+    pub fn set_config(&self, config: Config) {
+        self.ask(|requests| requests.config = Some(config));
+    }
+
+    // For information.
+
+    /// Received bytes that are not dealt with yet.
+    pub fn spooled(&self) -> u64 {
+        self.spooled.load(SeqCst)
+    }
+
+    /// Figures for information.
+    pub fn counters(&self) -> Counters {
+        let last_byte_at_ms = self.last_byte_at.load(SeqCst);
+        Counters {
+            connects: self.connects.load(SeqCst),
+            full_syncs: self.full_syncs.load(SeqCst),
+            partial_syncs: self.partial_syncs.load(SeqCst),
+            received_bytes: self.received_bytes.load(SeqCst),
+            last_byte_at_ms: (last_byte_at_ms != i64::MIN).then_some(last_byte_at_ms),
+            last_error: self.last_error.lock().clone(),
+        }
+    }
+
+    // From the link.
+
+    fn ask(&self, change: impl FnOnce(&mut Requests)) {
+        change(&mut self.requests.lock());
+        self.attention.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    pub(super) fn waker(&self) -> &dyn Waker {
+        &*self.waker
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.load(SeqCst)
+    }
+
+    /// What was asked for since the last call.
+    pub(super) fn take_requests(&self) -> Option<Requests> {
+        if !self.attention.swap(false, SeqCst) {
+            return None;
+        }
+        Some(std::mem::take(&mut *self.requests.lock()))
+    }
+
+    pub(super) fn take_ready(&self) -> bool {
+        self.ready.swap(false, SeqCst)
+    }
+
+    pub(super) fn was_ready(&self) -> bool {
+        self.was_ready.load(SeqCst)
+    }
+
+    pub(super) fn applied(&self) -> i64 {
+        self.applied.load(SeqCst)
+    }
+
+    pub(super) fn take_ack_due(&self) -> bool {
+        self.ack_due.swap(false, SeqCst)
+    }
+
+    pub(super) fn set_spool_size(&self, bytes: u64) {
+        self.spool_size.store(bytes, SeqCst);
+    }
+
+    /// Whether to read on. If not, the waker rings when that changes.
+    pub(super) fn has_room(&self) -> bool {
+        let full = || self.spooled.load(SeqCst) >= self.spool_size.load(SeqCst);
+        if !full() {
+            return true;
+        }
+        // Said before looking again, so that no room that is made meanwhile goes unheard.
+        self.paused.store(true, SeqCst);
+        !full()
+    }
+
+    pub(super) fn received(&self, bytes: u64, at_ms: i64) {
+        self.received_bytes.fetch_add(bytes, SeqCst);
+        self.last_byte_at.store(at_ms, SeqCst);
+    }
+
+    pub(super) fn spool(&self, bytes: u64) {
+        self.spooled.fetch_add(bytes, SeqCst);
+    }
+
+    pub(super) fn count_connect(&self) {
+        self.connects.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn count_full_sync(&self) {
+        self.full_syncs.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn count_partial_sync(&self) {
+        self.partial_syncs.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn set_error(&self, error: &Error) {
+        *self.last_error.lock() = Some(error.clone());
+    }
+}

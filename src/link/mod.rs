@@ -1,0 +1,519 @@
+//! Bytes from the primary: keeps one connection to it, says who we are and what we want, passes on
+//! what comes, lets it know that we live, and begins again when it is gone.
+//!
+//! The link is a task that is stepped: a step never blocks and says what to wait for, so that a
+//! simulation can step it under a clock and a network of its own. [`Link::run`] is the loop for a
+//! thread. What it finds goes to the apply thread as [`Feed`], what others want from it comes
+//! through [`Control`]. It does not look into the bytes that it passes on, so it can't know where a
+//! snapshot ends.
+
+mod backoff;
+mod control;
+mod feed;
+mod handshake;
+mod refusal;
+
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use self::backoff::Backoff;
+use self::control::Requests;
+use self::handshake::{Credentials, Event, Handshake};
+use self::refusal::Failure;
+use crate::config::{self, Ack, Config};
+use crate::env::{Address, Connection, Env, Interest};
+use crate::error::{Error, Kind, Result};
+use crate::log::{self, Level};
+use crate::resp;
+
+pub use control::{Control, Counters, ResumePoint};
+pub use feed::{Feed, LinkState, ReplId, Transfer};
+
+/// How much is read at a time: enough that the system calls do not count, and little enough that
+/// the allocator keeps such blocks at hand.
+const CHUNK: usize = 64 << 10;
+
+/// What to do after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The next step.
+    Again,
+    /// Sleep until this can be done on the connection, if there is one, until the control rings, or
+    /// until time is up (-1: never).
+    Wait {
+        /// What the connection is waited for.
+        want: Interest,
+        /// How long.
+        timeout_ms: i64,
+    },
+    /// Nothing more: stopped, or nobody listens.
+    Done,
+}
+
+/// The task.
+pub struct Link {
+    env: Arc<dyn Env>,
+    config: Config,
+    next_config: Option<Config>,
+    control: Arc<Control>,
+    feed: Sender<Feed>,
+    backoff: Backoff,
+    resume: Option<ResumePoint>,
+    /// A new full sync was asked for and the engine was not ready since.
+    force_full: bool,
+    phase: Phase,
+    scratch: Vec<u8>,
+    deaf: bool,
+}
+
+enum Phase {
+    /// Between connections. Nothing is begun before the apply thread has answered.
+    Pausing { until_ms: i64, answered: bool },
+    /// Refused: only another configuration helps.
+    Parked,
+    /// On the way to a connection.
+    Dialing { connection: Box<dyn Connection>, deadline_ms: i64, credentials: Credentials },
+    /// Agreeing.
+    Shaking { wire: Wire, handshake: Handshake, waiting_told: bool },
+    /// Passing on.
+    Attached { wire: Wire, manner: Manner },
+}
+
+/// How the primary is told that we live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Newlines while loading, then ACKs.
+    Ack,
+    /// After SYNC there is no offset to tell, but a transfer with a mark is followed by nothing
+    /// until an ACK has come.
+    AckZero,
+    /// After SYNC otherwise. Such a replica is not timed out; a server before 2.8 would answer an
+    /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer until
+    /// that is full.
+    Silent,
+}
+
+/// An established connection.
+struct Wire {
+    connection: Box<dyn Connection>,
+    out: Vec<u8>,
+    /// A write failed. What the primary said before it closed may still be read.
+    write_error: Option<io::Error>,
+    last_read_ms: i64,
+    last_ack_ms: Option<i64>,
+}
+
+/// What the next step finds, and when to take it.
+type Next = (Phase, Step);
+
+impl Link {
+    /// A link that begins with a full sync, or where [`Control::resume`] said.
+    pub fn new(
+        env: Arc<dyn Env>,
+        config: Config,
+        control: Arc<Control>,
+        feed: Sender<Feed>,
+    ) -> Self {
+        let until_ms = env.ticks_ms();
+        control.set_spool_size(config.spool_size);
+        Self {
+            env,
+            config,
+            next_config: None,
+            control,
+            feed,
+            backoff: Backoff::default(),
+            resume: None,
+            force_full: false,
+            phase: Phase::Pausing { until_ms, answered: true },
+            scratch: vec![0; CHUNK],
+            deaf: false,
+        }
+    }
+
+    /// Steps and waits until it is stopped.
+    pub fn run(mut self) {
+        loop {
+            match self.step() {
+                Step::Again => {}
+                Step::Wait { want, timeout_ms } => self.wait(want, timeout_ms),
+                Step::Done => return,
+            }
+        }
+    }
+
+    /// Does what can be done without waiting.
+    pub fn step(&mut self) -> Step {
+        if self.control.stopping() || self.deaf {
+            self.phase = Phase::Parked;
+            return Step::Done;
+        }
+        if let Some(requests) = self.control.take_requests() {
+            self.obey(requests);
+        }
+        let phase = std::mem::replace(&mut self.phase, Phase::Parked);
+        let next = match phase {
+            Phase::Parked => Ok((Phase::Parked, pause(-1))),
+            Phase::Pausing { until_ms, answered } => self.pausing(until_ms, answered),
+            Phase::Dialing { connection, deadline_ms, credentials } => {
+                self.dialing(connection, deadline_ms, credentials)
+            }
+            Phase::Shaking { wire, handshake, waiting_told } => {
+                self.shaking(wire, handshake, waiting_told)
+            }
+            Phase::Attached { wire, manner } => self.attached(wire, manner),
+        };
+        let (phase, step) = next.unwrap_or_else(|failure| (self.fail(failure), Step::Again));
+        self.phase = phase;
+        step
+    }
+
+    /// Sleeps as a step said.
+    fn wait(&mut self, want: Interest, timeout_ms: i64) {
+        let waker = self.control.waker();
+        let connection = match &mut self.phase {
+            Phase::Dialing { connection, .. } => connection,
+            Phase::Shaking { wire, .. } | Phase::Attached { wire, .. } => &mut wire.connection,
+            Phase::Parked | Phase::Pausing { .. } => return waker.wait(timeout_ms),
+        };
+        if let Err(error) = connection.wait(want, waker, timeout_ms) {
+            self.phase = self.fail(Failure::again(Kind::Io, format!("can't wait: {error}")));
+        }
+    }
+
+    fn tell(&mut self, feed: Feed) {
+        // Nobody listens any more: the next step is the last one.
+        self.deaf |= self.feed.send(feed).is_err();
+    }
+
+    fn obey(&mut self, requests: Requests) {
+        let now = self.env.ticks_ms();
+        if let Some(config) = requests.config {
+            self.next_config = Some(config);
+            self.backoff.reset();
+            match &mut self.phase {
+                Phase::Parked => self.phase = Phase::Pausing { until_ms: now, answered: true },
+                Phase::Pausing { until_ms, .. } => *until_ms = now,
+                _ => {}
+            }
+        }
+        if let Some(point) = requests.resume {
+            self.resume = point;
+            if let Phase::Pausing { answered, .. } = &mut self.phase {
+                *answered = true;
+            }
+        }
+        if let Some(error) = requests.restart {
+            self.note_ready();
+            self.force_full = true;
+            let pause_ms = self.backoff.next_resync(now, self.env.random());
+            match &mut self.phase {
+                Phase::Parked => {}
+                Phase::Pausing { until_ms, .. } => {
+                    *until_ms = (*until_ms).max(now.saturating_add(pause_ms));
+                }
+                _ => self.phase = self.lost(error, pause_ms),
+            }
+        }
+    }
+
+    fn note_ready(&mut self) {
+        if self.control.take_ready() {
+            self.backoff.reset();
+            self.force_full = false;
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Phase {
+        self.note_ready();
+        let (min_ms, max_ms) = (self.config.retry_min_ms, self.config.retry_max_ms);
+        if failure.retry {
+            let pause_ms = self.backoff.next(min_ms, max_ms, self.env.random());
+            return self.lost(failure.error, pause_ms);
+        }
+        if self.control.was_ready() {
+            // What we have is worth keeping up with, and what changed once may change back.
+            let pause_ms = Backoff::longest(min_ms, max_ms, self.env.random());
+            return self.lost(failure.error, pause_ms);
+        }
+        self.control.set_error(&failure.error);
+        log::log(Level::Error, &format!("refused by {}: {}", self.address(), failure.error));
+        self.tell(Feed::Refused { error: failure.error });
+        Phase::Parked
+    }
+
+    fn lost(&mut self, error: Error, retry_in_ms: i64) -> Phase {
+        self.control.set_error(&error);
+        if log::enabled(Level::Warning) {
+            let address = self.address();
+            let text = format!("no link to {address}, next try in {retry_in_ms} ms: {error}");
+            log::log(Level::Warning, &text);
+        }
+        self.tell(Feed::Lost { error, retry_in_ms });
+        let until_ms = self.env.ticks_ms().saturating_add(retry_in_ms);
+        Phase::Pausing { until_ms, answered: false }
+    }
+
+    fn address(&self) -> Address {
+        match &self.config.address {
+            config::Address::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port },
+            config::Address::Unix { path } => Address::Unix { path: path.clone() },
+        }
+    }
+
+    fn pausing(&mut self, until_ms: i64, answered: bool) -> std::result::Result<Next, Failure> {
+        let now = self.env.ticks_ms();
+        if !answered || now < until_ms {
+            let timeout_ms = if answered { until_ms - now } else { -1 };
+            return Ok((Phase::Pausing { until_ms, answered }, pause(timeout_ms)));
+        }
+        if let Some(config) = self.next_config.take() {
+            self.config = config;
+            self.control.set_spool_size(self.config.spool_size);
+        }
+        self.tell(Feed::Status(LinkState::Connecting));
+        let credentials = self.credentials().map_err(|error| Failure { error, retry: false })?;
+        let connection = self.env.dial(&self.address()).map_err(again)?;
+        let deadline_ms = now.saturating_add(self.config.connect_timeout_ms);
+        Ok((Phase::Dialing { connection, deadline_ms, credentials }, Step::Again))
+    }
+
+    /// Read anew each time, so that a password may be changed under way.
+    fn credentials(&self) -> Result<Credentials> {
+        let user = self.config.user.as_ref().map(|user| user.clone().into_bytes());
+        let Some(path) = &self.config.password_file else {
+            let password = self.config.password.as_ref().map(|p| p.clone().into_bytes());
+            return Ok(Credentials { user, password });
+        };
+        let mut password = self.env.read_file(path)?;
+        if password.last() == Some(&b'\n') {
+            password.pop();
+            if password.last() == Some(&b'\r') {
+                password.pop();
+            }
+        }
+        Ok(Credentials { user, password: Some(password).filter(|p| !p.is_empty()) })
+    }
+
+    fn dialing(
+        &mut self,
+        mut connection: Box<dyn Connection>,
+        deadline_ms: i64,
+        credentials: Credentials,
+    ) -> std::result::Result<Next, Failure> {
+        let now = self.env.ticks_ms();
+        if connection.established().map_err(again)? {
+            self.control.count_connect();
+            if log::enabled(Level::Info) {
+                log::log(Level::Info, &format!("connected to {}", self.address()));
+            }
+            self.tell(Feed::Status(LinkState::Handshaking));
+            self.note_ready();
+            let resume = if self.force_full { None } else { self.resume };
+            let handshake = Handshake::new(credentials, resume);
+            let wire = Wire::new(connection, now);
+            return Ok((Phase::Shaking { wire, handshake, waiting_told: false }, Step::Again));
+        }
+        if now >= deadline_ms {
+            let limit = self.config.connect_timeout_ms;
+            let text = format!("can't connect to {} within {limit} ms", self.address());
+            return Err(Failure::again(Kind::Timeout, text));
+        }
+        let want = Interest { read: false, write: true };
+        let step = Step::Wait { want, timeout_ms: deadline_ms - now };
+        Ok((Phase::Dialing { connection, deadline_ms, credentials }, step))
+    }
+
+    fn shaking(
+        &mut self,
+        mut wire: Wire,
+        mut handshake: Handshake,
+        mut waiting_told: bool,
+    ) -> std::result::Result<Next, Failure> {
+        while let Some(event) = handshake.next() {
+            match event {
+                Event::Send(bytes) => wire.out.extend_from_slice(&bytes),
+                Event::Warn(text) => log::log(Level::Warning, &text),
+                Event::Failed(failure) => return Err(failure),
+                Event::Full { replid, offset, transfer } => {
+                    self.control.set_applied(-1);
+                    self.control.count_full_sync();
+                    let manner = match (replid, transfer) {
+                        (Some(_), _) => Manner::Ack,
+                        (None, Transfer::Mark(_)) => Manner::AckZero,
+                        (None, Transfer::Length(_)) => Manner::Silent,
+                    };
+                    self.tell(Feed::FullSync { replid, offset, transfer });
+                    return Ok(self.attach(wire, handshake, manner));
+                }
+                Event::Partial { replid } => {
+                    self.control.set_applied(self.resume.map_or(-1, |(_, offset)| offset));
+                    self.control.count_partial_sync();
+                    self.tell(Feed::Continue { replid });
+                    return Ok(self.attach(wire, handshake, Manner::Ack));
+                }
+            }
+        }
+        if handshake.waits_for_snapshot() && !waiting_told {
+            waiting_told = true;
+            self.tell(Feed::Status(LinkState::WaitingForSnapshot));
+        }
+        wire.flush();
+        let now = self.env.ticks_ms();
+        let step = match self.receive(&mut wire, now)? {
+            Some(count) => {
+                handshake.feed(self.scratch.get(..count).unwrap_or_default());
+                Step::Again
+            }
+            None => wire.wait(true, self.silence_left(&wire, now)?),
+        };
+        Ok((Phase::Shaking { wire, handshake, waiting_told }, step))
+    }
+
+    /// The handshake is over; what came behind it belongs to the snapshot or stream.
+    fn attach(&mut self, wire: Wire, mut handshake: Handshake, manner: Manner) -> Next {
+        self.tell(Feed::Status(LinkState::Attached));
+        self.pass_on(handshake.take_rest());
+        // A GETACK of the last connection is none of this one.
+        self.control.take_ack_due();
+        (Phase::Attached { wire, manner }, Step::Again)
+    }
+
+    fn pass_on(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.control.spool(bytes.len() as u64);
+            self.tell(Feed::Bytes(bytes));
+        }
+    }
+
+    fn attached(&mut self, mut wire: Wire, manner: Manner) -> std::result::Result<Next, Failure> {
+        let now = self.env.ticks_ms();
+        let next_ack_ms = self.acknowledge(&mut wire, manner, now);
+        wire.flush();
+        let (read, left_ms) = if self.control.has_room() {
+            if let Some(count) = self.receive(&mut wire, now)? {
+                let bytes = self.scratch.get(..count).unwrap_or_default().to_vec();
+                self.pass_on(bytes);
+                return Ok((Phase::Attached { wire, manner }, Step::Again));
+            }
+            (true, self.silence_left(&wire, now)?)
+        } else {
+            wire.broken()?;
+            // Not listening, we can't blame the primary for silence.
+            wire.last_read_ms = now;
+            (false, i64::MAX)
+        };
+        let step = wire.wait(read, left_ms.min(next_ack_ms));
+        Ok((Phase::Attached { wire, manner }, step))
+    }
+
+    /// Lets the primary know that we live, when it is time or somebody asked. Returns how long it
+    /// is until the next time.
+    fn acknowledge(&self, wire: &mut Wire, manner: Manner, now: i64) -> i64 {
+        let asked = self.control.take_ack_due();
+        if manner == Manner::Silent {
+            return i64::MAX;
+        }
+        let interval = self.config.ack_interval_ms;
+        let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(interval) - now);
+        if left > 0 && !asked {
+            return left;
+        }
+        wire.last_ack_ms = Some(now);
+        // A primary that takes nothing would only get more of the same.
+        if wire.out.is_empty() {
+            let applied = self.control.applied();
+            match (manner, self.config.ack) {
+                (Manner::Ack, _) if applied < 0 => wire.out.push(b'\n'),
+                (Manner::Ack, Ack::Truth) => write_ack(&mut wire.out, applied),
+                _ => write_ack(&mut wire.out, 0),
+            }
+        }
+        interval
+    }
+
+    /// Reads into the scratch buffer; `None` when there is nothing yet.
+    fn receive(
+        &mut self,
+        wire: &mut Wire,
+        now: i64,
+    ) -> std::result::Result<Option<usize>, Failure> {
+        match wire.connection.read(&mut self.scratch) {
+            Ok(0) => Err(Failure::again(Kind::Io, "the primary closed the connection")),
+            Ok(count) => {
+                wire.last_read_ms = now;
+                self.control.received(count as u64, now);
+                Ok(Some(count))
+            }
+            Err(error) if is_temporary(&error) => wire.broken().map(|()| None),
+            Err(error) => Err(broken(&error)),
+        }
+    }
+
+    /// How much longer the primary may be silent.
+    fn silence_left(&self, wire: &Wire, now: i64) -> std::result::Result<i64, Failure> {
+        let limit = self.config.link_timeout_ms;
+        let left = wire.last_read_ms.saturating_add(limit) - now;
+        if left > 0 {
+            return Ok(left);
+        }
+        Err(Failure::again(Kind::Timeout, format!("nothing from the primary for {limit} ms")))
+    }
+}
+
+impl Wire {
+    fn new(connection: Box<dyn Connection>, now: i64) -> Self {
+        Self {
+            connection,
+            out: Vec::new(),
+            write_error: None,
+            last_read_ms: now,
+            last_ack_ms: None,
+        }
+    }
+
+    /// Writes what can be written.
+    fn flush(&mut self) {
+        while !self.out.is_empty() && self.write_error.is_none() {
+            match self.connection.write(&self.out) {
+                Ok(count) => drop(self.out.drain(..count.min(self.out.len()))),
+                Err(error) if is_temporary(&error) => return,
+                Err(error) => self.write_error = Some(error),
+            }
+        }
+    }
+
+    /// To be asked when there is nothing left to read.
+    fn broken(&self) -> std::result::Result<(), Failure> {
+        self.write_error.as_ref().map_or(Ok(()), |error| Err(broken(error)))
+    }
+
+    fn wait(&self, read: bool, timeout_ms: i64) -> Step {
+        Step::Wait { want: Interest { read, write: !self.out.is_empty() }, timeout_ms }
+    }
+}
+
+fn pause(timeout_ms: i64) -> Step {
+    Step::Wait { want: Interest::default(), timeout_ms }
+}
+
+fn again(error: Error) -> Failure {
+    Failure { error, retry: true }
+}
+
+fn broken(error: &io::Error) -> Failure {
+    Failure::again(Kind::Io, format!("the connection broke: {error}"))
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn write_ack(out: &mut Vec<u8>, offset: i64) {
+    resp::write_command(out, &[b"REPLCONF", b"ACK", offset.to_string().as_bytes()]);
+}
+
+#[cfg(test)]
+mod tests;
