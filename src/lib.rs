@@ -13,4 +13,5 @@
 
 pub mod change;
 pub mod error;
+pub mod rdb;
 pub mod value;
