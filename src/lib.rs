@@ -14,4 +14,6 @@
 pub mod change;
 pub mod error;
 pub mod rdb;
+pub mod resp;
+pub mod text;
 pub mod value;

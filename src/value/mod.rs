@@ -5,6 +5,7 @@
 //! common with their clones. That is what lets a unit of writes be prepared aside, and a reader hold
 //! a consistent copy while the writer goes on.
 
+mod digest;
 mod fingerprint;
 mod hash;
 mod list;
@@ -14,6 +15,7 @@ mod zset;
 
 use std::sync::Arc;
 
+pub use digest::{DatasetDigest, Digest, DigestRules, ScoreText, key_digest, value_digest};
 pub use fingerprint::{Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal};
 pub use hash::{Field, Hash};
 pub use list::List;
