@@ -223,7 +223,7 @@ fn rows_differ_when_anything_but_noise_differs() {
 
 #[test]
 fn noise_is_counted_and_nothing_more_is_noise() {
-    let row = |kind: &str, value| json!({"db":0,"expires_at_ms":null,"key":"k","type":kind,"value":value});
+    let row = |kind: &str, value| json!({"db": 0, "expires_at_ms": null, "key": "k", "type": kind, "value": value});
     let compare = |kind: &str, a, b| {
         let outcome = compare_rows(&[row(kind, a)], &[row(kind, b)], true);
         (outcome.noisy, outcome.differences.len())
