@@ -4,9 +4,9 @@
 //! are public for the tests and examples of this repository and promise nothing to others.
 //!
 //! ```text
-//! primary --> link --snapshot bytes--> rdb --items----+
-//!              |                                      +--> change --> gate --> table <-- lookups <-- ffi <-- C
-//!              +---stream bytes--> resp --> command --+
+//! primary -> link -snapshot bytes-> rdb --items-+
+//!             |                                 +-> change -> gate -> table <- lookups <- ffi <- C
+//!             +-stream bytes-> resp -> command -+
 //! ```
 //!
 //! `ARCHITECTURE.md` says which module may use which, and why.

@@ -1,0 +1,109 @@
+# The words that a person types. Each installs what it lacks and says so first; none needs the
+# network a second time.
+#
+#   make demo       see it work: builds, starts a private redis-server, runs the quickstart on it
+#   make test       runs every test
+#   make            builds the library: target/release/librets.so, librets.a
+#   make examples   builds examples-c/* into target/examples-c/
+#   make install    PREFIX=/usr/local LIBDIR=$PREFIX/lib DESTDIR=
+#   make header     writes include/rets.h anew from the Rust sources
+#   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
+#   make fmt, make lint, make clean
+
+SHELL := /bin/bash
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+
+target := $(or $(CARGO_TARGET_DIR),target)
+release := $(target)/release
+examples := $(target)/examples-c
+
+version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+abi := $(shell sed -n 's/^const ABI: u32 = \([0-9]*\);/\1/p' build.rs)
+
+# What librets.a needs from the system, as `rustc --print native-static-libs` tells it.
+static_libs := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+
+strict := -Wall -Wextra -pedantic -Werror
+uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../release'
+
+.PHONY: library demo test examples header install servers fmt lint clean
+
+library:
+	@if command -v cargo >/dev/null; then \
+	    cargo build --release --lib; \
+	elif [ -e $(release)/librets.so ]; then \
+	    echo "there is no cargo here; taking $(release)/librets.so as it is"; \
+	else \
+	    echo "there is no cargo here; install Rust's stable toolchain with rustup" >&2; exit 1; \
+	fi
+	@ln -sfn librets.so $(release)/librets.so.$(abi)
+
+programs := $(patsubst examples-c/%.c,$(examples)/%,$(wildcard examples-c/*.c)) \
+            $(patsubst examples-c/%.cc,$(examples)/%,$(wildcard examples-c/*.cc))
+
+examples: $(programs)
+
+# The library is linked at run time, so programs are made anew only for a new header.
+$(examples)/%: examples-c/%.c include/rets.h | library
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+
+$(examples)/%: examples-c/%.cc include/rets.h | library
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 $(strict) $(CXXFLAGS) -o $@ $< $(uses_rets)
+
+demo:
+	@tests/support/install redis-server
+	@$(MAKE) --no-print-directory $(examples)/quickstart
+	@examples-c/demo $(examples)/quickstart
+
+test:
+	@tests/support/install servers valgrind pkg-config rustfmt clippy
+	@tests/support/run
+
+servers:
+	@tests/support/install servers
+
+header:
+	RETS_BLESS=1 cargo test --quiet --test header
+
+fmt:
+	@tests/support/install rustfmt
+	cargo fmt
+
+lint:
+	@tests/support/install rustfmt clippy
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+clean:
+	cargo clean
+
+define rets_pc
+prefix=$(PREFIX)
+libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))
+includedir=$${prefix}/include
+
+Name: rets
+Description: A Redis or Valkey replica inside a C or C++ program
+Version: $(version)
+Libs: -L$${libdir} -lrets
+Libs.private: $(static_libs)
+Cflags: -I$${includedir}
+endef
+export rets_pc
+
+install: library
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
+	install -m 755 $(release)/librets.so "$(DESTDIR)$(LIBDIR)/librets.so.$(version)"
+	ln -sfn librets.so.$(version) "$(DESTDIR)$(LIBDIR)/librets.so.$(abi)"
+	ln -sfn librets.so.$(abi) "$(DESTDIR)$(LIBDIR)/librets.so"
+	install -m 644 $(release)/librets.a "$(DESTDIR)$(LIBDIR)/librets.a"
+	install -m 644 include/rets.h "$(DESTDIR)$(PREFIX)/include/rets.h"
+	printf '%s\n' "$$rets_pc" >"$(DESTDIR)$(LIBDIR)/pkgconfig/rets.pc"
