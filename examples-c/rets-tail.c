@@ -58,9 +58,9 @@ static int on_change(void *user, const rets_event *e) {
         return RETS_KEEP;
     if (left > 0)
         left--;
-    printf("{\"event\": \"%s\", \"phase\": \"%s\", \"reason\": \"%s\", \"offset\": %lld, \"db\": %d",
-           NAME(kinds, e->kind), NAME(phases, e->phase), NAME(reasons, e->reason),
-           (long long)e->offset, (int)e->db);
+    printf("{\"event\": \"%s\", \"phase\": \"%s\", \"reason\": \"%s\"", NAME(kinds, e->kind),
+           NAME(phases, e->phase), NAME(reasons, e->reason));
+    printf(", \"offset\": %lld, \"db\": %d", (long long)e->offset, (int)e->db);
     if (e->kind == RETS_EVENT_SWAP)
         printf(", \"other_db\": %d", (int)e->other_db);
     if (e->kind != RETS_EVENT_FLUSH && e->kind != RETS_EVENT_SWAP && e->kind != RETS_EVENT_UNKNOWN)

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! primary --> link --snapshot bytes--> rdb --items----+
-//!              |                                      +--> change --> gate --> table <-- lookups <-- ffi <-- C
+//! |                                      +--> change --> gate --> table <-- lookups <-- ffi <-- C
 //!              +---stream bytes--> resp --> command --+
 //! ```
 //!

@@ -220,11 +220,15 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: nothing would ever become ready"));
         }
-        self.shared.board.wait(timeout_ms, |status| match (status.state, &status.trouble) {
-            (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
-            (State::Stopped, _) => Some(Err(Error::new(Kind::Stopped, "the engine was stopped"))),
-            _ if status.ready => Some(Ok(())),
-            _ => None,
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
+            match (status.state, &status.trouble) {
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
+                (State::Stopped, _) => {
+                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
+                }
+                _ if status.ready => Some(Ok(())),
+                _ => None,
+            }
         })
     }
 
@@ -238,7 +242,7 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: no offset would ever be reached"));
         }
-        self.shared.board.wait(timeout_ms, |status| {
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
@@ -269,8 +273,10 @@ impl Replica {
         engine.life = Life::Stopped;
         self.shared.control.stop();
         self.shared.view.set_readable(Readable::Stopped);
-        let ended =
-            self.shared.board.wait(timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
+        let ended = self
+            .shared
+            .board
+            .wait(&*self.env, timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
         if ended.is_err() {
             return Err(Error::new(
                 Kind::Timeout,

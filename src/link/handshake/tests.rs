@@ -1,3 +1,5 @@
+//! Handshakes with servers of every era, cut at every byte.
+
 use super::*;
 use crate::error::Kind;
 
@@ -216,7 +218,8 @@ fn servers_of_every_era_are_attached_to() {
                     (PING, "+PONG\r\n"),
                     (
                         &format!("{AUTH}{CAPA}"),
-                        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n+OK\r\n+OK\r\n",
+                        "-ERR AUTH <password> called without any password configured for the \
+                         default user. Are you sure your configuration is correct?\r\n+OK\r\n+OK\r\n",
                     ),
                     (FRESH, &granted),
                 ],
