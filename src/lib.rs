@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod env;
 pub mod error;
+pub mod ffi;
 pub mod link;
 pub mod log;
 pub mod rdb;
