@@ -315,6 +315,35 @@ typedef enum {
     RETS_STATE_STOPPED = 6,
 } rets_state;
 
+/** What happens in the life of an engine. A later version may add events. */
+typedef enum {
+    /** Nothing yet. */
+    RETS_LIFE_NONE = 0,
+    /** A connection to the primary is being made. */
+    RETS_LIFE_CONNECTING = 1,
+    /** It was made; the handshake goes on. */
+    RETS_LIFE_CONNECTED = 2,
+    /**
+     * A full sync begins: a snapshot is coming. With store=none, the changes from here
+     * to READY or LOAD_ABORTED are those of a whole dataset.
+     */
+    RETS_LIFE_SYNC_BEGUN = 3,
+    /** Another megabyte of the snapshot is loaded. */
+    RETS_LIFE_PROGRESS = 4,
+    /** A load was broken off or refused. What was there before is still served. */
+    RETS_LIFE_LOAD_ABORTED = 5,
+    /** The load is complete, or the stream goes on where it was cut. */
+    RETS_LIFE_READY = 6,
+    /** The link was lost; it is made again. */
+    RETS_LIFE_LINK_LOST = 7,
+    /** A command could not be followed: the data may differ from the primary's. */
+    RETS_LIFE_DIVERGED = 8,
+    /** Given up; last_error says why. */
+    RETS_LIFE_FAILED = 9,
+    /** Stopped by the program. */
+    RETS_LIFE_STOPPED = 10,
+} rets_life;
+
 /** What a callback answers. */
 typedef enum {
     /** Let it happen. */
@@ -497,6 +526,8 @@ typedef struct {
     size_t struct_size;
     /** Where it is in its life. */
     rets_state state;
+    /** What happened last. In a state callback: what it is told of. */
+    rets_life event;
     /** Which link; 0. */
     int32_t link;
     /**
@@ -566,7 +597,7 @@ typedef struct {
     /** Where the primary is. */
     char primary[256];
     /** The primary's own version; empty where it doesn't say. */
-    char server_version[39];
+    char server_version[43];
     /** "redis" or "valkey"; empty where it isn't known. */
     char server_kind[16];
     /** The primary's replication id, 40 hex digits; empty where it has none. */

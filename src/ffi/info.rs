@@ -6,8 +6,7 @@ use super::convert::{
 use super::guard::{call_out, guard};
 use super::life::rets_t;
 use super::status::{Failure, rets_status, settle};
-use crate::replica::{Info, State, StateListener, WaitOutcome};
-use parking_lot::RwLock;
+use crate::replica::{Info, Moment, State, StateListener, WaitOutcome};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -45,6 +44,53 @@ impl From<State> for rets_state {
     }
 }
 
+/// What happens in the life of an engine. A later version may add events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum rets_life {
+    /// Nothing yet.
+    RETS_LIFE_NONE = 0,
+    /// A connection to the primary is being made.
+    RETS_LIFE_CONNECTING = 1,
+    /// It was made; the handshake goes on.
+    RETS_LIFE_CONNECTED = 2,
+    /// A full sync begins: a snapshot is coming. With store=none, the changes from here
+    /// to READY or LOAD_ABORTED are those of a whole dataset.
+    RETS_LIFE_SYNC_BEGUN = 3,
+    /// Another megabyte of the snapshot is loaded.
+    RETS_LIFE_PROGRESS = 4,
+    /// A load was broken off or refused. What was there before is still served.
+    RETS_LIFE_LOAD_ABORTED = 5,
+    /// The load is complete, or the stream goes on where it was cut.
+    RETS_LIFE_READY = 6,
+    /// The link was lost; it is made again.
+    RETS_LIFE_LINK_LOST = 7,
+    /// A command could not be followed: the data may differ from the primary's.
+    RETS_LIFE_DIVERGED = 8,
+    /// Given up; last_error says why.
+    RETS_LIFE_FAILED = 9,
+    /// Stopped by the program.
+    RETS_LIFE_STOPPED = 10,
+}
+
+impl From<Moment> for rets_life {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::None => Self::RETS_LIFE_NONE,
+            Moment::Connecting => Self::RETS_LIFE_CONNECTING,
+            Moment::Connected => Self::RETS_LIFE_CONNECTED,
+            Moment::SyncBegun => Self::RETS_LIFE_SYNC_BEGUN,
+            Moment::Progress => Self::RETS_LIFE_PROGRESS,
+            Moment::LoadAborted => Self::RETS_LIFE_LOAD_ABORTED,
+            Moment::Ready => Self::RETS_LIFE_READY,
+            Moment::LinkLost => Self::RETS_LIFE_LINK_LOST,
+            Moment::Diverged => Self::RETS_LIFE_DIVERGED,
+            Moment::Failed => Self::RETS_LIFE_FAILED,
+            Moment::Stopped => Self::RETS_LIFE_STOPPED,
+        }
+    }
+}
+
 /// What an engine tells about itself. A later version may append fields. Texts are cut
 /// where they don't fit and always end with a NUL.
 #[repr(C)]
@@ -54,6 +100,8 @@ pub struct rets_info_t {
     pub struct_size: usize,
     /// Where it is in its life.
     pub state: rets_state,
+    /// What happened last. In a state callback: what it is told of.
+    pub event: rets_life,
     /// Which link; 0.
     pub link: i32,
     /// 1 once a load has been completed; lookups have answers from then on, also while the link is
@@ -124,7 +172,7 @@ pub struct rets_info_t {
     /// Where the primary is.
     pub primary: [c_char; 256],
     /// The primary's own version; empty where it doesn't say.
-    pub server_version: [c_char; 39],
+    pub server_version: [c_char; 43],
     /// "redis" or "valkey"; empty where it isn't known.
     pub server_kind: [c_char; 16],
     /// The primary's replication id, 40 hex digits; empty where it has none.
@@ -144,6 +192,7 @@ impl rets_info_t {
         Self {
             struct_size: size_of::<Self>(),
             state: info.state.into(),
+            event: info.moment.into(),
             link: i32::try_from(info.link).unwrap_or(i32::MAX),
             ready: info.ready.into(),
             diverged: info.diverged.into(),
@@ -152,7 +201,7 @@ impl rets_info_t {
             offset_received: info.offset_received,
             lag_bytes: info.lag_bytes,
             last_byte_age_ms: info.last_byte_age_ms,
-            loaded_bytes: info.loaded_bytes,
+            loaded_bytes: i64::try_from(info.loaded_bytes).unwrap_or(i64::MAX),
             load_total_bytes: info.load_total_bytes,
             loaded_keys: info.loaded_keys,
             keys: info.keys,
@@ -255,27 +304,18 @@ pub unsafe extern "C" fn rets_set_state_callback(
     guard(|| {
         // SAFETY: the header asks for a living handle, or NULL.
         let r = unsafe { handle_outside_callbacks(r)? };
-        let new = r#fn.map(|call| Arc::new(StateCallback::new(call, user)));
-        let listener = new.clone().map(|callback| {
-            let listener: StateListener = Arc::new(move |info: &Info| callback.tell(info));
-            listener
+        let listener = r#fn.map(|call| {
+            let callback = StateCallback { call, user };
+            Arc::new(move |info: &Info| callback.tell(info)) as Arc<StateListener>
         });
-        let mut current = r.state_callback.lock();
-        r.replica.set_state_listener(listener)?;
-        if let Some(old) = std::mem::replace(&mut *current, new) {
-            old.retire();
-        }
-        Ok(())
+        Ok(r.replica.set_state_listener(listener)?)
     })
 }
 
 /// A function of the program that hears of states.
-pub(super) struct StateCallback {
+struct StateCallback {
     call: unsafe extern "C-unwind" fn(*mut c_void, *const rets_info_t),
     user: *mut c_void,
-    /// Shared for the time of a call, so that retiring waits for those that run. No engine code
-    /// takes it, so it can't lock out anything but this callback.
-    wanted: RwLock<bool>,
 }
 
 // SAFETY: the header says on which threads the function is called with the pointer, and makes what
@@ -285,24 +325,10 @@ unsafe impl Send for StateCallback {}
 unsafe impl Sync for StateCallback {}
 
 impl StateCallback {
-    fn new(
-        call: unsafe extern "C-unwind" fn(*mut c_void, *const rets_info_t),
-        user: *mut c_void,
-    ) -> Self {
-        Self { call, user, wanted: RwLock::new(true) }
-    }
-
-    pub(super) fn tell(&self, info: &Info) {
-        let wanted = self.wanted.read_recursive();
-        if *wanted {
-            let info = rets_info_t::of(info);
-            // SAFETY: the function is what rets_set_state_callback was given.
-            call_out(|| unsafe { (self.call)(self.user, &raw const info) });
-        }
-    }
-
-    pub(super) fn retire(&self) {
-        *self.wanted.write() = false;
+    fn tell(&self, info: &Info) {
+        let info = rets_info_t::of(info);
+        // SAFETY: the function is what rets_set_state_callback was given.
+        call_out(|| unsafe { (self.call)(self.user, &raw const info) });
     }
 }
 
@@ -403,9 +429,7 @@ pub unsafe extern "C" fn rets_digest(
             let replid = Out::<[c_char; 41]>::optional(replid.cast());
             (handle_outside_callbacks(r)?, hex, replid, Out::optional(offset))
         };
-        // Ready or not is the lookups' to say.
-        settle(r.lookups.count(None))?;
-        let digest = r.replica.digest()?;
+        let digest = settle(r.replica.digest())?;
         hex.put(fixed(&digest.hex));
         if let Some(replid) = replid {
             replid.put(fixed(&digest.replid));
@@ -428,7 +452,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (25, 6, 256 + 256 + 39 + 16 + 41);
+        let (words, halves, texts) = (25, 7, 256 + 256 + 43 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

@@ -3,12 +3,9 @@
 use super::convert::{Out, handle_outside_callbacks, text, timeout};
 use super::fork;
 use super::guard::{guard, guard_or, in_callback};
-use super::info::StateCallback;
 use super::status::{Failure, rets_status};
 use crate::replica::{Lookups, Replica, panics};
-use parking_lot::Mutex;
 use std::ffi::c_char;
-use std::sync::Arc;
 
 /// A replica: one connection to one primary, and the data that it brought. Opaque;
 /// made by rets_new(), freed by rets_free().
@@ -18,12 +15,11 @@ pub struct rets_t {
     pub(super) lookups: Lookups,
     /// The process that made it; see `fork`.
     pub(super) process: u32,
-    pub(super) state_callback: Mutex<Option<Arc<StateCallback>>>,
 }
 
 impl rets_t {
     pub(super) fn new(replica: Replica, lookups: Lookups) -> Self {
-        Self { replica, lookups, process: fork::process(), state_callback: Mutex::new(None) }
+        Self { replica, lookups, process: fork::process() }
     }
 }
 

@@ -153,6 +153,9 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
+        if engine.life == Life::Stopped {
+            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
+        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
