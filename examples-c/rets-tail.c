@@ -31,6 +31,9 @@ static const char *const reasons[] = {"?", "snapshot", "resync", "command", "del
     "flush"};
 static const char *const phases[] = {"?", "warm", "initial", "live", "resync"};
 
+static const char *const lives[] = {"?", "connecting", "connected", "sync begun", "progress",
+    "load aborted", "ready", "link lost", "diverged", "failed", "stopped"};
+
 static const char *name(const char *const *names, size_t n, unsigned i) {
     return names[i < n ? i : 0];
 }
@@ -95,7 +98,7 @@ static int on_change(void *user, const rets_event *e) {
 static void on_state(void *user, const rets_info_t *info) {
     (void)user;
     if (info->event != RETS_LIFE_PROGRESS)
-        fprintf(stderr, "rets-tail: %s%s%s\n", rets_life_name(info->event),
+        fprintf(stderr, "rets-tail: %s%s%s\n", NAME(lives, info->event),
                 info->event == RETS_LIFE_LINK_LOST ? ": " : "",
                 info->event == RETS_LIFE_LINK_LOST ? info->last_error_text : "");
 }

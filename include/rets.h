@@ -528,8 +528,6 @@ typedef struct {
     rets_state state;
     /** What happened last. In a state callback: what it is told of. */
     rets_life event;
-    /** Which link; 0. */
-    int32_t link;
     /**
      * 1 once a load has been completed; lookups have answers from then on, also while the link is
      * down.
@@ -592,6 +590,8 @@ typedef struct {
     rets_status last_error;
     /** 1 if the engine tries again by itself, 0 if it has given up. */
     int32_t will_retry;
+    /** Which link; 0. */
+    int32_t link;
     /** What it was, in one line. */
     char last_error_text[256];
     /** Where the primary is. */

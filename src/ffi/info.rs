@@ -102,8 +102,6 @@ pub struct rets_info_t {
     pub state: rets_state,
     /// What happened last. In a state callback: what it is told of.
     pub event: rets_life,
-    /// Which link; 0.
-    pub link: i32,
     /// 1 once a load has been completed; lookups have answers from then on, also while the link is
     /// down.
     pub ready: i32,
@@ -167,6 +165,8 @@ pub struct rets_info_t {
     pub last_error: rets_status,
     /// 1 if the engine tries again by itself, 0 if it has given up.
     pub will_retry: i32,
+    /// Which link; 0.
+    pub link: i32,
     /// What it was, in one line.
     pub last_error_text: [c_char; 256],
     /// Where the primary is.
@@ -180,7 +180,7 @@ pub struct rets_info_t {
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
-const INFO_SIZE_MIN: usize = 832;
+const INFO_SIZE_MIN: usize = 840;
 
 /// Beyond this a size was not set by anybody.
 const INFO_SIZE_MAX: usize = 1 << 16;

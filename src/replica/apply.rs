@@ -134,6 +134,8 @@ impl Apply {
     fn follow_from_here(&mut self) {
         let position = self.position;
         self.ready = true;
+        // Before anybody who waits is told.
+        self.shared.view.set_readable(Readable::Yes);
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -142,7 +144,6 @@ impl Apply {
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
     }
 
