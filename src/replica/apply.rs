@@ -145,6 +145,7 @@ impl Apply {
             status.replid = position.replid;
         });
         self.enter(State::Following, Moment::Ready);
+        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -229,7 +229,7 @@ impl Replica {
                 (State::Stopped, _) => {
                     Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
                 }
-                _ if status.ready => Some(Ok(())),
+                _ if status.announced => Some(Ok(())),
                 _ => None,
             }
         })

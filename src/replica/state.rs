@@ -172,6 +172,8 @@ pub(super) struct Status {
     pub(super) moment: Moment,
     pub(super) since_ms: i64,
     pub(super) ready: bool,
+    /// The state listener has heard that it is ready; whoever waits is told only then.
+    pub(super) announced: bool,
     pub(super) diverged: bool,
     pub(super) server_kind: String,
     pub(super) server_version: String,
