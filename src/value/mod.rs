@@ -11,6 +11,7 @@ mod hash;
 mod list;
 mod map;
 mod set;
+mod tree;
 mod zset;
 
 use std::sync::Arc;
