@@ -142,3 +142,9 @@ pub(crate) fn expect_success(what: &str, output: &Output) {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// The name in a parameter's declaration.
+pub(crate) fn name(param: &str) -> &str {
+    let name = param.rsplit([' ', '*']).next().unwrap();
+    name.split('[').next().unwrap()
+}
