@@ -653,7 +653,7 @@ RETS_API const char *rets_strerror(int status);
  * that succeed leave it alone, so ask only after a failure. What goes wrong on
  * the engine's own threads is in rets_info() instead.
  *
- * Neither keys, values nor passwords are in it.
+ * Neither data nor passwords are in it.
  *
  * @return a string, never NULL, empty if nothing failed yet. It belongs to the
  *         library and stays as it is until the next call of this thread that

@@ -2,6 +2,8 @@
 //! against the Rust types, and by a C and a C++ compiler against the header. A change here is a
 //! change that programs in the field can feel.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod cc;
 
 use rets::ffi::*;
