@@ -1,6 +1,6 @@
-//! Pins the layout of everything that C and Rust both touch. One table is checked on both sides: here
-//! against the Rust types, and by a C and a C++ compiler against the header. A change here is a
-//! change that programs in the field can feel.
+//! Pins the layout of everything that C and Rust both touch. One table is checked on both sides:
+//! here against the Rust types, and by a C and a C++ compiler against the header. A change here is
+//! a change that programs in the field can feel.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -91,10 +91,10 @@ structs! {
         expires_at_ms: 40,
         reserved: 48,
     }
-    rets_info_t = 832 {
+    rets_info_t = 840 {
         struct_size: 0,
         state: 8,
-        link: 12,
+        event: 12,
         ready: 16,
         diverged: 20,
         since_ms: 24,
@@ -123,11 +123,12 @@ structs! {
         last_error_at_ms: 208,
         last_error: 216,
         will_retry: 220,
-        last_error_text: 224,
-        primary: 480,
-        server_version: 736,
-        server_kind: 775,
-        replid: 791,
+        link: 224,
+        last_error_text: 228,
+        primary: 484,
+        server_version: 740,
+        server_kind: 783,
+        replid: 799,
     }
 }
 
@@ -202,6 +203,19 @@ enums! {
         RETS_STATE_RECONNECTING = 4,
         RETS_STATE_FAILED = 5,
         RETS_STATE_STOPPED = 6,
+    }
+    rets_life {
+        RETS_LIFE_NONE = 0,
+        RETS_LIFE_CONNECTING = 1,
+        RETS_LIFE_CONNECTED = 2,
+        RETS_LIFE_SYNC_BEGUN = 3,
+        RETS_LIFE_PROGRESS = 4,
+        RETS_LIFE_LOAD_ABORTED = 5,
+        RETS_LIFE_READY = 6,
+        RETS_LIFE_LINK_LOST = 7,
+        RETS_LIFE_DIVERGED = 8,
+        RETS_LIFE_FAILED = 9,
+        RETS_LIFE_STOPPED = 10,
     }
     rets_verdict {
         RETS_KEEP = 0,

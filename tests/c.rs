@@ -1,5 +1,5 @@
-//! C and C++ programs against the built library. Those that need no server are run here, plainly and
-//! under valgrind; the ones called `live_*` are compiled here and run where servers are.
+//! C and C++ programs against the built library. Those that need no server are run here, plainly
+//! and under valgrind; the ones called `live_*` are compiled here and run where servers are.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 

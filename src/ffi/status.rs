@@ -13,7 +13,8 @@ use std::ffi::{CStr, c_char, c_int};
 pub enum rets_status {
     /// Done.
     RETS_OK = 0,
-    /// Not there: no such key, field, member, element; or the end of a walk. The primary has none either.
+    /// Not there: no such key, field, member, element; or the end of a walk. The primary has
+    /// none either.
     RETS_NOT_FOUND = -1,
     /// The buffer is too small. Nothing was written to it; the length needed was stored.
     RETS_TOO_SMALL = -2,

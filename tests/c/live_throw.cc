@@ -1,6 +1,6 @@
-// A C++ exception that leaves a callback must end the process there and then, with a message, and not
-// unwind the engine. argv[1] is the primary's URL; it must have a key. Whoever runs this expects an
-// abort.
+// A C++ exception that leaves a callback must end the process there and then, with a message, and
+// not unwind the engine. argv[1] is the primary's URL; it must have a key. Whoever runs this
+// expects an abort.
 #include <rets.h>
 
 #include <cstdio>

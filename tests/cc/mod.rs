@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 //! What the tests of the C surface share: the library under test, the header read as data, C
 //! compilers and valgrind.
 
