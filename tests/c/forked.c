@@ -1,5 +1,5 @@
-/* A forked child: everything with a handle from before the fork says so, nothing hangs, and a handle
- * of the child's own works. */
+/* A forked child: everything with a handle from before the fork says so, nothing hangs, and a
+ * handle of the child's own works. */
 #include "check.h"
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* What a change callback sees of a live primary, what skipping does, and what it may call meanwhile.
- * argv[1] is the primary's URL; it is emptied first. */
+/* What a change callback sees of a live primary, what skipping does, and what it may call
+ * meanwhile. argv[1] is the primary's URL; it is emptied first. */
 #define _DEFAULT_SOURCE
 #include "check.h"
 #include "server.h"
@@ -57,9 +57,11 @@ static void on_state(void *user, const rets_info_t *info) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const FILL[] = {"FLUSHALL", "SET string 1", "SET tmp:a 1", "RPUSH list a b", "SADD set m"};
+    static const char *const FILL[] = {"FLUSHALL", "SET string 1", "SET tmp:a 1", "RPUSH list a b",
+                                       "SADD set m"};
     static const char *const LIVE[] = {
-        "INCR string", "SET tmp:b 2", "INCR tmp:a", "HSET hash f v", "HDEL hash f", "EXPIREAT string 4102444800",
+        "INCR string",   "SET tmp:b 2", "INCR tmp:a",
+        "HSET hash f v", "HDEL hash f", "EXPIREAT string 4102444800",
         "DEL list",
     };
     static struct seen seen;
@@ -70,7 +72,8 @@ int main(int argc, char **argv) {
     int server;
     if (argc < 2) return 2;
     server = server_connect(argv[1]);
-    for (i = 0; i < sizeof FILL / sizeof *FILL; i++) server_do(server, FILL[i]);
+    for (i = 0; i < sizeof FILL / sizeof *FILL; i++)
+        server_do(server, FILL[i]);
 
     EXPECT(rets_new(argv[1], &r), RETS_OK);
     seen.r = r;
@@ -78,7 +81,8 @@ int main(int argc, char **argv) {
     EXPECT(rets_set_state_callback(r, on_state, &seen), RETS_OK);
     EXPECT(rets_start(r), RETS_OK);
     EXPECT(rets_wait_ready(r, 20000), RETS_OK);
-    for (i = 0; i < sizeof LIVE / sizeof *LIVE; i++) server_do(server, LIVE[i]);
+    for (i = 0; i < sizeof LIVE / sizeof *LIVE; i++)
+        server_do(server, LIVE[i]);
     server_settle(server, r);
 
     EXPECT(rets_get(r, 0, "string", 6, buf, sizeof buf, &len), RETS_OK);
@@ -95,7 +99,8 @@ int main(int argc, char **argv) {
     EXPECT(rets_set_callback(r, NULL, NULL), RETS_OK);
     EXPECT(rets_set_state_callback(r, NULL, NULL), RETS_OK);
     CHECK(seen.initial == 4 && seen.live >= 7);
-    CHECK(seen.kinds[RETS_EVENT_EDIT] >= 2 && seen.kinds[RETS_EVENT_HASH_SET] + seen.kinds[RETS_EVENT_SET] >= 5);
+    CHECK(seen.kinds[RETS_EVENT_EDIT] >= 2 &&
+          seen.kinds[RETS_EVENT_HASH_SET] + seen.kinds[RETS_EVENT_SET] >= 5);
     CHECK(seen.kinds[RETS_EVENT_DEL] == 1 && seen.kinds[RETS_EVENT_EXPIRE] == 1);
     CHECK(seen.states > 0 && seen.ready > 0);
 

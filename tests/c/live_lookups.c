@@ -21,14 +21,16 @@ static void strings(const rets_t *r, int server) {
     EXPECT(rets_get(r, 5, "fifth", 5, buf, sizeof buf, &len), RETS_OK);
 
     EXPECT(rets_get_if_changed(r, 0, "greeting", 8, &version, buf, sizeof buf, &len), RETS_OK);
-    EXPECT(rets_get_if_changed(r, 0, "greeting", 8, &version, buf, sizeof buf, &len), RETS_UNCHANGED);
+    EXPECT(rets_get_if_changed(r, 0, "greeting", 8, &version, buf, sizeof buf, &len),
+           RETS_UNCHANGED);
     server_do(server, "APPEND greeting !");
     server_settle(server, r);
     EXPECT(rets_get_if_changed(r, 0, "greeting", 8, &version, buf, sizeof buf, &len), RETS_OK);
     CHECK(len == 6 && memcmp(buf, "hello!", 6) == 0);
 
     memset(items, 0, sizeof items);
-    items[0].key = "greeting", items[0].key_len = 8, items[0].buf = buf, items[0].buf_len = sizeof buf;
+    items[0].key = "greeting", items[0].key_len = 8, items[0].buf = buf,
+    items[0].buf_len = sizeof buf;
     items[1].key = "list", items[1].key_len = 4;
     items[2].key = "fifth", items[2].key_len = 5, items[2].db = 5;
     EXPECT(rets_get_many(r, items, 3, &offset), RETS_OK);
@@ -89,7 +91,8 @@ static void wholes(const rets_t *r) {
     rets_value_free(v);
 
     EXPECT(rets_cursor_new(r, -1, 0, &c), RETS_OK);
-    while (rets_cursor_next(c, &db, &key, &key_len) == RETS_OK) met++;
+    while (rets_cursor_next(c, &db, &key, &key_len) == RETS_OK)
+        met++;
     rets_cursor_free(c);
     EXPECT(rets_count(r, -1, &count), RETS_OK);
     CHECK(met == 8 && count == 8);
@@ -107,7 +110,8 @@ static void following(rets_t *r) {
     if (info.offset >= 0) {
         EXPECT(rets_wait_offset(r, NULL, info.offset, 1000), RETS_OK);
         EXPECT(rets_wait_offset(r, info.replid, info.offset, 1000), RETS_OK);
-        EXPECT(rets_wait_offset(r, "ffffffffffffffffffffffffffffffffffffffff", 1, 0), RETS_OTHER_HISTORY);
+        EXPECT(rets_wait_offset(r, "ffffffffffffffffffffffffffffffffffffffff", 1, 0),
+               RETS_OTHER_HISTORY);
         EXPECT(rets_wait_offset(r, NULL, info.offset + 1000000, 0), RETS_TIMEOUT);
     }
     EXPECT(rets_start(r), RETS_INVALID);
@@ -116,15 +120,17 @@ static void following(rets_t *r) {
 
 int main(int argc, char **argv) {
     static const char *const FILL[] = {
-        "FLUSHALL", "SET greeting hello", "RPUSH list a b c", "SADD set m n", "ZADD zset 1.5 m",
-        "HSET hash f v", "SET due x", "EXPIREAT due 4102444800", "SELECT 5", "SET fifth 5", "SELECT 0",
+        "FLUSHALL",        "SET greeting hello", "RPUSH list a b c", "SADD set m n",
+        "ZADD zset 1.5 m", "HSET hash f v",      "SET due x",        "EXPIREAT due 4102444800",
+        "SELECT 5",        "SET fifth 5",        "SELECT 0",
     };
     rets_t *r = NULL;
     size_t i;
     int server;
     if (argc < 2) return 2;
     server = server_connect(argv[1]);
-    for (i = 0; i < sizeof FILL / sizeof *FILL; i++) server_do(server, FILL[i]);
+    for (i = 0; i < sizeof FILL / sizeof *FILL; i++)
+        server_do(server, FILL[i]);
     EXPECT(rets_new(argv[1], &r), RETS_OK);
     EXPECT(rets_start(r), RETS_OK);
     EXPECT(rets_wait_ready(r, 20000), RETS_OK);

@@ -10,7 +10,8 @@ int main(int argc, char **argv) {
     rets_t *r = nullptr;
     if (argc < 2 || rets_new(argv[1], &r) != RETS_OK) return 2;
     rets_status st = rets_set_callback(
-        r, [](void *, const rets_event *) -> int { throw std::runtime_error("out of a callback"); }, nullptr);
+        r, [](void *, const rets_event *) -> int { throw std::runtime_error("out of a callback"); },
+        nullptr);
     if (st == RETS_OK) st = rets_start(r);
     if (st == RETS_OK) st = rets_wait_ready(r, 20000);
     std::printf("survived: %s\n", rets_strerror(st));

@@ -1,5 +1,5 @@
-/* A primary that isn't there: starting works, waiting ends in time, the reason can be asked for, and
- * stopping does not hang. argv[1] is a URL at which nobody listens. */
+/* A primary that isn't there: starting works, waiting ends in time, the reason can be asked for,
+ * and stopping does not hang. argv[1] is a URL at which nobody listens. */
 #include "check.h"
 
 int main(int argc, char **argv) {

@@ -13,7 +13,11 @@ int main() {
     if (rets_new(url.c_str(), &r) != RETS_OK) return 1;
     int asked = 0;
     rets_status st = rets_set_callback(
-        r, [](void *user, const rets_event *) -> int { ++*static_cast<int *>(user); return RETS_KEEP; },
+        r,
+        [](void *user, const rets_event *) -> int {
+            ++*static_cast<int *>(user);
+            return RETS_KEEP;
+        },
         &asked);
     if (st != RETS_OK) return 2;
 
@@ -25,15 +29,18 @@ int main() {
             for (int i = 0; i < 1000; ++i) {
                 std::vector<char> buf(16);
                 std::size_t len = 0;
-                if (rets_get(r, 0, key.data(), key.size(), buf.data(), buf.size(), &len) != RETS_NOT_READY)
+                if (rets_get(r, 0, key.data(), key.size(), buf.data(), buf.size(), &len) !=
+                    RETS_NOT_READY)
                     ++wrong[n];
-                if (rets_get(r, -1, key.data(), key.size(), buf.data(), buf.size(), &len) != RETS_INVALID ||
+                if (rets_get(r, -1, key.data(), key.size(), buf.data(), buf.size(), &len) !=
+                        RETS_INVALID ||
                     std::string(rets_last_error()) != "db is negative")
                     ++wrong[n];
             }
         });
     }
-    for (auto &thread : threads) thread.join();
+    for (auto &thread : threads)
+        thread.join();
     for (int n : wrong)
         if (n != 0) return 3;
     rets_free(r);

@@ -15,7 +15,8 @@ static void *user(void *unused) {
     (void)unused;
     *(void **)&new_handle = dlsym(library, "rets_new");
     *(void **)&free_handle = dlsym(library, "rets_free");
-    if (new_handle == NULL || new_handle("redis://127.0.0.1:1", &handle) != 0) return (void *)"no handle";
+    if (new_handle == NULL || new_handle("redis://127.0.0.1:1", &handle) != 0)
+        return (void *)"no handle";
     if (new_handle("nonsense", &none) == 0) return (void *)"nonsense taken";
     free_handle(handle);
     pthread_barrier_wait(&used);

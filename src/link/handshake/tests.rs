@@ -220,7 +220,8 @@ fn servers_of_every_era_are_attached_to() {
                     (
                         &format!("{AUTH}{CAPA}"),
                         "-ERR AUTH <password> called without any password configured for the \
-                         default user. Are you sure your configuration is correct?\r\n+OK\r\n+OK\r\n",
+                         default user. Are you sure your configuration is correct?\r\n\
+                         +OK\r\n+OK\r\n",
                     ),
                     (FRESH, &granted),
                 ],
