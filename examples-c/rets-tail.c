@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
     int i;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--store") == 0)
-            store = "table";
+            store = "all";
         else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc)
             left = strtoll(argv[++i], NULL, 10);
         else

@@ -177,7 +177,10 @@
 typedef enum {
     /** Done. */
     RETS_OK = 0,
-    /** Not there: no such key, field, member, element; or the end of a walk. The primary has none either. */
+    /**
+     * Not there: no such key, field, member, element; or the end of a walk. The primary has
+     * none either.
+     */
     RETS_NOT_FOUND = -1,
     /** The buffer is too small. Nothing was written to it; the length needed was stored. */
     RETS_TOO_SMALL = -2,
@@ -653,7 +656,7 @@ RETS_API const char *rets_strerror(int status);
  * that succeed leave it alone, so ask only after a failure. What goes wrong on
  * the engine's own threads is in rets_info() instead.
  *
- * Neither keys, values nor passwords are in it.
+ * Neither data nor passwords are in it.
  *
  * @return a string, never NULL, empty if nothing failed yet. It belongs to the
  *         library and stays as it is until the next call of this thread that
@@ -759,26 +762,67 @@ RETS_API void rets_free(rets_t *r);
  * Sets an option. All of them are set before rets_start(); the ones marked with a
  * star may also change on a running engine, and then hold from the next connection.
  *
- *     name             default    allowed  meaning
- *     url*             the URL that the engine was made with  redis://[user:password@]host[:port][/db] or unix://[user:password@]/path.sock  Where the primary is; user, password and database change only if the URL has them.
- *     user*            -          an ACL user's name, or empty for the default user  Who to authenticate as (Redis 6.0 and newer).
- *     password*        -          any text, or empty for none  The password; it takes the place of password-file.
- *     password-file*   -          the path of a readable file, or empty for none  A file with the password, read at each connection, without its last line end; it takes the place of password.
- *     databases        all        all, or numbers from 0 to 2147483647 with commas between  Which databases to keep; the others are withheld.
- *     keys             -          glob patterns with spaces between (a space of a pattern is written "\ "), or empty for all keys  Which keys to keep; the others are withheld.
- *     exclude-keys     -          glob patterns with spaces between (a space of a pattern is written "\ "), or empty for none  Which keys to leave out, even if keys would keep them.
- *     store            all        all or none  Whether there is a table; none is for programs that only listen.
- *     max-memory       0          0 for no limit, or a size such as 1048576, 512mb or 2gb  How much memory the data may take; running into it is a state, not a crash.
- *     hide-expired     yes        yes or no  Whether lookups hide keys and fields whose deadline has passed by the local clock.
- *     on-unknown       continue   continue, resync or stop  What to do after a write command that this version can't follow.
- *     on-failure       resync     continue, resync or stop  What to do when a known command does not fit the data, which means that we have diverged.
- *     ack              truth      truth or never-counted  What the primary is told: the applied offset, or a constant that satisfies no WAIT and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and newer.
- *     link-timeout     60000      100 to 86400000 ms  A link that brings no byte for so long is lost; keep it above the primary's repl-ping-replica-period.
- *     connect-timeout  10000      10 to 600000 ms  How long looking up the name and connecting may take.
- *     retry-min        100        1 to 600000 ms  The first pause before connecting again, up to twice as long by chance; it doubles with each failure.
- *     retry-max        10000      1 to 3600000 ms  The longest pause before connecting again.
- *     ack-interval     1000       10 to 30000 ms  How often the primary hears from us; it cuts replicas that it does not hear from for its repl-timeout.
- *     spool-size       268435456  a size of 64kb or more, such as 256mb  How many received bytes may wait while the callback is slow, before the primary has to keep them.
+ *     NAME   (DEFAULT)
+ *         what is allowed. What it does
+ *     url*   (the URL that the engine was made with)
+ *         redis://[user:password@]host[:port][/db] or
+ *         unix://[user:password@]/path.sock. Where the primary is; user, password
+ *         and database change only if the URL has them.
+ *     user*   (none)
+ *         an ACL user's name, or empty for the default user. Who to authenticate as
+ *         (Redis 6.0 and newer).
+ *     password*   (none)
+ *         any text, or empty for none. The password; it takes the place of
+ *         password-file.
+ *     password-file*   (none)
+ *         the path of a readable file, or empty for none. A file with the password,
+ *         read at each connection, without its last line end; it takes the place of
+ *         password.
+ *     databases   (all)
+ *         all, or numbers from 0 to 2147483647 with commas between. Which databases
+ *         to keep; the others are withheld.
+ *     keys   (none)
+ *         glob patterns with spaces between (a space of a pattern is written "\ "),
+ *         or empty for all keys. Which keys to keep; the others are withheld.
+ *     exclude-keys   (none)
+ *         glob patterns with spaces between (a space of a pattern is written "\ "),
+ *         or empty for none. Which keys to leave out, even if keys would keep them.
+ *     store   (all)
+ *         all or none. Whether there is a table; none is for programs that only
+ *         listen.
+ *     max-memory   (0)
+ *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
+ *         the data may take; running into it is a state, not a crash.
+ *     hide-expired   (yes)
+ *         yes or no. Whether lookups hide keys and fields whose deadline has passed
+ *         by the local clock.
+ *     on-unknown   (continue)
+ *         continue, resync or stop. What to do after a write command that this
+ *         version can't follow.
+ *     on-failure   (resync)
+ *         continue, resync or stop. What to do when a known command does not fit the
+ *         data, which means that we have diverged.
+ *     ack   (truth)
+ *         truth or never-counted. What the primary is told: the applied offset, or a
+ *         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes
+ *         SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and
+ *         newer.
+ *     link-timeout   (60000)
+ *         100 to 86400000 ms. A link that brings no byte for so long is lost; keep
+ *         it above the primary's repl-ping-replica-period.
+ *     connect-timeout   (10000)
+ *         10 to 600000 ms. How long looking up the name and connecting may take.
+ *     retry-min   (100)
+ *         1 to 600000 ms. The first pause before connecting again, up to twice as
+ *         long by chance; it doubles with each failure.
+ *     retry-max   (10000)
+ *         1 to 3600000 ms. The longest pause before connecting again.
+ *     ack-interval   (1000)
+ *         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
+ *         it does not hear from for its repl-timeout.
+ *     spool-size   (268435456)
+ *         a size of 64kb or more, such as 256mb. How many received bytes may wait
+ *         while the callback is slow, before the primary has to keep them.
  *
  * Sizes are plain bytes, or have kb, mb or gb (of 1024) behind them. Patterns are the
  * servers' globs: * ? [a-z] [^a-z] and \ before a character that is meant as it is.
@@ -793,10 +837,7 @@ RETS_API void rets_free(rets_t *r);
  *
  * Threads: any; not inside a callback. Since: 0.1
  */
-RETS_API
-rets_status rets_set_option(rets_t *r,
-                            const char *name,
-                            const char *value);
+RETS_API rets_status rets_set_option(rets_t *r, const char *name, const char *value);
 
 /**
  * Reads an option back, as text. Passwords are never given back: where one is set

@@ -1,4 +1,5 @@
-//! What stands between a C caller and the engine: no panic leaves, and no callback waits for itself.
+//! What stands between a C caller and the engine: no panic leaves, and no callback waits for
+//! itself.
 
 use super::status::{Failure, rets_status};
 use crate::log;

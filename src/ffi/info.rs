@@ -7,6 +7,7 @@ use super::guard::{call_out, guard};
 use super::life::rets_t;
 use super::status::{Failure, rets_status, settle};
 use crate::replica::{Info, Moment, State, StateListener, WaitOutcome};
+use parking_lot::Mutex;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -305,7 +306,7 @@ pub unsafe extern "C" fn rets_set_state_callback(
         // SAFETY: the header asks for a living handle, or NULL.
         let r = unsafe { handle_outside_callbacks(r)? };
         let listener = r#fn.map(|call| {
-            let callback = StateCallback { call, user };
+            let callback = StateCallback { call, user, calling: Mutex::new(()) };
             Arc::new(move |info: &Info| callback.tell(info)) as Arc<StateListener>
         });
         Ok(r.replica.set_state_listener(listener)?)
@@ -316,6 +317,8 @@ pub unsafe extern "C" fn rets_set_state_callback(
 struct StateCallback {
     call: unsafe extern "C-unwind" fn(*mut c_void, *const rets_info_t),
     user: *mut c_void,
+    /// Held during a call, so that there is one at a time. Nothing else takes it.
+    calling: Mutex<()>,
 }
 
 // SAFETY: the header says on which threads the function is called with the pointer, and makes what
@@ -326,6 +329,7 @@ unsafe impl Sync for StateCallback {}
 
 impl StateCallback {
     fn tell(&self, info: &Info) {
+        let _one_at_a_time = self.calling.lock();
         let info = rets_info_t::of(info);
         // SAFETY: the function is what rets_set_state_callback was given.
         call_out(|| unsafe { (self.call)(self.user, &raw const info) });

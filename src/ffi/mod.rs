@@ -49,3 +49,12 @@ pub use option::*;
 pub use read::*;
 pub use status::*;
 pub use value::*;
+
+/// The header promises threads what the compiler can't see across it.
+const _: () = {
+    const fn any_threads<T: Send + Sync>() {}
+    const fn one_thread_at_a_time<T: Send>() {}
+    any_threads::<rets_t>();
+    any_threads::<rets_value>();
+    one_thread_at_a_time::<rets_cursor>();
+};

@@ -13,7 +13,8 @@ use std::ffi::{CStr, c_char, c_int};
 pub enum rets_status {
     /// Done.
     RETS_OK = 0,
-    /// Not there: no such key, field, member, element; or the end of a walk. The primary has none either.
+    /// Not there: no such key, field, member, element; or the end of a walk. The primary has
+    /// none either.
     RETS_NOT_FOUND = -1,
     /// The buffer is too small. Nothing was written to it; the length needed was stored.
     RETS_TOO_SMALL = -2,
@@ -197,7 +198,7 @@ pub extern "C" fn rets_strerror(status: c_int) -> *const c_char {
 /// that succeed leave it alone, so ask only after a failure. What goes wrong on
 /// the engine's own threads is in rets_info() instead.
 ///
-/// Neither keys, values nor passwords are in it.
+/// Neither data nor passwords are in it.
 ///
 /// @return a string, never NULL, empty if nothing failed yet. It belongs to the
 ///         library and stays as it is until the next call of this thread that

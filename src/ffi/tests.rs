@@ -1,5 +1,7 @@
 //! The C surface called as C calls it, over a table that a test has filled.
 
+#![allow(clippy::panic, clippy::indexing_slicing)]
+
 use super::event::shown;
 use super::guard::{InCallback, guard};
 use super::rets_event_kind::*;
@@ -306,6 +308,8 @@ fn a_cursor_meets_every_key_once_and_hides_what_lookups_hide() {
                 keys.push(seen(key, len).unwrap());
             }
             assert_eq!(rets_cursor_next(c, null_mut(), &mut key, &mut len), RETS_NOT_FOUND);
+            assert_eq!(rets_cursor_next(c, null_mut(), null_mut(), &mut len), RETS_INVALID);
+            assert_eq!(rets_cursor_next(c, null_mut(), &mut key, null_mut()), RETS_INVALID);
             bench.view.set_readable(Readable::Stopped);
             assert_eq!(rets_cursor_next(c, null_mut(), &mut key, &mut len), RETS_STOPPED);
             bench.view.set_readable(Readable::Yes);
