@@ -5,35 +5,40 @@ use super::unit::{ElementEdit, Found};
 use super::{Applied, Failure, Unit};
 use crate::change::Effect;
 use crate::text::{format_i64, parse_i64};
-use crate::value::{ABSENT, Bytes, Field, Type, Value, element_fingerprint};
+use crate::value::{ABSENT, Field, Type, Value, element_fingerprint};
+
+/// A field's value and deadline, as the table has them now.
+type Owned = (Vec<u8>, Option<i64>);
 
 /// The field as the table has it now.
-fn field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Field> {
+fn field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Owned> {
     match unit.find(unit.db(), key) {
         Found::Whole(entry) | Found::Partial(entry) => match entry.value {
-            Some(Value::Hash(hash)) => hash.get(name).cloned(),
+            Some(Value::Hash(hash)) => {
+                hash.get(name).map(|field| (field.value.to_vec(), field.expires_at_ms))
+            }
             _ => None,
         },
         _ => None,
     }
 }
 
-fn print(name: &[u8], field: &Field) -> u64 {
-    element_fingerprint(name, &field.value, field.expires_at_ms.unwrap_or(-1))
+fn print(name: &[u8], field: Field<'_>) -> u64 {
+    element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
 }
 
 fn put(
     unit: &mut Unit<'_>,
     key: &[u8],
     name: &[u8],
-    new: Field,
+    new: Field<'_>,
     effect: Effect<'_>,
     depends: bool,
 ) -> Applied {
-    let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: print(name, &new) };
+    let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: print(name, new) };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
-            hash.insert(Bytes::from(name), new);
+            hash.insert(name, new);
         }
     })
 }
@@ -48,9 +53,9 @@ fn set_field(
     let (at, depends) = match deadline {
         Deadline::Clear => (None, false),
         Deadline::At(at) => (Some(at), false),
-        Deadline::Keep => (field(unit, key, name).and_then(|old| old.expires_at_ms), true),
+        Deadline::Keep => (field(unit, key, name).and_then(|(_, at)| at), true),
     };
-    let new = Field { value: Bytes::from(value), expires_at_ms: at };
+    let new = Field { value, expires_at_ms: at };
     let effect = Effect::HashSet { field: name, value: Some(value), expires_at_ms: at };
     put(unit, key, name, new, effect, depends)
 }
@@ -81,22 +86,23 @@ pub(super) fn hincrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let (key, name, increment) = (args[1], args[2], integer(args[3])?);
     if !unit.can_read_element(key, name) {
         let effect = Effect::HashSet { field: name, value: None, expires_at_ms: None };
-        return put(unit, key, name, Field::new(Bytes::default()), effect, true);
+        return put(unit, key, name, Field::new(b""), effect, true);
     }
     let old = field(unit, key, name);
     let number = match &old {
         None => 0,
-        Some(old) => parse_i64(&old.value)
-            .ok_or_else(|| Failure::new("the field's value is not an integer"))?,
+        Some((value, _)) => {
+            parse_i64(value).ok_or_else(|| Failure::new("the field's value is not an integer"))?
+        }
     };
     let sum = number
         .checked_add(increment)
         .ok_or_else(|| Failure::new("the sum does not fit in 64 bits"))?;
-    let at = old.and_then(|old| old.expires_at_ms);
+    let at = old.and_then(|(_, at)| at);
     let text = format_i64(sum);
     let text = text.as_ref();
     let effect = Effect::HashSet { field: name, value: Some(text), expires_at_ms: at };
-    put(unit, key, name, Field { value: Bytes::from(text), expires_at_ms: at }, effect, true)
+    put(unit, key, name, Field { value: text, expires_at_ms: at }, effect, true)
 }
 
 fn remove(unit: &mut Unit<'_>, key: &[u8], names: &[&[u8]]) -> Applied {
@@ -166,9 +172,11 @@ fn set_deadline(
     let effect = Effect::HashExpire { field: name, expires_at_ms: at };
     match field(unit, key, name) {
         None if unit.can_read_element(key, name) => Ok(()),
-        None => put(unit, key, name, Field::new(Bytes::default()), effect, true),
-        Some(old) if !meets(condition, old.expires_at_ms, at.unwrap_or(i64::MAX)) => Ok(()),
-        Some(old) => put(unit, key, name, Field { expires_at_ms: at, ..old }, effect, true),
+        None => put(unit, key, name, Field::new(b""), effect, true),
+        Some((_, old)) if !meets(condition, old, at.unwrap_or(i64::MAX)) => Ok(()),
+        Some((value, _)) => {
+            put(unit, key, name, Field { value: &value, expires_at_ms: at }, effect, true)
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use super::{Failure, Scope};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Hold, Table};
 use crate::value::{
-    ABSENT, Bytes, Fingerprint, Hash, List, Map, Set, Type, Value, Zset, fingerprint,
+    ABSENT, Array, Bytes, Fingerprint, Hash, List, Set, Stream, Type, Value, Withheld, Zset,
+    fingerprint,
 };
 use std::sync::Arc;
 
@@ -330,7 +331,7 @@ impl<'a> Unit<'a> {
             return Err(Failure::wrong_type(edit.kind));
         }
         let (old, at, mut withheld) = match before {
-            None => (empty(edit.kind), None, Map::default()),
+            None => (empty(edit.kind), None, Withheld::default()),
             Some(entry) => {
                 let withheld = entry.hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
                 (entry.value.unwrap_or_else(|| empty(edit.kind)), entry.expires_at_ms, withheld)
@@ -343,7 +344,7 @@ impl<'a> Unit<'a> {
                 result_known: false,
                 ..Question::new(edit.effect, Reason::Command, db, key)
             });
-            withheld.insert(Bytes::from(edit.name), None);
+            withheld.insert(edit.name, None);
             self.put(db, key, partial(old, at, withheld), true);
             return Ok(());
         }
@@ -358,7 +359,7 @@ impl<'a> Unit<'a> {
             ..Question::new(edit.effect, Reason::Command, db, key)
         });
         if verdict == Verdict::Skip {
-            withheld.insert(Bytes::from(edit.name), Some(edit.fingerprint));
+            withheld.insert(edit.name, Some(edit.fingerprint));
             self.put(db, key, partial(old, at, withheld), true);
         } else if gone {
             self.batch.remove(db, key);
@@ -524,11 +525,11 @@ fn skipped_write(before: Option<Entry>, primary: Option<Fingerprint>) -> Entry {
 }
 
 fn ghost(primary: Option<Fingerprint>, at: Option<i64>) -> Entry {
-    let hold = Hold { frozen: false, fingerprint: primary, withheld: Map::default() };
+    let hold = Hold { frozen: false, fingerprint: primary, withheld: Withheld::default() };
     Entry { value: None, expires_at_ms: at, version: 0, hold: Some(Arc::new(hold)) }
 }
 
-fn partial(value: Value, at: Option<i64>, withheld: Map<Option<Fingerprint>>) -> Entry {
+fn partial(value: Value, at: Option<i64>, withheld: Withheld) -> Entry {
     let hold = (!withheld.is_empty())
         .then(|| Arc::new(Hold { frozen: false, fingerprint: None, withheld }));
     Entry { value: Some(value), expires_at_ms: at, version: 0, hold }
@@ -545,5 +546,9 @@ fn empty(kind: Type) -> Value {
         Type::Set => Value::Set(Set::default()),
         Type::Zset => Value::Zset(Zset::default()),
         Type::Hash => Value::Hash(Hash::default()),
+        Type::Stream => Value::Stream(Stream::default()),
+        Type::Array => Value::Array(Array::default()),
+        // A module's value is written whole or not at all.
+        Type::Module => Value::string(b""),
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::change::{Change, Effect, Phase, Reason};
 use crate::replica::{Lookups, Readable, Replica, View};
 use crate::table::{Batch, Entry, Hold, Stamp, Table};
-use crate::value::{Bytes, Field, Hash, List, Map, Set, Value, Zset};
+use crate::value::{Bytes, Field, Hash, List, Set, Value, Withheld, Zset};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Bench {
         let list: List = ["a", "b"].into_iter().map(bytes).collect();
         let set: Set = [bytes("m")].into_iter().collect();
         let zset: Zset = [(bytes("m"), 2.5)].into_iter().collect();
-        let field = |at| Field { value: bytes("v"), expires_at_ms: at };
+        let field = |at| Field { value: b"v", expires_at_ms: at };
         let hash: Hash = [(bytes("f"), field(Some(9_000))), (bytes("old"), field(Some(5)))]
             .into_iter()
             .collect();
@@ -60,7 +60,7 @@ impl Bench {
 
     fn put(&mut self, key: &str, value: Option<Value>, at: Option<i64>, out: Option<&[&str]>) {
         self.unit += 1;
-        let withheld: Option<Map<_>> =
+        let withheld: Option<Withheld> =
             out.map(|names| names.iter().map(|name| (bytes(name), None)).collect());
         let hold = withheld.map(|withheld| Arc::new(Hold { withheld, ..Hold::default() }));
         let mut batch = Batch::new();

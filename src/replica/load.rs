@@ -425,7 +425,7 @@ fn known_fingerprint(entry: &Entry) -> Option<Fingerprint> {
         (Some(value), Some(hold)) if !hold.frozen => {
             let mut content = content_fingerprint(value);
             for (name, withheld) in hold.withheld.iter() {
-                content = content.wrapping_sub(table_share(value, name)).wrapping_add((*withheld)?);
+                content = content.wrapping_sub(table_share(value, name)).wrapping_add(withheld?);
             }
             Some(seal(value.kind(), content, entry.expires_at_ms))
         }
@@ -437,7 +437,7 @@ fn known_fingerprint(entry: &Entry) -> Option<Fingerprint> {
 fn table_share(value: &Value, name: &[u8]) -> Fingerprint {
     match value {
         Value::Hash(hash) => hash.get(name).map_or(ABSENT, |field| {
-            element_fingerprint(name, &field.value, field.expires_at_ms.unwrap_or(-1))
+            element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
         }),
         Value::Set(set) if set.contains(name) => element_fingerprint(name, b"", 0),
         Value::Zset(zset) => zset

@@ -96,6 +96,15 @@ impl Tree {
         }
     }
 
+    /// Whether both have the same entries in the same order.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (&self.root, &other.root) {
+            _ if self.len != other.len => false,
+            (Some(Node::Inner(a)), Some(Node::Inner(b))) if Arc::ptr_eq(a, b) => true,
+            _ => self.iter().eq(other.iter()),
+        }
+    }
+
     /// All entries.
     pub(super) fn iter(&self) -> Iter<'_> {
         self.iter_from(0)
