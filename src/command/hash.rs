@@ -1,10 +1,10 @@
 //! Commands on hashes, their fields and the fields' deadlines.
 
-use super::arguments::{Clock, Deadline, argument, counted, integer, is, write_options};
+use super::arguments::{Clock, Deadline, field_write_options, fields, integer, number};
 use super::unit::{ElementEdit, Found};
 use super::{Applied, Failure, Unit};
 use crate::change::Effect;
-use crate::text::{format_i64, parse_i64};
+use crate::text::format_i64;
 use crate::value::{ABSENT, Field, Type, Value, element_fingerprint};
 
 /// A field's value and deadline, as the table has them now.
@@ -23,6 +23,16 @@ fn field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Owned> {
     }
 }
 
+/// The field, where what the table has is what the primary has.
+fn known_field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Owned> {
+    if unit.can_read_element(key, name) { field(unit, key, name) } else { None }
+}
+
+/// For commands whose fields come with no options.
+fn no_option(_at: usize, _option: &[u8]) -> Result<usize, Failure> {
+    Err(Failure::syntax())
+}
+
 fn print(name: &[u8], field: Field<'_>) -> u64 {
     element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
 }
@@ -35,7 +45,8 @@ fn put(
     effect: Effect<'_>,
     depends: bool,
 ) -> Applied {
-    let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: print(name, new) };
+    let (kind, fingerprint, due_ms) = (Type::Hash, print(name, new), new.expires_at_ms);
+    let edit = ElementEdit { kind, name, effect, fingerprint, due_ms };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
             hash.insert(name, new);
@@ -53,7 +64,7 @@ fn set_field(
     let (at, depends) = match deadline {
         Deadline::Clear => (None, false),
         Deadline::At(at) => (Some(at), false),
-        Deadline::Keep => (field(unit, key, name).and_then(|(_, at)| at), true),
+        Deadline::Keep => (known_field(unit, key, name).and_then(|(_, at)| at), true),
     };
     let new = Field { value, expires_at_ms: at };
     let effect = Effect::HashSet { field: name, value: Some(value), expires_at_ms: at };
@@ -74,8 +85,8 @@ pub(super) fn hset(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HSETEX key [conditions] [deadline | KEEPTTL] FIELDS count field value [field value ...]`
 pub(super) fn hsetex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let (deadline, at) = write_options(args, 2, Some("FIELDS"), unit.now_ms())?;
-    for pair in counted(args, at, 2)?.chunks_exact(2) {
+    let (deadline, fields) = field_write_options(args, unit.now_ms())?;
+    for pair in fields.chunks_exact(2) {
         set_field(unit, args[1], pair[0], pair[1], deadline)?;
     }
     Ok(())
@@ -92,7 +103,7 @@ pub(super) fn hincrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let number = match &old {
         None => 0,
         Some((value, _)) => {
-            parse_i64(value).ok_or_else(|| Failure::new("the field's value is not an integer"))?
+            number(value).ok_or_else(|| Failure::new("the field's value is not an integer"))?
         }
     };
     let sum = number
@@ -111,8 +122,9 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], names: &[&[u8]]) -> Applied {
         if !unit.may_have(key, has, name) {
             continue;
         }
-        let effect = Effect::HashDelete { field: name };
-        let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: ABSENT };
+        let (kind, effect) = (Type::Hash, Effect::HashDelete { field: name });
+        let due_ms = field(unit, key, name).and_then(|(_, at)| at);
+        let edit = ElementEdit { kind, name, effect, fingerprint: ABSENT, due_ms };
         unit.edit_element(key, edit, false, |value| {
             if let Value::Hash(hash) = value {
                 hash.remove(name);
@@ -129,34 +141,49 @@ pub(super) fn hdel(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HGETDEL key FIELDS count field [field ...]`, which Valkey sends as it is
 pub(super) fn hgetdel(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    if !is(args[2], "FIELDS") {
-        return Err(Failure::syntax());
-    }
-    remove(unit, args[1], counted(args, 3, 1)?)
+    remove(unit, args[1], fields(args, 2, 1, no_option)?)
 }
 
 /// A condition on the deadline that a field has: the one kind of condition that is tested again,
 /// because Valkey sends all fields of the command, also those that did not meet it.
-fn meets(condition: Option<&[u8]>, old: Option<i64>, new: i64) -> bool {
-    match condition.map(<[u8]>::to_ascii_uppercase).as_deref() {
-        Some(b"NX") => old.is_none(),
-        Some(b"XX") => old.is_some(),
-        Some(b"GT") => old.is_some_and(|old| new > old),
-        Some(b"LT") => old.is_none_or(|old| new < old),
-        _ => true,
+#[derive(Clone, Copy)]
+enum Condition {
+    Nx,
+    Xx,
+    Gt,
+    Lt,
+}
+
+impl Condition {
+    fn named(option: &[u8]) -> Option<Self> {
+        match option.to_ascii_uppercase().as_slice() {
+            b"NX" => Some(Self::Nx),
+            b"XX" => Some(Self::Xx),
+            b"GT" => Some(Self::Gt),
+            b"LT" => Some(Self::Lt),
+            _ => None,
+        }
+    }
+
+    fn is_met(self, old: Option<i64>, new: i64) -> bool {
+        match self {
+            Self::Nx => old.is_none(),
+            Self::Xx => old.is_some(),
+            Self::Gt => old.is_some_and(|old| new > old),
+            Self::Lt => old.is_none_or(|old| new < old),
+        }
     }
 }
 
 fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
     let at = clock.deadline(args[2], unit.now_ms())?;
-    let (condition, fields_at) = if is(args[3], "FIELDS") {
-        (None, 4)
-    } else if is(argument(args, 4)?, "FIELDS") {
-        (Some(args[3]), 5)
-    } else {
-        return Err(Failure::syntax());
-    };
-    for name in counted(args, fields_at, 1)? {
+    let mut condition = None;
+    let names = fields(args, 3, 1, |_, option| {
+        condition = Some(Condition::named(option).ok_or_else(Failure::syntax)?);
+        Ok(1)
+    })?;
+    unit.expect_kind(args[1], Type::Hash)?;
+    for name in names {
         set_deadline(unit, args[1], name, Some(at), condition)?;
     }
     Ok(())
@@ -167,17 +194,23 @@ fn set_deadline(
     key: &[u8],
     name: &[u8],
     at: Option<i64>,
-    condition: Option<&[u8]>,
+    condition: Option<Condition>,
 ) -> Applied {
     let effect = Effect::HashExpire { field: name, expires_at_ms: at };
-    match field(unit, key, name) {
-        None if unit.can_read_element(key, name) => Ok(()),
-        None => put(unit, key, name, Field::new(b""), effect, true),
-        Some((_, old)) if !meets(condition, old, at.unwrap_or(i64::MAX)) => Ok(()),
-        Some((value, _)) => {
-            put(unit, key, name, Field { value: &value, expires_at_ms: at }, effect, true)
-        }
+    if !unit.can_read_element(key, name) {
+        let unknown = Field { value: b"", expires_at_ms: at };
+        return put(unit, key, name, unknown, effect, true);
     }
+    let Some((value, old)) = field(unit, key, name) else { return Ok(()) };
+    let is_met = match (condition, at) {
+        (Some(condition), Some(at)) => condition.is_met(old, at),
+        (_, None) => old.is_some(),
+        (None, Some(_)) => true,
+    };
+    if is_met {
+        put(unit, key, name, Field { value: &value, expires_at_ms: at }, effect, true)?;
+    }
+    Ok(())
 }
 
 /// `HEXPIRE key seconds [condition] FIELDS count field [field ...]`
@@ -202,10 +235,9 @@ pub(super) fn hpexpireat(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HPERSIST key FIELDS count field [field ...]`
 pub(super) fn hpersist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    if !is(args[2], "FIELDS") {
-        return Err(Failure::syntax());
-    }
-    for name in counted(args, 3, 1)? {
+    let names = fields(args, 2, 1, no_option)?;
+    unit.expect_kind(args[1], Type::Hash)?;
+    for name in names {
         set_deadline(unit, args[1], name, None, None)?;
     }
     Ok(())

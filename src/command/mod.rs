@@ -15,24 +15,33 @@ mod hash;
 mod key;
 mod scope;
 mod string;
+#[cfg(test)]
+pub(crate) mod tests;
 mod unit;
 
+use crate::error::{Error, Kind};
 use std::borrow::Cow;
 use std::fmt;
 
 pub use scope::Scope;
-pub use unit::{Asked, Setting, Unit};
+pub use unit::{Asked, Setting, Unit, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
 /// what we think it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     text: Cow<'static, str>,
+    unsupported: bool,
 }
 
 impl Failure {
     fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), unsupported: false }
+    }
+
+    fn of_payload(error: &Error) -> Self {
+        let unsupported = error.kind() == Kind::Unsupported;
+        Self { text: error.text().to_owned().into(), unsupported }
     }
 
     fn wrong_type(wanted: crate::value::Type) -> Self {
@@ -41,6 +50,11 @@ impl Failure {
 
     fn syntax() -> Self {
         Self::new("the arguments are not those of this command")
+    }
+
+    /// Nothing is wrong with our data: the command brings what this version has no type for.
+    pub fn is_unsupported(&self) -> bool {
+        self.unsupported
     }
 }
 

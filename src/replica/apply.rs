@@ -11,7 +11,7 @@ use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Asked, Scope, Setting, Unit};
+use crate::command::{self, Action, Asked, Row, Scope, Setting, Unit};
 use crate::config::Policy;
 use crate::env::Env;
 use crate::error::{Error, Kind};
@@ -47,7 +47,12 @@ pub(super) struct Apply {
     position: Position,
     unit: u64,
     ready: bool,
+    /// The table is what the primary had at the position: the stream may go on from there.
+    resumable: bool,
 }
+
+/// A command of a unit with its row in the table of commands, if it has one.
+type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
 
 enum Mode {
     /// Bytes are of no use until a sync begins.
@@ -66,6 +71,15 @@ enum Broken {
     Stop(Error),
 }
 
+/// What became of the commands of a unit.
+#[derive(Default)]
+struct Outcome {
+    /// One was not applied, and the table differs from the primary.
+    diverged: bool,
+    /// The first reason to follow no further.
+    broken: Option<Broken>,
+}
+
 impl Apply {
     pub(super) fn new(
         env: Arc<dyn Env>,
@@ -74,7 +88,9 @@ impl Apply {
         table: Table,
     ) -> Self {
         let position = Position { replid: None, offset: -1, db: 0 };
-        Self { env, shared, settings, table, mode: Mode::Waiting, position, unit: 0, ready: false }
+        let mode = Mode::Waiting;
+        let (unit, ready, resumable) = (0, false, false);
+        Self { env, shared, settings, table, mode, position, unit, ready, resumable }
     }
 
     /// Takes in one feed of the link.
@@ -108,6 +124,7 @@ impl Apply {
         let scope = &self.settings.scope;
         let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
+        self.resumable = false;
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
         self.shared.control.set_applied(-1);
@@ -134,8 +151,7 @@ impl Apply {
     fn follow_from_here(&mut self) {
         let position = self.position;
         self.ready = true;
-        // Before anybody who waits is told.
-        self.shared.view.set_readable(Readable::Yes);
+        self.resumable = position.offset >= 0;
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -144,8 +160,8 @@ impl Apply {
             status.offset = position.offset;
             status.replid = position.replid;
         });
+        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
-        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -225,6 +241,7 @@ impl Apply {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
+                    self.resumable = false;
                     log::log(Level::Error, &format!("asking for a full sync: {error}"));
                     self.trouble(error.clone(), true);
                     self.shared.control.restart_sync(error);
@@ -273,11 +290,7 @@ impl Apply {
         Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
-    fn run_unit(
-        &mut self,
-        commands: &[(Option<&'static command::Row>, Vec<&[u8]>)],
-        bytes: usize,
-    ) -> Result<(), Broken> {
+    fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
         let mut gate = self.shared.gate.borrow();
         let setting = Setting {
             table: &self.table,
@@ -288,29 +301,7 @@ impl Apply {
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
-        let mut diverged = false;
-        for (row, args) in commands {
-            let outcome = match row {
-                Some(row) => match row.action {
-                    Action::Select => select(&mut unit, args),
-                    _ => {
-                        command::apply(&mut unit, row, args).map_err(|failure| failure.to_string())
-                    }
-                },
-                None => {
-                    unit.unknown(args);
-                    Counters::add(&self.shared.counters.unknown_commands, 1);
-                    let error = unknown_command(args);
-                    diverged |= self.judge(self.settings.on_unknown, error)?;
-                    continue;
-                }
-            };
-            if let Err(text) = outcome {
-                Counters::add(&self.shared.counters.failed_commands, 1);
-                let error = failed_command(args, &text);
-                diverged |= self.judge(self.settings.on_failure, error)?;
-            }
-        }
+        let outcome = self.run_commands(&mut unit, commands);
         let (batch, asked, db) = unit.finish();
         drop(gate);
         self.count_asked(asked);
@@ -320,26 +311,73 @@ impl Apply {
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
+        // Also where following ends here: what the gate has heard of is what readers see.
         self.table.publish(batch, self.stamp());
         self.publish_position();
-        if diverged {
+        if outcome.diverged {
             self.shared.board.update(|status| status.diverged = true);
             self.tell(Moment::Diverged);
         }
-        self.check_memory()
+        outcome.broken.map_or_else(|| self.check_memory(), Err)
     }
 
-    /// What the policy makes of a command that was not applied; true: go on, diverged.
-    fn judge(&self, policy: Policy, error: Error) -> Result<bool, Broken> {
-        match policy {
-            Policy::Continue => {
-                log::log(Level::Warning, &format!("the table has diverged: {error}"));
-                self.trouble(error, true);
-                Ok(true)
+    /// Applies the commands of a unit. One that fails does not keep the others from being applied,
+    /// as it would not at the primary, but for SELECT: nobody knows where those behind it belong.
+    fn run_commands<'a>(&self, unit: &mut Unit<'a>, commands: &'a [View<'_>]) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (row, args) in commands {
+            let applied = match row {
+                Some(Row { action: Action::Select, .. }) => {
+                    if let Err(text) = select(unit, args) {
+                        let error = failed_command(args, &text);
+                        Counters::add(&self.shared.counters.failed_commands, 1);
+                        outcome.diverged = true;
+                        outcome.broken.get_or_insert(Broken::Resync(error));
+                        return outcome;
+                    }
+                    Ok(())
+                }
+                Some(row) => command::apply(unit, row, args),
+                None => {
+                    unit.unknown(args);
+                    self.unknown(unknown_command(args), &mut outcome);
+                    outcome.diverged = true;
+                    Ok(())
+                }
+            };
+            match applied {
+                Ok(()) => {}
+                // The key is withheld, so nothing wrong is shown.
+                Err(failure) if failure.is_unsupported() => {
+                    self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                }
+                Err(failure) => {
+                    Counters::add(&self.shared.counters.failed_commands, 1);
+                    let error = failed_command(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error, &mut outcome);
+                    outcome.diverged = true;
+                }
             }
-            Policy::Resync => Err(Broken::Resync(error)),
-            Policy::Stop => Err(Broken::Stop(error)),
         }
+        outcome
+    }
+
+    fn unknown(&self, error: Error, outcome: &mut Outcome) {
+        Counters::add(&self.shared.counters.unknown_commands, 1);
+        self.judge(self.settings.on_unknown, error, outcome);
+    }
+
+    /// What the policy makes of a command that was not applied.
+    fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
+        let broken = match policy {
+            Policy::Continue => {
+                log::log(Level::Warning, &format!("not followed: {error}"));
+                return self.trouble(error, true);
+            }
+            Policy::Resync => Broken::Resync(error),
+            Policy::Stop => Broken::Stop(error),
+        };
+        outcome.broken.get_or_insert(broken);
     }
 
     fn count_asked(&self, asked: Asked) {
@@ -360,9 +398,6 @@ impl Apply {
 
     fn lose(&mut self, error: Error) {
         let was_loading = matches!(self.mode, Mode::Loading(_));
-        let resumable = matches!(self.mode, Mode::Following(_))
-            && self.position.offset >= 0
-            && self.position.replid.is_some();
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
@@ -373,7 +408,7 @@ impl Apply {
             self.tell(Moment::LoadAborted);
         }
         let Position { replid, offset, .. } = self.position;
-        let resume = replid.filter(|_| resumable).map(|replid| (replid, offset));
+        let resume = replid.filter(|_| self.resumable).map(|replid| (replid, offset));
         self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, Moment::LinkLost);

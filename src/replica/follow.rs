@@ -1,7 +1,7 @@
 //! Following the stream: bytes into commands, commands into units, units into the table.
 
 use crate::command::{self, Action, Row};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::resp::Reader;
 
 /// The stream's parser, and the transaction it may be in the middle of.
@@ -69,13 +69,18 @@ impl Stream {
         let row = command.args.first().and_then(|name| command::find(name));
         let action = row.map(|row| row.action);
         match (action, &mut self.queue) {
+            (Some(Action::Multi), Some(_)) => {
+                return Err(Error::protocol("the primary sent MULTI within a transaction"));
+            }
             (Some(Action::Multi), queue) => {
                 *queue = Some(Vec::new());
                 return Ok(Some(Next::Queued));
             }
             (Some(Action::Exec | Action::Discard), _) | (_, None) => {}
             (_, Some(queue)) => {
-                queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
+                if !command.args.is_empty() {
+                    queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
+                }
                 return Ok(Some(Next::Queued));
             }
         }

@@ -6,15 +6,13 @@
 
 use super::position::Position;
 use crate::change::{Gate, Phase, Reason};
-use crate::command::{Asked, Scope, Setting, Unit};
+use crate::command::{Asked, Scope, Setting, Unit, known_fingerprint};
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item};
 use crate::table::{Entry, Generation, Stamp, Table};
 use crate::text::printable;
-use crate::value::{
-    ABSENT, Fingerprint, Value, content_fingerprint, element_fingerprint, fingerprint, seal,
-};
+use crate::value::{ABSENT, Value, fingerprint};
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -150,7 +148,7 @@ impl Load {
                 let rest = self.mark.split_off(mark.len());
                 if self.mark != mark {
                     return Err(Error::protocol(format!(
-                        "snapshot offset {}: what follows is not the mark that was announced",
+                        "snapshot offset {}: what follows the snapshot is not the mark that was announced",
                         self.decoder.offset()
                     )));
                 }
@@ -166,13 +164,14 @@ impl Load {
     ) -> Result<()> {
         while !self.ended {
             let more = match self.aside {
-                Some(_) => self.drain_aside(around)?,
+                Some(_) => self.drain_aside()?,
                 None => self.drain_direct(around, gate)?,
             };
             self.check_memory(around)?;
             if !more {
                 break;
             }
+            check_stop(around)?;
         }
         Ok(())
     }
@@ -243,7 +242,7 @@ impl Load {
         result
     }
 
-    fn drain_aside(&mut self, around: &mut Surroundings<'_>) -> Result<bool> {
+    fn drain_aside(&mut self) -> Result<bool> {
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next()? {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
@@ -262,7 +261,6 @@ impl Load {
                 None => return Ok(false),
             }
         }
-        let _ = around;
         Ok(true)
     }
 
@@ -368,7 +366,8 @@ impl Load {
         // Entries clone in constant time, so a copy of the list is cheap beside the data.
         let entries: Vec<_> = next.entries().collect();
         for (db, key, new) in entries {
-            let Some(value) = new.value else { continue };
+            // What is held back did not come with the snapshot: it was just kept from vanishing.
+            let (Some(value), None) = (new.value, new.hold) else { continue };
             let at = new.expires_at_ms;
             match around.table.get(db, &key) {
                 Some(old) if is_unchanged(&old, &value, at) => {
@@ -412,39 +411,9 @@ impl Load {
 
 fn check_stop(around: &Surroundings<'_>) -> Result<()> {
     if (around.is_stopping)() {
-        return Err(Error::new(Kind::Stopped, "stopped while a snapshot was taken over"));
+        return Err(Error::new(Kind::Stopped, "stopped while a snapshot was loaded"));
     }
     Ok(())
-}
-
-/// What the primary had under this key when we last knew.
-fn known_fingerprint(entry: &Entry) -> Option<Fingerprint> {
-    match (&entry.value, &entry.hold) {
-        (Some(value), None) => Some(fingerprint(value, entry.expires_at_ms)),
-        (None, None) => None,
-        (Some(value), Some(hold)) if !hold.frozen => {
-            let mut content = content_fingerprint(value);
-            for (name, withheld) in hold.withheld.iter() {
-                content = content.wrapping_sub(table_share(value, name)).wrapping_add(withheld?);
-            }
-            Some(seal(value.kind(), content, entry.expires_at_ms))
-        }
-        (_, Some(hold)) => hold.fingerprint,
-    }
-}
-
-/// The share of an element that the table has although the primary has something else there.
-fn table_share(value: &Value, name: &[u8]) -> Fingerprint {
-    match value {
-        Value::Hash(hash) => hash.get(name).map_or(ABSENT, |field| {
-            element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
-        }),
-        Value::Set(set) if set.contains(name) => element_fingerprint(name, b"", 0),
-        Value::Zset(zset) => zset
-            .score(name)
-            .map_or(ABSENT, |score| element_fingerprint(name, b"", score.to_bits() as i64)),
-        _ => ABSENT,
-    }
 }
 
 fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {
