@@ -422,3 +422,6 @@ fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {
         _ => known_fingerprint(old) == Some(fingerprint(value, at)),
     }
 }
+
+#[cfg(test)]
+mod tests;

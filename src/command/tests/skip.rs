@@ -270,6 +270,7 @@ fn a_hash_that_is_gone_at_the_primary_begins_anew_without_its_old_deadline() {
     let heard = ["hdel h g @1000005 gone", "hset h i=3"];
     check(kept, "HDEL h f", "HDEL h g; HSET h i 3", &heard, "h={f=1 i=3} lacks f");
     check(kept, "HDEL h f; HDEL h g; HSET h i 3", "", &[], "h={f=1 g=2} lacks f g i");
+    check(kept, "HDEL h f; HDEL h g", "SET h v KEEPTTL", &["set h \"v\""], "h=\"v\"");
     // Then it can be of another type, too; what was kept stays.
     check("HSET h f 1", "HDEL h f", "INCR h", &["edit h ?"], "h={f=1} frozen lacks f");
 }
