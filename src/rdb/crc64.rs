@@ -18,6 +18,11 @@ const fn tables() -> [[u64; 256]; 8] {
             bit += 1;
         }
         tables[0][byte] = sum;
+        byte += 1;
+    }
+    byte = 0;
+    while byte < 256 {
+        let mut sum = tables[0][byte];
         let mut further = 1;
         while further < 8 {
             sum = (sum >> 8) ^ tables[0][(sum & 0xff) as usize];
