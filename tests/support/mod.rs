@@ -7,8 +7,11 @@
 
 pub mod client;
 pub mod corpus;
+pub mod follower;
 pub mod replay;
 pub mod server;
+pub mod tap;
+pub mod random;
 
 pub use client::{Client, Reply};
 pub use corpus::Session;
