@@ -6,7 +6,8 @@
 mod support;
 
 use rets::command::ROWS;
-use rets::replica::{Answer, Replica};
+use rets::replica::{Answer, Element, Replica, Type, Whole};
+use rets::value::{Bytes, DigestRules, Field, ScoreText, Value, value_digest};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::follower::{self, assert_equal, digests, keys, whole};
@@ -79,6 +80,7 @@ fn run(which: Which) {
     assert_equal(&replica, &mut client);
 
     let mut generator = Generator::new(seed, payloads);
+    generator.floats_in_scripts = server.version() >= (7, 0, 0);
     let mut writer = server.client();
     let mut tally = Tally::default();
     let began = Instant::now();
@@ -131,78 +133,115 @@ fn digests_or_tell(
 /// What both sides have under the first keys that differ, and how it came about.
 fn explain(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words]) -> String {
     client.accepted(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
-    let theirs = their_rows(client);
-    let mut ours = BTreeMap::new();
-    for (db, keys) in keys(replica) {
-        for key in keys {
-            let row = whole(replica, db, &key);
-            ours.insert((db, key), row.map(|(kind, elements)| format!("{kind} {elements:?}")));
-        }
-    }
+    let version = replica.info().server_version;
+    let mut all = keys(replica);
     let mut text = String::new();
-    let all: std::collections::BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
-    for at in all {
-        let (their, our) = (theirs.get(at), ours.get(at).cloned().flatten());
-        if their == our.as_ref() {
-            continue;
-        }
-        let cut = |row: Option<&String>| row.map(|row| row.chars().take(500).collect::<String>());
-        let (db, key) = at;
-        text += &format!(
-            "\ndb {db} key {}:\n  theirs {:?}\n  ours   {:?}\n  sent to the server in this burst:\n",
-            key.escape_ascii(),
-            cut(their),
-            cut(our.as_ref())
-        );
-        let touching = burst.iter().filter(|command| command.contains(key));
-        touching.for_each(|command| text += &format!("    {}\n", shown(command)));
-        text += "  and by the server:\n";
-        tap.about(key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
-        if text.len() > 8000 {
-            break;
+    for db in 0..16u32 {
+        client.accepted(&["SELECT", &db.to_string()]);
+        let mut keys = all.remove(&db).unwrap_or_default();
+        keys.extend(client.accepted(&["KEYS", "*"]).array().iter().map(Reply::bytes));
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            // Sees also what is logically expired.
+            let their_digest = client.digest_values(&[&key]).remove(0);
+            let our_digest = our_digest(replica, db, &key, &version);
+            if their_digest == our_digest {
+                continue;
+            }
+            let theirs = their_row(client, &key);
+            let ours = whole(replica, db, &key).map(|(kind, elements)| (kind.to_owned(), elements));
+            text += &format!(
+                "\ndb {db} key {}:\n  theirs {their_digest}: {}\n  ours   {our_digest}: {}\n  \
+                 deadline {:?}, sent to the server in this burst:\n",
+                key.escape_ascii(),
+                cut(theirs.as_ref(), ours.as_ref()),
+                cut(ours.as_ref(), theirs.as_ref()),
+                replica.lookups().expires_at(db, &key),
+            );
+            let touching = burst.iter().filter(|command| command.contains(&key));
+            touching.for_each(|command| text += &format!("    {}\n", shown(command)));
+            text += "  and by the server:\n";
+            tap.about(&key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
+            if text.len() > 8000 {
+                return text;
+            }
         }
     }
-    if text.is_empty() {
-        "the digests differ, the values that can be seen do not".to_owned()
+    if text.is_empty() { "no key differs".to_owned() } else { text }
+}
+
+/// DIGEST-VALUE of our own; zeros where there is nothing.
+fn our_digest(replica: &Replica, db: u32, key: &[u8], version: &str) -> String {
+    let mut copy = Whole::default();
+    let found = replica.lookups().whole(db, key, true, &mut copy).expect("memory");
+    let digest = if found == Answer::Found(()) {
+        let old = version.starts_with("6.") || version.starts_with("7.0");
+        let rules = DigestRules {
+            scores: if old { ScoreText::G17 } else { ScoreText::Short },
+            hash_field_mark: version.starts_with('8'),
+            skip_expired_fields_at_ms: None,
+        };
+        value_digest(&value_of(&copy), copy.expires_at_ms().is_some(), &rules)
     } else {
-        text
+        [0; 20]
+    };
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn value_of(copy: &Whole) -> Value {
+    let mut elements = Vec::new();
+    while let Some(element) = copy.element(elements.len()).expect("memory") {
+        elements.push(element);
+    }
+    let bytes = |bytes: Option<&[u8]>| Bytes::from(bytes.unwrap_or_default());
+    match copy.kind().expect("a value") {
+        Type::String => Value::string(copy.string().unwrap_or_default()),
+        Type::List => Value::List(elements.iter().map(|e| bytes(e.value)).collect()),
+        Type::Set => Value::Set(elements.iter().map(|e| bytes(e.field)).collect()),
+        Type::Zset => Value::Zset(elements.iter().map(|e| (bytes(e.field), e.score)).collect()),
+        Type::Hash => {
+            let field = |e: &Element<'_>| {
+                let field = Field { value: bytes(e.value), expires_at_ms: e.expires_at_ms };
+                (bytes(e.field), field)
+            };
+            Value::Hash(elements.iter().map(field).collect())
+        }
     }
 }
 
-fn their_rows(client: &mut Client) -> BTreeMap<(u32, Vec<u8>), String> {
-    let mut rows = BTreeMap::new();
-    for db in 0..16u32 {
-        client.accepted(&["SELECT", &db.to_string()]);
-        let keys = client.accepted(&["KEYS", "*"]);
-        for key in keys.array().iter().map(Reply::bytes) {
-            let kind = client.accepted(&[b"TYPE".as_slice(), &key]).text();
-            let mut words: Vec<&[u8]> = match kind.as_str() {
-                "string" => vec![b"GET", &key],
-                "list" => vec![b"LRANGE", &key, b"0", b"-1"],
-                "set" => vec![b"SMEMBERS", &key],
-                "zset" => vec![b"ZRANGE", &key, b"0", b"-1", b"WITHSCORES"],
-                "hash" => vec![b"HGETALL", &key],
-                _ => vec![b"TYPE", &key],
-            };
-            let reply = client.accepted(&std::mem::take(&mut words));
-            let text = |reply: &Reply| String::from_utf8_lossy(&reply.bytes()).into_owned();
-            let mut elements: Vec<String> = match &reply {
-                Reply::Array(all) if kind == "hash" || kind == "zset" => {
-                    let pair = |pair: &[Reply]| format!("{}={}", text(&pair[0]), text(&pair[1]));
-                    all.chunks(2).map(pair).collect()
-                }
-                Reply::Array(all) => all.iter().map(text).collect(),
-                Reply::Nil => continue,
-                one => vec![text(one)],
-            };
-            if kind == "hash" || kind == "set" {
-                elements.sort();
-            }
-            rows.insert((db, key), format!("{kind} {elements:?}"));
+type Row = (String, Vec<String>);
+
+/// A row without what the other side has as well, and not all of it where it is long.
+fn cut(row: Option<&Row>, other: Option<&Row>) -> String {
+    let Some((kind, elements)) = row else { return "nothing".to_owned() };
+    let common = |element: &&String| !other.is_some_and(|(_, others)| others.contains(element));
+    let differing: Vec<_> = elements.iter().filter(common).take(10).collect();
+    let text = format!("{kind} of {}, of which {differing:?}", elements.len());
+    text.chars().take(500).collect()
+}
+
+/// What the server shows of a key in the selected database.
+fn their_row(client: &mut Client, key: &[u8]) -> Option<Row> {
+    let kind = client.accepted(&[b"TYPE".as_slice(), key]).text();
+    let words: Vec<&[u8]> = match kind.as_str() {
+        "string" => vec![b"GET", key],
+        "list" => vec![b"LRANGE", key, b"0", b"-1"],
+        "set" => vec![b"SMEMBERS", key],
+        "zset" => vec![b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+        "hash" => vec![b"HGETALL", key],
+        _ => return None,
+    };
+    let text = |reply: &Reply| String::from_utf8_lossy(&reply.bytes()).into_owned();
+    let elements = match client.accepted(&words) {
+        Reply::Array(all) if kind == "hash" || kind == "zset" => {
+            all.chunks(2).map(|pair| format!("{}={}", text(&pair[0]), text(&pair[1]))).collect()
         }
-    }
-    client.accepted(&["SELECT", "0"]);
-    rows
+        Reply::Array(all) => all.iter().map(text).collect(),
+        Reply::Nil => return None,
+        one => vec![text(&one)],
+    };
+    Some((kind, elements))
 }
 
 /// Compares the deadlines of all keys and fields, where the server can tell them and they are not

@@ -45,6 +45,8 @@ pub(super) struct Apply {
     table: Table,
     mode: Mode,
     position: Position,
+    /// Whether the table is what the position says, so that the stream may go on from there.
+    resumable: bool,
     unit: u64,
     ready: bool,
 }
@@ -74,7 +76,17 @@ impl Apply {
         table: Table,
     ) -> Self {
         let position = Position { replid: None, offset: -1, db: 0 };
-        Self { env, shared, settings, table, mode: Mode::Waiting, position, unit: 0, ready: false }
+        Self {
+            env,
+            shared,
+            settings,
+            table,
+            mode: Mode::Waiting,
+            position,
+            resumable: false,
+            unit: 0,
+            ready: false,
+        }
     }
 
     /// Takes in one feed of the link.
@@ -108,6 +120,7 @@ impl Apply {
         let scope = &self.settings.scope;
         let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
+        self.resumable = false;
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
         self.shared.control.set_applied(-1);
@@ -134,15 +147,17 @@ impl Apply {
     fn follow_from_here(&mut self) {
         let position = self.position;
         self.ready = true;
+        self.resumable = position.replid.is_some() && position.offset >= 0;
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
+        // Before anybody who waits is woken: the first lookup after the wait has to answer.
+        self.shared.view.set_readable(Readable::Yes);
         self.shared.board.update(|status| {
             status.ready = true;
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
     }
 
@@ -225,6 +240,7 @@ impl Apply {
                 Err(Broken::Resync(error)) => {
                     log::log(Level::Error, &format!("asking for a full sync: {error}"));
                     self.trouble(error.clone(), true);
+                    self.resumable = false;
                     self.shared.control.restart_sync(error);
                     return;
                 }
@@ -306,6 +322,8 @@ impl Apply {
             if let Err(text) = outcome {
                 Counters::add(&self.shared.counters.failed_commands, 1);
                 let error = failed_command(args, &text);
+                // What does not fit was different before this command.
+                self.shared.board.update(|status| status.diverged = true);
                 diverged |= self.judge(self.settings.on_failure, error)?;
             }
         }
@@ -358,9 +376,6 @@ impl Apply {
 
     fn lose(&mut self, error: Error) {
         let was_loading = matches!(self.mode, Mode::Loading(_));
-        let resumable = matches!(self.mode, Mode::Following(_))
-            && self.position.offset >= 0
-            && self.position.replid.is_some();
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
@@ -371,7 +386,8 @@ impl Apply {
             self.tell(Moment::LoadAborted);
         }
         let Position { replid, offset, .. } = self.position;
-        let resume = replid.filter(|_| resumable).map(|replid| (replid, offset));
+        // The point outlives attempts that fail before anything was agreed.
+        let resume = replid.filter(|_| self.resumable).map(|replid| (replid, offset));
         self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, Moment::LinkLost);

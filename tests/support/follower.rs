@@ -4,7 +4,6 @@
 use super::client::Client;
 use super::{PATIENCE, wait_until};
 use rets::change::{Change, Effect, Phase, Reason, Verdict};
-use rets::error::Result;
 use rets::replica::{Answer, DigestAt, Replica, SharedGate, WaitOutcome, Whole};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -162,29 +161,24 @@ pub fn ready_now(replica: &Replica) {
     assert_eq!(outcome, Ok(()), "{:#?}", replica.info());
 }
 
-/// Waits until everything that the primary has done so far is visible.
+/// Waits until everything that the primary has done so far is visible, and returns the offset.
 #[track_caller]
 pub fn catch_up(replica: &Replica, client: &mut Client) -> i64 {
-    let (replid, offset) = (client.replid(), client.offset());
-    wait_until_at(replica, &replid, offset);
-    offset
-}
-
-/// Waits until a replica is at an offset of this history, which it may not know of yet.
-#[track_caller]
-pub fn wait_until_at(replica: &Replica, replid: &str, offset: i64) {
-    let mut outcome: Option<Result<WaitOutcome>> = None;
     let began = std::time::Instant::now();
+    let mut outcome = Ok(WaitOutcome::OtherHistory);
     while began.elapsed() < PATIENCE {
-        outcome = Some(replica.wait_offset(Some(replid), offset, PATIENCE_MS));
-        match &outcome {
-            Some(Ok(WaitOutcome::OtherHistory)) => {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
-            _ => break,
+        // Asked anew each time: a primary changes its id when its first replica comes.
+        let (replid, offset) = (client.replid(), client.offset());
+        outcome = replica.wait_offset(Some(&replid), offset, PATIENCE_MS);
+        if outcome == Ok(WaitOutcome::Reached) {
+            return offset;
         }
+        if outcome != Ok(WaitOutcome::OtherHistory) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert_eq!(outcome, Some(Ok(WaitOutcome::Reached)), "{offset} of {replid}: {:#?}", replica.info());
+    panic!("not where the primary is: {outcome:?}, {:#?}", replica.info());
 }
 
 /// Digests of both sides at one offset.
@@ -200,15 +194,11 @@ pub struct Digests {
 pub fn digests(replica: &Replica, client: &mut Client) -> Digests {
     let began = std::time::Instant::now();
     while began.elapsed() < PATIENCE {
-        let (replid, before) = (client.replid(), client.offset());
+        let before = catch_up(replica, client);
         let theirs = client.digest();
-        if client.offset() != before {
-            continue;
-        }
-        wait_until_at(replica, &replid, before);
         let at = digest(replica);
-        assert!(at.replid.eq_ignore_ascii_case(&replid), "{at:?} is not of {replid}");
-        if at.offset == before {
+        if client.offset() == before && at.offset == before {
+            assert!(at.replid.eq_ignore_ascii_case(&client.replid()), "{at:?}");
             return Digests { ours: at.hex, theirs, offset: before };
         }
     }
