@@ -35,11 +35,16 @@ pub struct Control {
     received_bytes: AtomicU64,
     last_byte_at: AtomicI64,
     last_error: Mutex<Option<Error>>,
+    /// How many configurations were set, and of which the primary refused us.
+    configs: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
 pub(super) struct Requests {
     pub(super) config: Option<Config>,
+    /// The number of that configuration.
+    pub(super) configs: u64,
     pub(super) restart: Option<Error>,
     /// The inner one is the resume point, none for a full sync.
     pub(super) resume: Option<Option<ResumePoint>>,
@@ -83,6 +88,8 @@ impl Control {
             received_bytes: AtomicU64::new(0),
             last_byte_at: AtomicI64::new(i64::MIN),
             last_error: Mutex::new(None),
+            configs: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -142,7 +149,17 @@ impl Control {
 
     /// Holds from the next connection on. A link that waits for one, or was refused, tries at once.
     pub fn set_config(&self, config: Config) {
-        self.ask(|requests| requests.config = Some(config));
+        let configs = self.configs.fetch_add(1, SeqCst) + 1;
+        self.ask(|requests| {
+            requests.config = Some(config);
+            requests.configs = configs;
+        });
+    }
+
+    /// Whether the last [`Feed::Refused`](super::Feed::Refused) is about the configuration that
+    /// holds: another one may have been set since.
+    pub fn is_refusal_current(&self) -> bool {
+        self.refused.load(SeqCst) == self.configs.load(SeqCst)
     }
 
     // For information.
@@ -240,6 +257,10 @@ impl Control {
 
     pub(super) fn count_partial_sync(&self) {
         self.partial_syncs.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn set_refused(&self, configs: u64) {
+        self.refused.store(configs, SeqCst);
     }
 
     pub(super) fn set_error(&self, error: &Error) {

@@ -107,8 +107,7 @@ impl Apply {
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
                 self.mode = Mode::Waiting;
-                self.trouble(error, false);
-                self.enter(State::Failed, Moment::Failed);
+                self.refused(error);
             }
             Feed::Status(state) => self.link_state(state),
         }
@@ -155,12 +154,13 @@ impl Apply {
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
+        // Before anybody who waits is woken: the first lookup after the wait has to answer.
+        self.shared.view.set_readable(Readable::Yes);
         self.shared.board.update(|status| {
             status.ready = true;
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
     }
 
@@ -412,6 +412,24 @@ impl Apply {
         self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, Moment::LinkLost);
+    }
+
+    fn refused(&mut self, error: Error) {
+        let now_ms = self.now_ms();
+        let shared = self.shared.clone();
+        let is_final = shared.board.update(|status| {
+            // Looked at under the lock under which a new configuration takes the state back.
+            let is_final = shared.control.is_refusal_current();
+            if is_final {
+                status.state = State::Failed;
+                status.since_ms = now_ms;
+            }
+            status.trouble = Some(Trouble { error, at_ms: now_ms, will_retry: !is_final });
+            is_final
+        });
+        if is_final {
+            self.tell(Moment::Failed);
+        }
     }
 
     fn link_state(&mut self, state: LinkState) {

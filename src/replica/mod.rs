@@ -129,6 +129,14 @@ impl Replica {
         *self.shared.primary.lock() = name_of(&engine.config.address);
         if running {
             self.shared.control.set_config(engine.config.clone());
+            if !self.shared.control.is_stopping() {
+                // From here on a wait is one for the new configuration's outcome.
+                self.shared.board.update(|status| {
+                    if status.state == State::Failed {
+                        status.state = State::Connecting;
+                    }
+                });
+            }
         }
         Ok(())
     }

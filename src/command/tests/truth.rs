@@ -36,11 +36,12 @@ impl Held {
         match &self.data {
             Data::Text(bytes) => Value::string(bytes),
             Data::Fields(fields) => {
-                let field = |(name, (value, at)): (&String, &(String, Option<i64>))| {
-                    let value = Bytes::from(value.as_bytes());
-                    (Bytes::from(name.as_bytes()), Field { value, expires_at_ms: *at })
-                };
-                Value::Hash(fields.iter().map(field).collect())
+                let mut hash = Hash::default();
+                for (name, (value, at)) in fields {
+                    let field = Field { value: value.as_bytes(), expires_at_ms: *at };
+                    hash.insert(name.as_bytes(), field);
+                }
+                Value::Hash(hash)
             }
         }
     }
@@ -61,7 +62,7 @@ impl Held {
 
 fn fields_of(hash: &Hash) -> Fields {
     let pair =
-        |(name, field): (&Bytes, &Field)| (text(name), (text(&field.value), field.expires_at_ms));
+        |(name, field): (&[u8], Field<'_>)| (text(name), (text(field.value), field.expires_at_ms));
     hash.iter().map(pair).collect()
 }
 
@@ -390,7 +391,7 @@ fn check_entry(entry: &Entry, truth: Option<&Held>, place: &str) {
     }
     for (name, print) in hold.withheld.iter() {
         assert!(
-            *print != Some(ABSENT) || ours.contains_key(&text(name)),
+            print != Some(ABSENT) || ours.contains_key(&text(name)),
             "neither side has {}, but it is withheld: {place}",
             text(name)
         );
