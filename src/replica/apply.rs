@@ -482,3 +482,6 @@ pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
         apply.take(feed);
     }
 }
+
+#[cfg(test)]
+mod tests;
