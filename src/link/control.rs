@@ -267,3 +267,27 @@ impl Control {
         *self.last_error.lock() = Some(error.clone());
     }
 }
+
+/// What the apply thread has asked for, for tests of it that run without a link.
+#[cfg(test)]
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) applied: i64,
+    pub(crate) ack_due: bool,
+    pub(crate) resume: Option<Option<ResumePoint>>,
+    pub(crate) restart: Option<Error>,
+}
+
+#[cfg(test)]
+impl Control {
+    /// What was asked for since the last call.
+    pub(crate) fn asked(&self) -> Asked {
+        let Requests { restart, resume, .. } = self.take_requests().unwrap_or_default();
+        Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart }
+    }
+
+    /// What the link says when bytes have come.
+    pub(crate) fn came(&self, bytes: usize) {
+        self.spool(bytes as u64);
+    }
+}

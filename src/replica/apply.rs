@@ -500,3 +500,6 @@ pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
         apply.take(feed);
     }
 }
+
+#[cfg(test)]
+mod tests;
