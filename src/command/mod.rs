@@ -11,19 +11,26 @@
 //! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
 
 mod arguments;
+mod geo;
 mod hash;
 mod key;
+mod partial_sort;
 mod scope;
+mod server;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod zset;
+mod zset_range;
+mod zset_store;
 
 use crate::error::{Error, Kind};
 use std::borrow::Cow;
 use std::fmt;
 
 pub use scope::Scope;
+pub use server::Server;
 pub use unit::{Asked, Setting, Unit, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
@@ -117,6 +124,9 @@ pub static ROWS: &[Row] = &[
     row("FLUSHALL", 1, Apply(key::flushall)),
     row("FLUSHDB", 1, Apply(key::flushdb)),
     row("FUNCTION", 1, Ignore),
+    row("GEORADIUS", 6, Apply(geo::georadius)),
+    row("GEORADIUSBYMEMBER", 5, Apply(geo::georadiusbymember)),
+    row("GEOSEARCHSTORE", 6, Apply(geo::geosearchstore)),
     row("GETDEL", 2, Apply(key::del)),
     row("GETSET", 3, Apply(string::getset)),
     row("HDEL", 3, Apply(hash::hdel)),
@@ -158,6 +168,18 @@ pub static ROWS: &[Row] = &[
     row("SPUBLISH", 1, Ignore),
     row("SWAPDB", 3, Apply(key::swapdb)),
     row("UNLINK", 2, Apply(key::del)),
+    row("ZADD", 4, Apply(zset::zadd)),
+    row("ZDIFFSTORE", 4, Apply(zset_store::zdiffstore)),
+    row("ZINCRBY", 4, Apply(zset::zincrby)),
+    row("ZINTERSTORE", 4, Apply(zset_store::zinterstore)),
+    row("ZPOPMAX", 2, Apply(zset::zpopmax)),
+    row("ZPOPMIN", 2, Apply(zset::zpopmin)),
+    row("ZRANGESTORE", 5, Apply(zset_store::zrangestore)),
+    row("ZREM", 3, Apply(zset::zrem)),
+    row("ZREMRANGEBYLEX", 4, Apply(zset::zremrangebylex)),
+    row("ZREMRANGEBYRANK", 4, Apply(zset::zremrangebyrank)),
+    row("ZREMRANGEBYSCORE", 4, Apply(zset::zremrangebyscore)),
+    row("ZUNIONSTORE", 4, Apply(zset_store::zunionstore)),
 ];
 
 /// The longest name of the table; a longer one is not looked for.

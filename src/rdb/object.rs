@@ -65,7 +65,10 @@ impl Builder {
     }
 
     /// The value; None for an aggregate without elements, which servers don't keep either.
-    pub(super) fn finish(self) -> Option<Value> {
+    pub(super) fn finish(mut self) -> Option<Value> {
+        if let Value::Zset(zset) = &mut self.value {
+            zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
+        }
         let kept = self.layout.family == Type::String || !self.value.is_empty();
         kept.then_some(self.value)
     }

@@ -29,7 +29,7 @@ pub use module::Module;
 pub use set::Set;
 pub use stream::Stream;
 pub use withheld::Withheld;
-pub use zset::Zset;
+pub use zset::{PACKED_LEN_MAX, Zset};
 
 /// A string of bytes that is shared, never edited in place.
 pub type Bytes = Arc<[u8]>;

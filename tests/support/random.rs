@@ -1,6 +1,8 @@
 //! Random commands of the families that are followed: right ones, wrong ones, and those at the edge
 //! of what is a number, a deadline or a type. The same seed gives the same commands.
 
+mod scored;
+
 /// A command: its words.
 pub type Words = Vec<Vec<u8>>;
 
@@ -45,7 +47,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "any"];
+const PREFIXES: &[&str] = &["s", "h", "z", "z", "g", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -281,11 +283,13 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(100) {
+        match self.dice.below(140) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
             70..=81 => self.expiry_command(),
+            82..=110 => self.zset_command(),
+            111..=121 => self.geo_command(),
             _ => self.key_command(),
         }
     }
