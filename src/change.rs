@@ -92,7 +92,8 @@ pub enum Effect<'a> {
         /// The member.
         member: &'a [u8],
     },
-    /// A member joins a sorted set or gets another score. `score` is `None` where it can't be known.
+    /// A member joins a sorted set or gets another score. `score` is `None` where it can't be
+    /// known.
     ZsetAdd {
         /// The member.
         member: &'a [u8],
@@ -104,7 +105,8 @@ pub enum Effect<'a> {
         /// The member.
         member: &'a [u8],
     },
-    /// A database loses all its keys; every database when [`Change::db`] is `None`. Can't be skipped.
+    /// A database loses all its keys; every database when [`Change::db`] is `None`. Can't be
+    /// skipped.
     Flush,
     /// Two databases change places: [`Change::db`] and this one. Can't be skipped.
     Swap {

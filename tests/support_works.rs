@@ -223,9 +223,8 @@ fn rows_differ_when_anything_but_noise_differs() {
 
 #[test]
 fn noise_is_counted_and_nothing_more_is_noise() {
-    let row = |kind: &str, value| json!({"db":0,"expires_at_ms":null,"key":"k","type":kind,"value":value});
     let compare = |kind: &str, a, b| {
-        let outcome = compare_rows(&[row(kind, a)], &[row(kind, b)], true);
+        let outcome = compare_rows(&[typed_row(kind, a)], &[typed_row(kind, b)], true);
         (outcome.noisy, outcome.differences.len())
     };
     let sum = "0.30000000000000004";
@@ -239,6 +238,10 @@ fn noise_is_counted_and_nothing_more_is_noise() {
     let with_idle = group(json!(["a", "idle"]), pending.clone());
     assert_eq!(compare("stream", with_idle.clone(), group(json!(["a"]), pending.clone())), (1, 0));
     assert_eq!(compare("stream", with_idle, group(json!([]), pending)), (0, 1));
+}
+
+fn typed_row(kind: &str, value: serde_json::Value) -> serde_json::Value {
+    json!({"db": 0, "expires_at_ms": null, "key": "k", "type": kind, "value": value})
 }
 
 /// Says what a plain replica says until its PSYNC or SYNC is on the way.

@@ -167,3 +167,6 @@ impl Env for System {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,7 @@ impl Wire {
 }
 
 /// A new socket that is on its way to this address.
-fn begin(address: &SockAddr) -> io::Result<Socket> {
+pub(super) fn begin(address: &SockAddr) -> io::Result<Socket> {
     let domain = address.domain();
     let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
     // Socket::new asks for SOCK_CLOEXEC.

@@ -19,8 +19,8 @@ pub(crate) struct Credentials {
     pub(crate) password: Option<Vec<u8>>,
 }
 
-/// What happens next.
-#[derive(Debug, PartialEq)]
+/// What happens next. It may have a password in it: only tests print it.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Event {
     /// Send this.
     Send(Vec<u8>),
@@ -57,7 +57,9 @@ impl Handshake {
 
     /// What came after the last line of the handshake.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.input)
+        let mut rest = std::mem::take(&mut self.input);
+        rest.shrink_to_fit();
+        rest
     }
 
     /// A full sync was granted or asked for in the old way; the snapshot is being made.
@@ -102,9 +104,10 @@ impl Handshake {
             self.input.drain(..lone);
         }
         let Some(first) = self.input.first() else { return Ok(None) };
-        // A service of another kind may never send an end of line, so it is known by its first byte.
+        // A service of another kind may never send an end of line, so it is known by its first
+        // byte.
         if !self.step.may_begin_with(*first) {
-            return Err(refusal::nonsense(self.step, &self.input));
+            return Err(refusal::nonsense(self.step, &self.input, &self.credentials));
         }
         if let Some((line, used)) = resp::line(&self.input) {
             let line = line.to_vec();
@@ -112,7 +115,7 @@ impl Handshake {
             return Ok(Some(line));
         }
         if self.input.len() > MAX_LINE {
-            return Err(refusal::nonsense(self.step, &self.input));
+            return Err(refusal::nonsense(self.step, &self.input, &self.credentials));
         }
         Ok(None)
     }
@@ -131,7 +134,7 @@ impl Handshake {
     fn after_ping(&mut self, line: &[u8]) -> Option<Event> {
         if !line.eq_ignore_ascii_case(b"+PONG") {
             if !line.starts_with(b"-") {
-                return Some(self.fail(refusal::nonsense(self.step, line)));
+                return Some(self.fail(refusal::nonsense(self.step, line, &self.credentials)));
             }
             if !refusal::pings_anyway(line) {
                 return Some(self.refuse(line));
@@ -199,7 +202,7 @@ impl Handshake {
                 let id = id.and_then(replid);
                 let offset = offset.and_then(decimal).and_then(|n| i64::try_from(n).ok());
                 let (Some(id), Some(offset)) = (id, offset) else {
-                    return Some(self.fail(refusal::nonsense(self.step, line)));
+                    return Some(self.fail(refusal::nonsense(self.step, line, &self.credentials)));
                 };
                 self.granted = Some((id, offset));
                 self.step = Step::Snapshot;
@@ -208,7 +211,7 @@ impl Handshake {
             Some(b"+CONTINUE") if self.resume.is_some() => {
                 let new = id.and_then(replid);
                 if id.is_some() && new.is_none() {
-                    return Some(self.fail(refusal::nonsense(self.step, line)));
+                    return Some(self.fail(refusal::nonsense(self.step, line, &self.credentials)));
                 }
                 self.step = Step::Over;
                 Some(Event::Partial { replid: new })
@@ -220,7 +223,7 @@ impl Handshake {
                 self.step = Step::Sync;
                 Some(Event::Send(command(&[b"SYNC"])))
             }
-            _ => Some(self.fail(refusal::nonsense(self.step, line))),
+            _ => Some(self.fail(refusal::nonsense(self.step, line, &self.credentials))),
         }
     }
 
@@ -237,7 +240,7 @@ impl Handshake {
             None => None,
         };
         let Some(transfer) = transfer else {
-            return Some(self.fail(refusal::nonsense(self.step, line)));
+            return Some(self.fail(refusal::nonsense(self.step, line, &self.credentials)));
         };
         self.step = Step::Over;
         Some(match self.granted {

@@ -96,8 +96,8 @@ enum Manner {
     /// until an ACK has come.
     AckZero,
     /// After SYNC otherwise. Such a replica is not timed out; a server before 2.8 would answer an
-    /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer until
-    /// that is full.
+    /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer
+    /// until that is full.
     Silent,
 }
 
@@ -109,7 +109,7 @@ struct Wire {
     write_error: Option<io::Error>,
     last_read_ms: i64,
     last_ack_ms: Option<i64>,
-    /// Something came after the first ACK that told an offset.
+    /// False from a header with a mark until something came after the first ACK.
     goes_on: bool,
     acked: bool,
 }
@@ -362,6 +362,7 @@ impl Link {
                         (None, Transfer::Length(_)) => Manner::Silent,
                     };
                     self.tell(Feed::FullSync { replid, offset, transfer });
+                    wire.goes_on = matches!(transfer, Transfer::Length(_));
                     return Ok(self.attach(wire, handshake, manner));
                 }
                 Event::Partial { replid } => {
@@ -492,7 +493,7 @@ impl Wire {
             write_error: None,
             last_read_ms: now,
             last_ack_ms: None,
-            goes_on: false,
+            goes_on: true,
             acked: false,
         }
     }

@@ -124,9 +124,9 @@ fn auth(lower: &str, quoted: &str) -> Failure {
 }
 
 /// An answer that is none.
-pub(crate) fn nonsense(step: Step, input: &[u8]) -> Failure {
+pub(crate) fn nonsense(step: Step, input: &[u8], credentials: &Credentials) -> Failure {
     let line = input.split(|&b| b == b'\n').next().unwrap_or_default();
-    let quoted = quote(line, &Credentials::default());
+    let quoted = quote(line, credentials);
     if step != Step::Ping {
         let name = step.name();
         let text = format!("the primary's answer to {name} is not understood: \"{quoted}\"");

@@ -1,1 +1,741 @@
+//! The link, stepped over a scripted network under a simulated clock.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::env::{Thread, Waker};
+
+const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+const ID2: &str = "fedcba9876543210fedcba9876543210fedcba98";
+
+fn id(text: &str) -> ReplId {
+    text.as_bytes().try_into().unwrap()
+}
+
+/// The other end of a connection of the simulation.
+#[derive(Default)]
+struct Peer {
+    /// When it was dialed and where to.
+    dialed: (i64, String),
+    /// What `established` says.
+    up: Option<Result<()>>,
+    /// What comes, in reads; an empty one is the end.
+    coming: VecDeque<Vec<u8>>,
+    /// What was sent and not looked at yet.
+    sent: Vec<u8>,
+    write_fails: bool,
+    /// Bytes that can still be written before it blocks.
+    window: Option<usize>,
+    reads: usize,
+    dropped: bool,
+}
+
+#[derive(Default)]
+struct World {
+    now: i64,
+    random: u64,
+    files: HashMap<String, Vec<u8>>,
+    /// How the next connections come up; up when there is nothing more.
+    plans: VecDeque<Option<Result<()>>>,
+    peers: Vec<Arc<Mutex<Peer>>>,
+    rings: Arc<AtomicUsize>,
+}
+
+struct Sim(Mutex<World>);
+
+struct End(Arc<Mutex<Peer>>);
+
+struct Rings(Arc<AtomicUsize>);
+
+impl Waker for Rings {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn wait(&self, _timeout_ms: i64) {}
+}
+
+impl Connection for End {
+    fn established(&mut self) -> Result<bool> {
+        self.0.lock().up.clone().map_or(Ok(false), |up| up.map(|()| true))
+    }
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut peer = self.0.lock();
+        let Some(mut bytes) = peer.coming.pop_front() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let rest = bytes.split_off(bytes.len().min(buf.len()));
+        if !rest.is_empty() {
+            peer.coming.push_front(rest);
+        }
+        peer.reads += 1;
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut peer = self.0.lock();
+        if peer.write_fails {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = peer.window.map_or(bytes.len(), |window| window.min(bytes.len()));
+        peer.window = peer.window.map(|window| window - count);
+        peer.sent.extend_from_slice(&bytes[..count]);
+        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+    }
+    fn wait(&mut self, _: Interest, _: &dyn Waker, _: i64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.lock().dropped = true;
+    }
+}
+
+impl Env for Sim {
+    fn now_ms(&self) -> i64 {
+        self.ticks_ms()
+    }
+    fn ticks_ms(&self) -> i64 {
+        self.0.lock().now
+    }
+    fn random(&self) -> u64 {
+        self.0.lock().random
+    }
+    fn dial(&self, to: &Address) -> Result<Box<dyn Connection>> {
+        let mut world = self.0.lock();
+        let up = world.plans.pop_front().unwrap_or(Some(Ok(())));
+        let dialed = (world.now, to.to_string());
+        let peer = Arc::new(Mutex::new(Peer { dialed, up, ..Peer::default() }));
+        world.peers.push(Arc::clone(&peer));
+        Ok(Box::new(End(peer)))
+    }
+    fn waker(&self) -> Result<Arc<dyn Waker>> {
+        Ok(Arc::new(Rings(Arc::clone(&self.0.lock().rings))))
+    }
+    fn spawn(&self, _: &str, _: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>> {
+        Err(Error::invalid("the simulation is single-stepped"))
+    }
+    fn read_file(&self, path: &str) -> Result<Vec<u8>> {
+        let missing = || Error::new(Kind::Io, format!("can't read file {path}: missing"));
+        self.0.lock().files.get(path).cloned().ok_or_else(missing)
+    }
+}
+
+/// One link, its clock, its primary, and a stand-in for the apply thread.
+struct Bench {
+    sim: Arc<Sim>,
+    control: Arc<Control>,
+    link: Link,
+    fed: Receiver<Feed>,
+    /// What the apply thread answers to `Lost`; it does not answer when this is `None`.
+    point: Option<Option<ResumePoint>>,
+    heard: Vec<Feed>,
+}
+
+impl Bench {
+    fn new(options: &[(&str, &str)]) -> Self {
+        let sim = Arc::new(Sim(Mutex::new(World::default())));
+        let mut config = Config::from_url("redis://primary").unwrap();
+        options.iter().for_each(|(name, value)| config.set(name, value, false).unwrap());
+        let control = Arc::new(Control::new(&*sim).unwrap());
+        let (feed, fed) = crossbeam_channel::unbounded();
+        let env: Arc<dyn Env> = Arc::<Sim>::clone(&sim);
+        let link = Link::new(env, config, Arc::clone(&control), feed);
+        Self { sim, control, link, fed, point: Some(None), heard: Vec::new() }
+    }
+
+    /// Steps until there is nothing to do now.
+    fn settle(&mut self) -> Step {
+        for _ in 0..10_000 {
+            let step = self.link.step();
+            let mut answered = false;
+            while let Ok(feed) = self.fed.try_recv() {
+                if let (Feed::Lost { .. }, Some(point)) = (&feed, self.point) {
+                    self.control.resume(point);
+                    answered = true;
+                }
+                self.heard.push(feed);
+            }
+            if step != Step::Again && !answered {
+                return step;
+            }
+        }
+        panic!("the link never comes to rest");
+    }
+
+    /// Lets this much time pass, waking the link exactly when it asked to be woken.
+    fn pass(&mut self, ms: i64) {
+        let end = self.sim.ticks_ms() + ms;
+        loop {
+            let Step::Wait { timeout_ms, .. } = self.settle() else { return };
+            let now = self.sim.ticks_ms();
+            assert_ne!(timeout_ms, 0, "a wait of nothing burns a core");
+            let next = if timeout_ms < 0 { end } else { end.min(now.saturating_add(timeout_ms)) };
+            self.sim.0.lock().now = next;
+            if next == end {
+                self.settle();
+                return;
+            }
+        }
+    }
+
+    fn peer(&self) -> Arc<Mutex<Peer>> {
+        Arc::clone(self.sim.0.lock().peers.last().expect("nothing was dialed"))
+    }
+
+    fn dials(&self) -> Vec<i64> {
+        self.sim.0.lock().peers.iter().map(|peer| peer.lock().dialed.0).collect()
+    }
+
+    /// The primary says this.
+    fn say(&mut self, text: impl AsRef<[u8]>) {
+        self.peer().lock().coming.push_back(text.as_ref().to_vec());
+        self.settle();
+    }
+
+    fn hang_up(&mut self) {
+        self.say("");
+    }
+
+    /// What the primary heard since it last looked, with spaces for the framing.
+    fn sent(&mut self) -> String {
+        self.settle();
+        let sent = std::mem::take(&mut self.peer().lock().sent);
+        let text = String::from_utf8(sent).unwrap();
+        let words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$']) && !w.is_empty());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn heard(&mut self) -> Vec<Feed> {
+        self.settle();
+        std::mem::take(&mut self.heard)
+    }
+
+    /// All but the statuses.
+    fn news(&mut self) -> Vec<Feed> {
+        let mut heard = self.heard();
+        heard.retain(|feed| !matches!(feed, Feed::Status(_)));
+        heard
+    }
+
+    /// Plays the primary up to PSYNC and returns that.
+    fn greet(&mut self) -> String {
+        assert_eq!(self.sent(), "PING");
+        self.say("+PONG\r\n");
+        assert_eq!(self.sent(), "REPLCONF capa eof capa psync2 REPLCONF version 9.1.0");
+        self.say("+OK\r\n+OK\r\n");
+        self.sent()
+    }
+
+    /// A full sync from here on.
+    fn attach(&mut self, offset: i64) {
+        assert_eq!(self.greet(), "PSYNC ? -1");
+        self.say(format!("+FULLRESYNC {ID} {offset}\r\n$4\r\nSNAP"));
+        assert_eq!(self.sent(), "\n");
+    }
+
+    fn lost_pauses(&mut self) -> Vec<i64> {
+        let pause = |feed| match feed {
+            Feed::Lost { retry_in_ms, .. } => Some(retry_in_ms),
+            _ => None,
+        };
+        self.heard().into_iter().filter_map(pause).collect()
+    }
+}
+
+fn lost(feed: &Feed) -> (Kind, &str) {
+    match feed {
+        Feed::Lost { error, .. } => (error.kind(), error.text()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_primary_that_refuses_connections_is_tried_less_and_less() {
+    let mut bench = Bench::new(&[]);
+    let down = || Some(Err(Error::new(Kind::Io, "connection refused")));
+    bench.sim.0.lock().plans = (0..8).map(|_| down()).collect();
+    bench.pass(60_000);
+    assert_eq!(bench.lost_pauses(), [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    assert_eq!(bench.dials(), [0, 100, 300, 700, 1500, 3100, 6300, 11_300, 16_300]);
+}
+
+#[test]
+fn once_ready_the_next_loss_is_repaired_within_a_quarter_of_a_second() {
+    for random in [0, 100, u64::MAX] {
+        let mut bench = Bench::new(&[("link-timeout", "86400000")]);
+        bench.sim.0.lock().random = random;
+        bench.sim.0.lock().plans =
+            (0..20).map(|_| Some(Err(Error::new(Kind::Io, "connection refused")))).collect();
+        bench.pass(600_000);
+        assert_eq!(bench.dials().len(), 21);
+        bench.attach(10);
+        bench.control.ready();
+        bench.heard();
+        bench.hang_up();
+        let pauses = bench.lost_pauses();
+        assert!(pauses.len() == 1 && (100..=250).contains(&pauses[0]), "{pauses:?}");
+        bench.pass(250);
+        assert_eq!(bench.dials().len(), 22);
+    }
+}
+
+#[test]
+fn nothing_is_dialed_before_the_apply_thread_has_answered() {
+    let mut bench = Bench::new(&[]);
+    bench.point = None;
+    bench.settle();
+    bench.hang_up();
+    bench.pass(3_600_000);
+    assert_eq!(bench.dials().len(), 1);
+    bench.control.resume(Some((id(ID), 41)));
+    bench.settle();
+    assert_eq!(bench.dials().len(), 2);
+    assert_eq!(bench.greet(), format!("PSYNC {ID} 42"));
+}
+
+#[test]
+fn a_resume_point_from_before_the_start_is_used() {
+    let mut bench = Bench::new(&[]);
+    bench.control.resume(Some((id(ID2), 7)));
+    assert_eq!(bench.greet(), format!("PSYNC {ID2} 8"));
+}
+
+#[test]
+fn the_stream_goes_on_after_the_last_applied_unit_under_its_new_name() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(5350);
+    bench.control.ready();
+    bench.say("half a unit");
+    bench.point = Some(Some((id(ID), 5400)));
+    bench.hang_up();
+    bench.pass(250);
+    bench.heard();
+    assert_eq!(bench.greet(), format!("PSYNC {ID} 5401"));
+    // A newline after the line already belongs to the stream.
+    bench.say(format!("\n+CONTINUE {ID2}\r\n\nxyz"));
+    let told = [Feed::Continue { replid: Some(id(ID2)) }, Feed::Bytes(b"\nxyz".to_vec())];
+    assert_eq!(bench.news(), told);
+    assert_eq!(bench.sent(), "REPLCONF ACK 5400");
+    let counters = bench.control.counters();
+    assert_eq!((counters.connects, counters.full_syncs, counters.partial_syncs), (2, 1, 1));
+}
+
+#[test]
+fn whatever_follows_the_header_is_passed_on_as_it_is() {
+    let mut bench = Bench::new(&[]);
+    bench.greet();
+    bench.say(format!("\n+FULLRESYNC {ID} 77\r\n\n\n$EOF:{ID2}\r\n\nRE"));
+    bench.say("DIS\n");
+    bench.say(vec![b'x'; 100_000]);
+    let mut news = bench.news().into_iter();
+    let transfer = Transfer::Mark(id(ID2));
+    let told = Feed::FullSync { replid: Some(id(ID)), offset: 77, transfer };
+    assert_eq!(news.next(), Some(told));
+    let mut bytes = Vec::new();
+    for feed in news {
+        let Feed::Bytes(piece) = feed else { panic!("{feed:?}") };
+        assert!(piece.len() <= CHUNK && piece.capacity() == piece.len());
+        bytes.extend(piece);
+    }
+    assert_eq!(bytes.len(), 7 + 100_000);
+    assert!(bytes.starts_with(b"\nREDIS\nxxx"));
+    assert_eq!(bench.control.spooled(), bytes.len() as u64);
+}
+
+#[test]
+fn statuses_tell_how_far_it_is() {
+    use LinkState::*;
+    let mut bench = Bench::new(&[]);
+    bench.sim.0.lock().plans = VecDeque::from([None]);
+    let statuses = |bench: &mut Bench| -> Vec<_> {
+        let status = |feed| match feed {
+            Feed::Status(state) => Some(state),
+            _ => None,
+        };
+        bench.heard().into_iter().filter_map(status).collect()
+    };
+    assert_eq!(statuses(&mut bench), [Connecting]);
+    bench.peer().lock().up = Some(Ok(()));
+    assert_eq!(statuses(&mut bench), [Handshaking]);
+    bench.greet();
+    bench.say(format!("+FULLRESYNC {ID} 0\r\n\n"));
+    assert_eq!(statuses(&mut bench), [WaitingForSnapshot]);
+    bench.say("\n");
+    assert_eq!(statuses(&mut bench), []);
+    bench.say("$1\r\n");
+    assert_eq!(statuses(&mut bench), [Attached]);
+}
+
+#[test]
+fn newlines_while_loading_then_an_ack_each_second_and_at_once_when_asked() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(100);
+    for _ in 0..3 {
+        bench.pass(999);
+        assert_eq!(bench.sent(), "");
+        bench.pass(1);
+        assert_eq!(bench.sent(), "\n");
+    }
+    bench.control.set_applied(100);
+    bench.control.ack_now();
+    assert_eq!(bench.sent(), "REPLCONF ACK 100");
+    bench.pass(400);
+    bench.control.set_applied(137);
+    bench.control.ack_now();
+    assert_eq!(bench.sent(), "REPLCONF ACK 137");
+    // The rhythm counts from the last one.
+    bench.pass(999);
+    assert_eq!(bench.sent(), "");
+    bench.pass(2001);
+    assert_eq!(bench.sent(), "REPLCONF ACK 137 REPLCONF ACK 137 REPLCONF ACK 137");
+}
+
+#[test]
+fn never_counted_says_nothing_but_zero() {
+    let mut bench = Bench::new(&[("ack", "never-counted"), ("ack-interval", "5000")]);
+    bench.attach(100);
+    bench.control.set_applied(100);
+    bench.pass(10_000);
+    assert_eq!(bench.sent(), "REPLCONF ACK 0 REPLCONF ACK 0");
+}
+
+#[test]
+fn a_server_that_knows_only_sync_hears_nothing_in_its_stream() {
+    let mut bench = Bench::new(&[]);
+    bench.greet();
+    bench.say("-ERR unknown command 'PSYNC'\r\n");
+    assert_eq!(bench.sent(), "SYNC");
+    bench.say("\n$9\r\n");
+    let transfer = Transfer::Length(9);
+    assert_eq!(bench.news(), [Feed::FullSync { replid: None, offset: -1, transfer }]);
+    for _ in 0..10 {
+        bench.pass(10_000);
+        bench.say("PING\r\n");
+    }
+    bench.control.ack_now();
+    assert_eq!(bench.sent(), "");
+}
+
+#[test]
+fn after_sync_with_a_mark_the_ack_that_starts_the_stream_is_sent() {
+    let mut bench = Bench::new(&[]);
+    bench.greet();
+    bench.say("-ERR unknown command 'PSYNC'\r\n");
+    bench.sent();
+    bench.say(format!("$EOF:{ID2}\r\n"));
+    assert_eq!(bench.sent(), "REPLCONF ACK 0");
+    bench.pass(1000);
+    assert_eq!(bench.sent(), "REPLCONF ACK 0");
+}
+
+#[test]
+fn an_ack_of_the_last_history_is_never_sent_for_a_new_one() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(100);
+    bench.control.set_applied(1_000_000);
+    bench.hang_up();
+    bench.pass(250);
+    bench.attach(5);
+}
+
+#[test]
+fn a_primary_that_takes_no_bytes_gets_no_heap_of_acks() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(100);
+    bench.control.set_applied(1);
+    bench.peer().lock().window = Some(5);
+    for _ in 0..50 {
+        bench.pass(1000);
+        bench.say("PING\r\n");
+    }
+    bench.peer().lock().window = None;
+    assert_eq!(bench.sent(), "REPLCONF ACK 1");
+}
+
+#[test]
+fn what_waits_to_be_applied_is_bounded_and_acks_go_on() {
+    let mut bench = Bench::new(&[("spool-size", "128kb"), ("link-timeout", "5000")]);
+    bench.attach(100);
+    bench.control.set_applied(100);
+    bench.heard();
+    for _ in 0..10 {
+        bench.peer().lock().coming.push_back(vec![b'x'; CHUNK]);
+    }
+    bench.settle();
+    assert_eq!(bench.peer().lock().coming.len(), 8);
+    let spooled = bench.control.spooled();
+    assert!((128 << 10..192 << 10).contains(&spooled), "{spooled}");
+    let Step::Wait { want, .. } = bench.settle() else { panic!() };
+    assert_eq!(want, Interest::default());
+    // A minute of a callback that hangs: the link lives, though it reads nothing.
+    bench.sent();
+    bench.pass(60_000);
+    assert_eq!(bench.sent().matches("ACK 100").count(), 60);
+    assert_eq!(bench.peer().lock().coming.len(), 8);
+
+    let rings = || bench.sim.0.lock().rings.load(Ordering::SeqCst);
+    let before = rings();
+    bench.control.consumed(spooled - (128 << 10));
+    assert_eq!(rings(), before, "there is no room yet");
+    bench.control.consumed(1);
+    assert_eq!(rings(), before + 1);
+    bench.settle();
+    assert_eq!(bench.peer().lock().coming.len(), 7);
+    bench.control.consumed(bench.control.spooled());
+    bench.settle();
+    assert_eq!(bench.peer().lock().coming.len(), 5);
+    assert!(bench.news().iter().all(|feed| matches!(feed, Feed::Bytes(_))));
+}
+
+#[test]
+fn a_silent_link_is_lost_and_a_newline_is_a_sign_of_life() {
+    let mut bench = Bench::new(&[("link-timeout", "5000")]);
+    bench.attach(1);
+    bench.pass(4000);
+    bench.say("x");
+    bench.pass(4999);
+    assert!(!bench.news().iter().any(|f| matches!(f, Feed::Lost { .. })));
+    bench.pass(1);
+    assert_eq!(lost(&bench.news()[0]).0, Kind::Timeout);
+
+    let mut bench = Bench::new(&[("link-timeout", "5000")]);
+    bench.greet();
+    for _ in 0..30 {
+        bench.pass(4000);
+        bench.say("\n");
+    }
+    assert_eq!(bench.news(), []);
+    bench.say(format!("+FULLRESYNC {ID} 0\r\n"));
+    bench.pass(5000);
+    assert_eq!(lost(&bench.news()[0]).0, Kind::Timeout);
+    assert!(bench.sim.0.lock().peers[0].lock().dropped);
+}
+
+#[test]
+fn connecting_has_a_deadline() {
+    let mut bench = Bench::new(&[("connect-timeout", "3000")]);
+    bench.sim.0.lock().plans = VecDeque::from([None]);
+    bench.pass(2999);
+    assert_eq!(bench.news(), []);
+    bench.pass(1);
+    let news = bench.news();
+    let (kind, text) = lost(&news[0]);
+    assert_eq!(kind, Kind::Timeout);
+    assert!(text.contains("primary:6379") && text.contains("3000 ms"), "{text}");
+}
+
+#[test]
+fn a_full_sync_that_is_asked_for_again_is_spaced_and_stays_asked_for_until_ready() {
+    let mut bench = Bench::new(&[]);
+    bench.point = Some(Some((id(ID), 100)));
+    bench.control.resume(bench.point.unwrap());
+    bench.greet();
+    bench.say("+CONTINUE\r\n");
+    bench.control.ready();
+    bench.heard();
+    for pause in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
+        bench.control.restart_sync(Error::protocol("bad snapshot"));
+        let news = bench.news();
+        let error = Error::protocol("bad snapshot");
+        assert_eq!(news, [Feed::Lost { error, retry_in_ms: pause }]);
+        let dials = bench.dials().len();
+        bench.pass(pause - 1);
+        assert_eq!(bench.dials().len(), dials);
+        bench.pass(1);
+        assert_eq!(bench.dials().len(), dials + 1);
+        bench.attach(3);
+        bench.heard();
+    }
+    // Even when the link breaks by itself before the load is complete.
+    bench.hang_up();
+    bench.pass(20_000);
+    bench.attach(3);
+    bench.control.ready();
+    bench.hang_up();
+    bench.pass(250);
+    assert_eq!(bench.greet(), format!("PSYNC {ID} 101"));
+}
+
+#[test]
+fn a_full_sync_asked_for_while_the_link_is_down_lengthens_the_pause() {
+    let mut bench = Bench::new(&[]);
+    bench.point = Some(Some((id(ID), 100)));
+    bench.attach(1);
+    bench.hang_up();
+    bench.control.restart_sync(Error::protocol("diverged"));
+    bench.pass(999);
+    assert_eq!(bench.dials().len(), 1);
+    assert_eq!(bench.lost_pauses(), [100]);
+    bench.pass(1);
+    assert_eq!(bench.greet(), "PSYNC ? -1");
+}
+
+#[test]
+fn a_refusal_ends_it_until_the_configuration_changes() {
+    let mut bench = Bench::new(&[("password", "wrong")]);
+    bench.settle();
+    bench.say("+PONG\r\n");
+    bench.say("-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    let news = bench.news();
+    let [Feed::Refused { error }] = news.as_slice() else { panic!("{news:?}") };
+    assert_eq!(error.kind(), Kind::Auth);
+    assert_eq!(bench.control.counters().last_error.as_ref(), Some(error));
+    bench.pass(86_400_000);
+    assert_eq!(bench.dials().len(), 1);
+    assert!(bench.peer().lock().dropped);
+
+    let mut config = Config::from_url("redis://other:1").unwrap();
+    config.set("password", "right", true).unwrap();
+    bench.control.set_config(config);
+    assert_eq!(bench.sent(), "PING");
+    assert_eq!(bench.peer().lock().dialed.1, "other:1");
+    bench.say("+PONG\r\n");
+    assert!(bench.sent().starts_with("AUTH right REPLCONF"));
+}
+
+#[test]
+fn once_ready_no_refusal_is_final() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(1);
+    bench.control.ready();
+    bench.hang_up();
+    bench.pass(250);
+    bench.heard();
+    for _ in 0..3 {
+        bench.say("-NOAUTH Authentication required.\r\n");
+        bench.say("-NOAUTH x\r\n-NOAUTH x\r\n");
+        assert_eq!(bench.lost_pauses(), [5000]);
+        bench.pass(10_000);
+    }
+    bench.attach(1);
+}
+
+#[test]
+fn a_new_configuration_does_not_disturb_a_link_that_works() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(1);
+    bench.control.ready();
+    bench.control.set_config(Config::from_url("redis://other").unwrap());
+    bench.pass(5000);
+    assert_eq!(bench.dials().len(), 1);
+    bench.hang_up();
+    bench.pass(250);
+    assert_eq!(bench.peer().lock().dialed.1, "other:6379");
+}
+
+#[test]
+fn a_new_configuration_ends_a_pause() {
+    let mut bench = Bench::new(&[]);
+    bench.sim.0.lock().plans =
+        (0..8).map(|_| Some(Err(Error::new(Kind::Io, "connection refused")))).collect();
+    bench.pass(12_000);
+    let dials = bench.dials().len();
+    bench.control.set_config(Config::from_url("unix:///tmp/s").unwrap());
+    bench.settle();
+    assert_eq!(bench.dials().len(), dials + 1);
+    assert_eq!(bench.peer().lock().dialed.1, "/tmp/s");
+}
+
+#[test]
+fn the_password_file_is_read_at_each_connection() {
+    let mut bench = Bench::new(&[("user", "me"), ("password-file", "/secret")]);
+    for (file, sent) in
+        [("one\n", "AUTH me one "), ("two\r\n", "AUTH me two "), (" x \n\n", "AUTH me  x \n ")]
+    {
+        bench.sim.0.lock().files.insert("/secret".into(), file.into());
+        bench.settle();
+        bench.pass(10_000);
+        bench.say("+PONG\r\n");
+        let got = bench.sent();
+        assert!(got.contains(sent), "{got:?}");
+        bench.hang_up();
+    }
+}
+
+#[test]
+fn a_missing_password_file_is_a_refusal_before_the_first_sync_only() {
+    let mut bench = Bench::new(&[("password-file", "/secret")]);
+    let news = bench.news();
+    let [Feed::Refused { error }] = news.as_slice() else { panic!("{news:?}") };
+    assert!(error.kind() == Kind::Io && error.text().contains("/secret"));
+    bench.control.ready();
+    let mut config = Config::from_url("redis://primary").unwrap();
+    config.set("password-file", "/secret", true).unwrap();
+    bench.control.set_config(config);
+    assert_eq!(bench.lost_pauses(), [5000]);
+}
+
+#[test]
+fn what_the_primary_said_before_it_closed_is_heard_though_writing_failed() {
+    let mut bench = Bench::new(&[]);
+    bench.sim.0.lock().plans = VecDeque::from([None]);
+    bench.settle();
+    {
+        let peer = bench.peer();
+        let mut peer = peer.lock();
+        peer.write_fails = true;
+        peer.coming.push_back(b"-DENIED Redis is running in protected mode\r\n".to_vec());
+        peer.up = Some(Ok(()));
+    }
+    let news = bench.news();
+    assert!(matches!(&news[..], [Feed::Refused { .. }]), "{news:?}");
+
+    let mut bench = Bench::new(&[]);
+    bench.attach(1);
+    bench.control.set_applied(1);
+    bench.peer().lock().write_fails = true;
+    bench.pass(1000);
+    let news = bench.news();
+    let (kind, text) = lost(news.last().unwrap());
+    assert!(kind == Kind::Io && text.contains("broke"), "{text}");
+}
+
+#[test]
+fn it_stops_from_every_state() {
+    type Reach = fn(&mut Bench);
+    let phases: [(&str, Reach); 7] = [
+        ("new", |_| {}),
+        ("dialing", |bench| bench.sim.0.lock().plans = VecDeque::from([None])),
+        ("shaking", |bench| drop(bench.sent())),
+        ("waiting", |bench| drop(bench.greet())),
+        ("attached", |bench| bench.attach(1)),
+        ("lost, not answered", |bench| {
+            bench.point = None;
+            bench.settle();
+            bench.hang_up();
+        }),
+        ("parked", |bench| {
+            bench.settle();
+            bench.say("HTTP/1.1 400 Bad Request\r\n");
+        }),
+    ];
+    for (name, reach) in phases {
+        let mut bench = Bench::new(&[]);
+        reach(&mut bench);
+        if name != "new" {
+            bench.settle();
+        }
+        let rings = bench.sim.0.lock().rings.load(Ordering::SeqCst);
+        bench.control.stop();
+        assert_eq!(bench.sim.0.lock().rings.load(Ordering::SeqCst), rings + 1);
+        assert_eq!(bench.settle(), Step::Done, "{name}");
+        assert!(bench.sim.0.lock().peers.iter().all(|peer| peer.lock().dropped), "{name}");
+    }
+}
+
+#[test]
+fn it_ends_when_nobody_listens() {
+    let mut bench = Bench::new(&[]);
+    bench.attach(1);
+    let (_, nobody) = crossbeam_channel::unbounded();
+    bench.fed = nobody;
+    bench.peer().lock().coming.push_back(b"x".to_vec());
+    assert_eq!(bench.link.step(), Step::Again);
+    assert_eq!(bench.link.step(), Step::Done);
+}

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_sum_covers_used_and_passed_bytes_and_nothing_else() {
-        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n * n >> 5) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
         let mut input = Input::default();
         let mut at = 0;
         for part in bytes[..60_000].chunks(7_001) {

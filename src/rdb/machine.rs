@@ -195,45 +195,45 @@ impl Machine {
                     cursor.length()?;
                 }
             }
-            opcode::KEY_META_OR_SLOT_IMPORT => match self.dialect {
-                Dialect::Redis => {
-                    self.state = State::Module(ModuleData::key_metadata(cursor)?);
-                }
-                Dialect::Valkey => {
-                    let _job = cursor.string(&mut self.scratch)?;
-                    self.state = State::SlotRanges(cursor.length()?);
-                }
-            },
-            opcode::FUNCTION_PRE_GA => {
-                return Err(opcode_refused(number, "function of a release candidate"));
-            }
-            opcode::HASH_TEMPLATE_OR_UPDATE => {
-                return Err(match self.dialect {
-                    Dialect::Redis => opcode_refused(number, "hash template"),
-                    Dialect::Valkey => opcode_refused(number, "update"),
-                });
+            opcode::KEY_META_OR_SLOT_IMPORT => self.state = self.meta_or_import(cursor)?,
+            opcode::FUNCTION_PRE_GA | opcode::HASH_TEMPLATE_OR_UPDATE => {
+                return Err(self.opcode_refused(number));
             }
             _ => self.key(number, cursor)?,
         }
         Ok(None)
     }
 
+    fn meta_or_import(&mut self, cursor: &mut Cursor<'_>) -> Parsed<State> {
+        Ok(match self.dialect {
+            Dialect::Redis => State::Module(ModuleData::key_metadata(cursor)?),
+            Dialect::Valkey => {
+                let _job = cursor.string(&mut self.scratch)?;
+                State::SlotRanges(cursor.length()?)
+            }
+        })
+    }
+
+    fn opcode_refused(&self, number: u8) -> Stop {
+        let name = match (number, self.dialect) {
+            (opcode::FUNCTION_PRE_GA, _) => "function of a release candidate",
+            (_, Dialect::Redis) => "hash template",
+            (_, Dialect::Valkey) => "update",
+        };
+        Stop::Bad(Kind::Unsupported, format!("opcode {number} ({name}) is not supported"))
+    }
+
     /// The key behind a type, and what is to become of its value.
     fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
         let row = types::row(number, self.dialect);
-        if row == Row::Unknown {
-            return Err(types::refused(number, None, self.dialect, self.version));
+        if row != Row::Unknown {
+            self.key = Some(Bytes::from(cursor.string(&mut self.scratch)?));
         }
-        let key = Bytes::from(cursor.string(&mut self.scratch)?);
-        let key = self.key.insert(key);
-        let layout = match row {
-            Row::Known(layout) => layout,
-            Row::Named(name) => {
-                return Err(types::refused(number, Some(name), self.dialect, self.version));
-            }
-            Row::Unknown => return Err(types::refused(number, None, self.dialect, self.version)),
+        let layout = row.layout(number, self.dialect, self.version)?;
+        let wanted = match (&mut self.filter, &self.key) {
+            (Some(filter), Some(key)) => filter(self.db, key),
+            _ => true,
         };
-        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, key));
         self.state = if wanted {
             State::Building(Builder::new(layout))
         } else {
@@ -276,8 +276,4 @@ impl Machine {
 
 fn no_header(header: &[u8]) -> Stop {
     bad(format!("it begins with \"{}\"", text::printable(header, 4 * HEADER)))
-}
-
-fn opcode_refused(number: u8, name: &str) -> Stop {
-    Stop::Bad(Kind::Unsupported, format!("opcode {number} ({name}) is not supported"))
 }

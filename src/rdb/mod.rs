@@ -182,3 +182,6 @@ impl Decoder {
         self.input.consumed()
     }
 }
+
+#[cfg(test)]
+mod tests;

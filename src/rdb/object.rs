@@ -4,7 +4,6 @@
 use super::cursor::{Cursor, Parsed, bad};
 use super::packed::{Block, Walk};
 use super::types::{Form, Layout, Part};
-use crate::text;
 use crate::value::{Bytes, Field, Hash, List, Set, Type, Value, Zset};
 
 /// How a container of a list says what its string is.
@@ -13,9 +12,6 @@ const CONTAINER_PACKED: u64 = 2;
 
 /// Stands for a field without a deadline where 8 bytes are kept for it.
 const NO_DEADLINE: i64 = -1;
-
-/// Longer names are cut in messages.
-const SHOWN_MAX: usize = 60;
 
 /// A value in the making.
 pub(super) struct Builder {
@@ -131,8 +127,7 @@ fn set_part(
 }
 
 fn add_member(set: &mut Set, member: Bytes) -> Parsed<()> {
-    let again = member.clone();
-    if set.insert(member) { Ok(()) } else { Err(twice("member", &again)) }
+    if set.insert(member) { Ok(()) } else { Err(bad("a member is there twice")) }
 }
 
 fn zset_part(
@@ -159,13 +154,12 @@ fn zset_part(
 }
 
 fn add_scored(zset: &mut Zset, member: Bytes, score: f64) -> Parsed<()> {
-    let again = member.clone();
     if score.is_nan() {
-        return Err(bad(format!("the score of \"{}\" is not a number", shown(&again))));
+        return Err(bad("a score is not a number"));
     }
     match zset.insert(member, score) {
         None => Ok(()),
-        Some(_) => Err(twice("member", &again)),
+        Some(_) => Err(bad("a member is there twice")),
     }
 }
 
@@ -222,19 +216,10 @@ fn hash_block(hash: &mut Hash, block: Block, with_deadlines: bool, bytes: &[u8])
 }
 
 fn add_field(hash: &mut Hash, name: Bytes, field: Field) -> Parsed<()> {
-    let again = name.clone();
     match hash.insert(name, field) {
         None => Ok(()),
-        Some(_) => Err(twice("field", &again)),
+        Some(_) => Err(bad("a field is there twice")),
     }
-}
-
-fn twice(what: &str, name: &[u8]) -> super::cursor::Stop {
-    bad(format!("{what} \"{}\" is there twice", shown(name)))
-}
-
-fn shown(name: &[u8]) -> String {
-    text::printable(name, SHOWN_MAX)
 }
 
 /// A value that is passed over.

@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
             Block::Intset => Intset::new(bytes).map(Self::Intset),
             Block::Listpack => Listpack::new(bytes).map(Self::Listpack),
         }
-        .ok_or_else(|| bad(format!("the header of a {} is damaged", block.name())))
+        .ok_or_else(|| bad(format!("{} with a damaged header", block.name())))
     }
 
     /// The next element; None after the last one.
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
             Self::Intset(walk) => (Some(walk.next()), Block::Intset),
             Self::Listpack(walk) => (walk.next(), Block::Listpack),
         };
-        next.ok_or_else(|| bad(format!("a {} is damaged", block.name())))
+        next.ok_or_else(|| bad(format!("damaged {}", block.name())))
     }
 
     /// What belongs to the element before.

@@ -147,17 +147,18 @@ impl Apply {
         let position = self.position;
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
+        // Before anybody who waits is told.
+        self.shared.view.set_readable(Readable::Yes);
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
-        // Before anybody who waits is woken: the first lookup after the wait has to answer.
-        self.shared.view.set_readable(Readable::Yes);
         self.shared.board.update(|status| {
             status.ready = true;
             status.offset = position.offset;
             status.replid = position.replid;
         });
         self.enter(State::Following, Moment::Ready);
+        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -283,7 +284,7 @@ impl Apply {
 
     fn stamp(&self) -> Stamp {
         let Position { replid, offset, .. } = self.position;
-        Stamp { replid: replid.unwrap_or([0; 40]), offset, unit: self.unit }
+        Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
     fn run_unit(

@@ -38,7 +38,7 @@ impl Replica {
         for byte in digest.finish() {
             let _ = write!(hex, "{byte:02x}");
         }
-        let replid = Some(stamp.replid).filter(|id| *id != [0; 40]);
+        let replid = Some(stamp.replid).filter(|id| *id != [b'0'; 40]);
         let replid = replid.map(|id| String::from_utf8_lossy(&id).into_owned());
         Answer::Found(DigestAt {
             hex,

@@ -150,7 +150,7 @@ impl Load {
                 let rest = self.mark.split_off(mark.len());
                 if self.mark != mark {
                     return Err(Error::protocol(format!(
-                        "snapshot offset {}: what follows the snapshot is not the mark that was announced",
+                        "snapshot offset {}: what follows is not the mark that was announced",
                         self.decoder.offset()
                     )));
                 }
@@ -315,7 +315,7 @@ impl Load {
 
     fn stamp(&self, unit: u64) -> Stamp {
         Stamp {
-            replid: self.position.replid.unwrap_or([0; 40]),
+            replid: self.position.replid.unwrap_or([b'0'; 40]),
             offset: self.position.offset,
             unit,
         }

@@ -1,5 +1,5 @@
-//! What a program may ask of the table: the one place where readiness, deadlines, filters and what a
-//! callback withheld are turned into an answer.
+//! What a program may ask of the table: the one place where readiness, deadlines, filters and what
+//! a callback withheld are turned into an answer.
 //!
 //! Lookups run on the program's own threads. They take the table's read lock for as long as one
 //! answer takes, never allocate for a single element, and never wait for the engine.
@@ -83,9 +83,10 @@ impl View {
         }
     }
 
-    /// Opens or closes the table for readers.
+    /// Opens or closes the table for readers. What was closed stays so, whatever a load that is
+    /// completed at the same moment says.
     pub fn set_readable(&self, readable: Readable) {
-        self.readable.store(readable as u8, Ordering::Release);
+        self.readable.fetch_max(readable as u8, Ordering::AcqRel);
     }
 
     /// The option `hide-expired`.
@@ -461,6 +462,9 @@ mod tests {
     fn nothing_is_said_about_a_key_before_the_table_is_ready_or_after_it_stopped() {
         let mut bench = Bench::new();
         bench.put("k", Some(Value::string(b"v")), None, None);
+        assert_eq!(bench.string("k"), Answer::Found("v".into()));
+        bench.view = Arc::new(View::new(Box::new(|| NOW_MS)));
+        bench.lookups = Lookups::new(bench.table.reader(), bench.view.clone());
         for (readable, wanted) in
             [(Readable::NotYet, Answer::NotReady), (Readable::Stopped, Answer::Stopped)]
         {
@@ -473,7 +477,7 @@ mod tests {
             assert!(bench.lookups.walk(None, true).map(|_| ()) == wanted);
         }
         bench.view.set_readable(Readable::Yes);
-        assert_eq!(bench.string("k"), Answer::Found("v".into()));
+        assert_eq!(bench.string("k"), Answer::Stopped, "a load that ends later opens nothing");
     }
 
     #[test]

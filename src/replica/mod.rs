@@ -161,6 +161,12 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
+        if engine.life == Life::Stopped {
+            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
+        }
+        if engine.life == Life::Stopped {
+            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
+        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
@@ -228,11 +234,15 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: nothing would ever become ready"));
         }
-        self.shared.board.wait(timeout_ms, |status| match (status.state, &status.trouble) {
-            (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
-            (State::Stopped, _) => Some(Err(Error::new(Kind::Stopped, "the engine was stopped"))),
-            _ if status.ready => Some(Ok(())),
-            _ => None,
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
+            match (status.state, &status.trouble) {
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
+                (State::Stopped, _) => {
+                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
+                }
+                _ if status.announced => Some(Ok(())),
+                _ => None,
+            }
         })
     }
 
@@ -246,7 +256,7 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: no offset would ever be reached"));
         }
-        self.shared.board.wait(timeout_ms, |status| {
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
@@ -272,29 +282,37 @@ impl Replica {
     /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
     /// again.
     pub fn stop(&self, timeout_ms: i64) -> Result<()> {
-        let mut engine = self.engine.lock();
-        let first = engine.life != Life::Stopped;
-        engine.life = Life::Stopped;
-        self.shared.control.stop();
-        self.shared.view.set_readable(Readable::Stopped);
-        let ended =
-            self.shared.board.wait(timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
+        {
+            let mut engine = self.engine.lock();
+            engine.life = Life::Stopped;
+            self.shared.control.stop();
+            self.shared.view.set_readable(Readable::Stopped);
+        }
+        // Not under the lock: whoever waits for something else keeps to a time of its own.
+        let ended = self
+            .shared
+            .board
+            .wait(&*self.env, timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
         if ended.is_err() {
             return Err(Error::new(
                 Kind::Timeout,
                 "the engine's threads have not ended: a callback has not returned",
             ));
         }
-        for thread in engine.threads.drain(..) {
+        let threads = std::mem::take(&mut self.engine.lock().threads);
+        for thread in threads {
             thread.join();
         }
-        drop(engine);
-        if first || self.shared.board.read().state != State::Stopped {
-            let now_ms = self.env.now_ms();
-            self.shared.board.update(|status| {
+        let now_ms = self.env.now_ms();
+        let is_new = self.shared.board.update(|status| {
+            let is_new = status.state != State::Stopped;
+            if is_new {
                 status.state = State::Stopped;
                 status.since_ms = now_ms;
-            });
+            }
+            is_new
+        });
+        if is_new {
             self.shared.tell(Moment::Stopped);
         }
         Ok(())

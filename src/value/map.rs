@@ -165,7 +165,10 @@ mod tests {
             for (number, value) in steps {
                 let key = Bytes::from(number.to_string().as_bytes());
                 match value {
-                    Some(value) => prop_assert_eq!(map.insert(key.clone(), value), model.insert(key, value)),
+                    Some(value) => {
+                        let old = map.insert(key.clone(), value);
+                        prop_assert_eq!(old, model.insert(key, value))
+                    }
                     None => prop_assert_eq!(map.remove(&key), model.remove(&key)),
                 }
                 prop_assert_eq!(map.len(), model.len());
@@ -174,7 +177,8 @@ mod tests {
             }
             frozen.push((map, model));
             for (map, model) in frozen {
-                let pairs: Vec<_> = map.sorted().into_iter().map(|(k, v)| (k.clone(), *v)).collect();
+                let sorted = map.sorted().into_iter();
+                let pairs: Vec<_> = sorted.map(|(k, v)| (k.clone(), *v)).collect();
                 prop_assert_eq!(pairs, model.into_iter().collect::<Vec<_>>());
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! Every value can be cloned in constant time and the clone never changes: small aggregates are one
 //! shared block that is copied when it is edited, large ones are trees that share what they have in
-//! common with their clones. That is what lets a unit of writes be prepared aside, and a reader hold
-//! a consistent copy while the writer goes on.
+//! common with their clones. That is what lets a unit of writes be prepared aside, and a reader
+//! hold a consistent copy while the writer goes on.
 
 mod digest;
 mod fingerprint;

@@ -455,7 +455,7 @@ impl Stage {
                 sent += more.len();
             }
         }
-        // Only this direction: what was sent shall arrive, and what the replica still says be heard.
+        // Only this direction: what was sent shall arrive, and the replica be heard to the end.
         let _ = to.shutdown(Shutdown::Write);
     }
 

@@ -1,0 +1,224 @@
+//! The real machine, on loopback sockets and real threads.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::sync::mpsc;
+
+use super::*;
+
+const READ: Interest = Interest { read: true, write: false };
+const WRITE: Interest = Interest { read: false, write: true };
+
+fn tcp(host: &str, port: u16) -> Address {
+    Address::Tcp { host: host.into(), port }
+}
+
+/// Waits until it is there, or an error.
+fn establish(connection: &mut Box<dyn Connection>, waker: &dyn Waker) -> Result<()> {
+    while !connection.established()? {
+        connection.wait(WRITE, waker, -1).unwrap();
+    }
+    Ok(())
+}
+
+fn read_all(connection: &mut Box<dyn Connection>, waker: &dyn Waker) -> Vec<u8> {
+    let (mut all, mut buf) = (Vec::new(), [0; 100]);
+    loop {
+        match connection.read(&mut buf) {
+            Ok(0) => return all,
+            Ok(count) => all.extend_from_slice(&buf[..count]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                connection.wait(READ, waker, -1).unwrap();
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+}
+
+/// Says something, hears something, and sees the end.
+fn converse(mut connection: Box<dyn Connection>, waker: &dyn Waker, mut peer: impl Read + Write) {
+    assert_eq!(connection.read(&mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(connection.write(b"hello").unwrap(), 5);
+    let mut heard = [0; 5];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello");
+    peer.write_all(&[b'x'; 1000]).unwrap();
+    drop(peer);
+    assert_eq!(read_all(&mut connection, waker), [b'x'; 1000]);
+    // Two writes: the first one only provokes the reset. Neither may raise a signal.
+    let _ = connection.write(b"gone");
+    while connection.write(b"gone").is_ok() {}
+}
+
+#[test]
+fn bytes_go_both_ways_over_tcp_and_unix_sockets() {
+    let system = System::new();
+    let waker = system.waker().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
+    establish(&mut connection, &*waker).unwrap();
+    converse(connection, &*waker, listener.accept().unwrap().0);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s").to_str().unwrap().to_owned();
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut connection = system.dial(&Address::Unix { path }).unwrap();
+    establish(&mut connection, &*waker).unwrap();
+    converse(connection, &*waker, listener.accept().unwrap().0);
+}
+
+#[test]
+fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
+    let system = System::new();
+    let waker = system.waker().unwrap();
+    // localhost may be ::1 first, and nothing listens there.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut connection = system.dial(&tcp("localhost", port)).unwrap();
+    establish(&mut connection, &*waker).unwrap();
+    converse(connection, &*waker, listener.accept().unwrap().0);
+}
+
+#[test]
+fn what_can_not_be_reached_is_an_error_with_its_name() {
+    let system = System::new();
+    let waker = system.waker().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (address, name) in [
+        (tcp("127.0.0.1", port), format!("127.0.0.1:{port}")),
+        (tcp("localhost", port), format!("localhost:{port}")),
+        (Address::Unix { path: "/nonexistent/s".into() }, "/nonexistent/s".into()),
+        (tcp("no such host.invalid", 1), "no such host.invalid".into()),
+    ] {
+        let mut connection = system.dial(&address).unwrap();
+        let error = establish(&mut connection, &*waker).unwrap_err();
+        assert!(error.kind() == Kind::Io && error.text().contains(&name), "{error}");
+        assert!(connection.read(&mut [0]).is_err() && connection.write(&[0]).is_err());
+    }
+}
+
+#[test]
+fn a_waker_ends_the_sleep_on_a_connection_and_is_heard_once() {
+    let system = System::new();
+    let waker = system.waker().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
+    establish(&mut connection, &*waker).unwrap();
+    waker.wake();
+    waker.wake();
+    connection.wait(READ, &*waker, -1).unwrap();
+    let heard = waker::poll(&[Some((waker.descriptor().unwrap(), libc::POLLIN))], 0).unwrap();
+    assert_eq!(heard, [false]);
+    let ringer = Arc::clone(&waker);
+    let thread = system.spawn("rets/test", Box::new(move || ringer.wake())).unwrap();
+    connection.wait(Interest::default(), &*waker, -1).unwrap();
+    thread.join();
+    waker.wake();
+    waker.wait(-1);
+    // Silent again: only time can end this one.
+    waker.wait(1);
+}
+
+#[test]
+fn a_connection_that_was_closed_does_not_wake_who_does_not_read() {
+    let system = System::new();
+    let waker = system.waker().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
+    establish(&mut connection, &*waker).unwrap();
+    drop(listener.accept().unwrap());
+    connection.wait(READ, &*waker, -1).unwrap();
+    let before = system.ticks_ms();
+    connection.wait(Interest::default(), &*waker, 20).unwrap();
+    assert!(system.ticks_ms() - before >= 19);
+}
+
+#[test]
+fn threads_have_names_and_no_signal_reaches_them() {
+    let own = || {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        (field("Name:"), u64::from_str_radix(&field("SigBlk:"), 16).unwrap())
+    };
+    let before = own().1;
+    let (tell, told) = mpsc::channel();
+    let system = System::new();
+    let thread = system.spawn("rets/fifteen-by", Box::new(move || tell.send(own()).unwrap()));
+    let thread = thread.unwrap();
+    let (name, blocked) = told.recv().unwrap();
+    thread.join();
+    assert_eq!(name, "rets/fifteen-by");
+    // All but KILL and STOP, which can't be blocked, and two that belong to the C library.
+    let exempt = [9, 19, 32, 33].iter().fold(0, |mask, signal| mask | 1u64 << (signal - 1));
+    assert_eq!(blocked | exempt, u64::MAX);
+    assert_eq!(own().1, before);
+    assert!(system.spawn("sixteen bytes...", Box::new(|| ())).is_err());
+}
+
+#[test]
+fn a_thread_that_ended_says_so() {
+    let system = System::new();
+    let (go, gone) = mpsc::channel::<()>();
+    let thread =
+        system.spawn("rets/test", Box::new(move || assert!(gone.recv().is_err()))).unwrap();
+    assert!(!thread.is_finished());
+    drop(go);
+    while !thread.is_finished() {
+        std::thread::yield_now();
+    }
+    thread.join();
+}
+
+#[test]
+fn descriptors_do_not_survive_an_exec() {
+    let flags = |fd: i32| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+        i32::from_str_radix(flags.trim(), 8).unwrap()
+    };
+    let bell = waker::Bell::new().unwrap();
+    assert_ne!(flags(bell.fd().as_raw_fd()) & libc::O_CLOEXEC, 0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = socket::begin(&listener.local_addr().unwrap().into()).unwrap();
+    assert_ne!(flags(socket.as_raw_fd()) & libc::O_CLOEXEC, 0);
+    assert_ne!(flags(socket.as_raw_fd()) & libc::O_NONBLOCK, 0);
+    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+}
+
+#[test]
+fn files_are_read_whole_but_not_without_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f");
+    let name = path.to_str().unwrap();
+    let system = System::new();
+    std::fs::write(&path, b"secret\n").unwrap();
+    assert_eq!(system.read_file(name).unwrap(), b"secret\n");
+    std::fs::write(&path, vec![0; MAX_FILE as usize + 1]).unwrap();
+    assert!(system.read_file(name).unwrap_err().text().contains(name));
+    assert!(system.read_file("/nonexistent").unwrap_err().text().contains("/nonexistent"));
+    assert!(system.read_file("/dev/zero").is_err());
+}
+
+#[test]
+fn clocks_go_forward_and_chance_differs() {
+    let system = System::new();
+    assert!(system.now_ms() > 1_700_000_000_000);
+    let before = system.ticks_ms();
+    assert!(system.ticks_ms() >= before);
+    assert_ne!(system.random(), system.random());
+}
+
+#[test]
+fn addresses_are_shown_as_people_write_them() {
+    assert_eq!(tcp("h", 1).to_string(), "h:1");
+    assert_eq!(tcp("::1", 1).to_string(), "[::1]:1");
+    assert_eq!(Address::Unix { path: "/s".into() }.to_string(), "/s");
+}
