@@ -188,7 +188,9 @@ impl Apply {
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
-        self.count_asked(std::mem::take(&mut load.asked));
+        if self.shared.gate.is_set() {
+            self.count_asked(std::mem::take(&mut load.asked));
+        }
         match progress {
             Ok(Progress::More) => {
                 let told = before == load.received() / PROGRESS_BYTES;
@@ -293,6 +295,7 @@ impl Apply {
         bytes: usize,
     ) -> Result<(), Broken> {
         let mut gate = self.shared.gate.borrow();
+        let heard = gate.get().is_some();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,
@@ -328,8 +331,10 @@ impl Apply {
             }
         }
         let (batch, asked, db) = unit.finish();
+        if heard {
+            self.count_asked(asked);
+        }
         drop(gate);
-        self.count_asked(asked);
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -359,10 +364,8 @@ impl Apply {
     }
 
     fn count_asked(&self, asked: Asked) {
-        if self.shared.gate.is_set() {
-            Counters::add(&self.shared.counters.asked, asked.all);
-            Counters::add(&self.shared.counters.skipped, asked.skipped);
-        }
+        Counters::add(&self.shared.counters.asked, asked.all);
+        Counters::add(&self.shared.counters.skipped, asked.skipped);
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
