@@ -46,6 +46,7 @@ pub(super) struct Requests {
     /// The number of that configuration.
     pub(super) configs: u64,
     pub(super) restart: Option<Error>,
+    pub(super) park: bool,
     /// The inner one is the resume point, none for a full sync.
     pub(super) resume: Option<Option<ResumePoint>>,
 }
@@ -128,6 +129,14 @@ impl Control {
     /// down.
     pub fn restart_sync(&self, error: Error) {
         self.ask(|requests| requests.restart = Some(error));
+    }
+
+    /// Gives up until the configuration changes: closes the connection and makes no other. Nothing
+    /// is fed any more before that.
+    pub fn park(&self, error: &Error) {
+        self.set_error(error);
+        self.refused.store(self.configs.load(SeqCst), SeqCst);
+        self.ask(|requests| requests.park = true);
     }
 
     /// So many bytes of [`Feed::Bytes`](super::Feed::Bytes) are dealt with, or thrown away.
@@ -276,14 +285,15 @@ pub(crate) struct Asked {
     pub(crate) ack_due: bool,
     pub(crate) resume: Option<Option<ResumePoint>>,
     pub(crate) restart: Option<Error>,
+    pub(crate) park: bool,
 }
 
 #[cfg(test)]
 impl Control {
     /// What was asked for since the last call.
     pub(crate) fn asked(&self) -> Asked {
-        let Requests { restart, resume, .. } = self.take_requests().unwrap_or_default();
-        Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart }
+        let Requests { restart, park, resume, .. } = self.take_requests().unwrap_or_default();
+        Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart, park }
     }
 
     /// What the link says when bytes have come.

@@ -200,6 +200,11 @@ impl Link {
 
     fn obey(&mut self, requests: Requests) {
         let now = self.env.ticks_ms();
+        if requests.park {
+            self.phase = Phase::Parked;
+            self.resume = None;
+            self.force_full = true;
+        }
         if let Some(config) = requests.config {
             self.next_config = Some(config);
             self.configs = requests.configs;

@@ -325,7 +325,7 @@ impl Mirror {
 pub(crate) fn visible(table: &Table) -> Keys {
     let mut keys = Keys::new();
     let mut walk = table.entries();
-    while let Some((db, key, entry)) = walk.next() {
+    for (db, key, entry) in walk {
         if let Some(value) = entry.value {
             let held = Held::of(&value, entry.expires_at_ms);
             if held.data != Data::Fields(Fields::new()) {
@@ -340,7 +340,7 @@ pub(crate) fn visible(table: &Table) -> Keys {
 pub(crate) fn check(table: &Table, scope: &Scope, truth: &Truth, mirror: &Mirror) {
     let mut names: BTreeSet<_> = truth.keys.keys().cloned().collect();
     let mut walk = table.entries();
-    while let Some((db, key, _)) = walk.next() {
+    for (db, key, _) in walk {
         names.insert((db, text(&key)));
     }
     for (db, key) in names {
