@@ -98,8 +98,10 @@ fn it_stops_between_attempts() {
 
 #[test]
 fn it_stops_after_it_was_refused() {
-    let options =
-        Options { password: Some(("default".to_owned(), "secret".to_owned())), ..Options::default() };
+    let options = Options {
+        password: Some(("default".to_owned(), "secret".to_owned())),
+        ..Options::default()
+    };
     let replay = Replay::start(Session::load("redis-7.4"), options);
     let replica = replica(&replay.url(), &[]);
     replica.start().unwrap();
@@ -176,7 +178,8 @@ fn it_stops_while_following_under_load(which: Which) {
     let writer = std::thread::spawn({
         let done = done.clone();
         move || {
-            let burst: Vec<_> = (0..500).map(|n| ["SET".to_owned(), format!("k{n}"), "v".into()]).collect();
+            let burst: Vec<_> =
+                (0..500).map(|n| ["SET".to_owned(), format!("k{n}"), "v".into()]).collect();
             while !done.load(Ordering::SeqCst) {
                 client.pipeline(&burst);
             }
@@ -245,8 +248,7 @@ fn the_gate_is_exchanged_while_it_is_asked(which: Which) {
     });
     let mut previous: Option<Arc<Counted>> = None;
     for _ in 0..200 {
-        let counted =
-            Arc::new(Counted { asked: AtomicU64::new(0), gone: AtomicBool::new(false) });
+        let counted = Arc::new(Counted { asked: AtomicU64::new(0), gone: AtomicBool::new(false) });
         let inside = counted.clone();
         let gate = Witness::judging(move |_| {
             assert!(!inside.gone.load(Ordering::SeqCst), "asked after it was exchanged");

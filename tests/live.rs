@@ -336,10 +336,13 @@ fn a_restart_with_other_data_is_heard_as_the_difference(which: Which) {
     let mut briefs: Vec<_> = asked.iter().map(|asked| asked.brief()).collect();
     briefs.sort();
     // The deadline of a sample is relative to when it was made.
-    assert_eq!(briefs, ["set binary", "set greeting", "set hash:deadlines", "set long", "set new"]
-        .into_iter()
-        .filter(|brief| which == Which::Redis82 || *brief != "set hash:deadlines")
-        .collect::<Vec<_>>());
+    assert_eq!(
+        briefs,
+        ["set binary", "set greeting", "set hash:deadlines", "set long", "set new"]
+            .into_iter()
+            .filter(|brief| which == Which::Redis82 || *brief != "set hash:deadlines")
+            .collect::<Vec<_>>()
+    );
     assert_eq!(get(&replica, 0, "greeting"), found("good evening"));
     assert_eq!(replica.info().full_syncs, 2);
 }

@@ -163,7 +163,12 @@ fn unusable() -> Vec<(&'static str, Vec<u8>, Kind, &'static str)> {
         ("twice", snapshot(&[&good(), &good()]), Kind::Protocol, "twice"),
         ("sum", wrong_sum, Kind::Protocol, "checksum"),
         ("magic", no_magic, Kind::Protocol, "offset"),
-        ("length", snapshot(&[&good(), b"\x00\x03bad\x81\xff\xff\xff\xff\xff\xff\xff\xff"]), Kind::Protocol, ""),
+        (
+            "length",
+            snapshot(&[&good(), b"\x00\x03bad\x81\xff\xff\xff\xff\xff\xff\xff\xff"]),
+            Kind::Protocol,
+            "",
+        ),
     ]
 }
 
@@ -230,8 +235,12 @@ fn a_stream_that_makes_no_sense_is_a_full_sync() {
         info.last_error.as_ref().is_some_and(|error| error.kind() == Kind::Protocol)
     });
     assert_eq!(get(&replica, 0, "a"), found("1"));
-    let asked: Vec<_> =
-        primary.heard().iter().map(|heard| heard.line()).filter(|l| l.starts_with("PSYNC")).collect();
+    let asked: Vec<_> = primary
+        .heard()
+        .iter()
+        .map(|heard| heard.line())
+        .filter(|l| l.starts_with("PSYNC"))
+        .collect();
     assert!(asked.iter().all(|line| line == "PSYNC ? -1"), "{asked:?}");
 }
 
@@ -246,8 +255,7 @@ fn a_transaction_that_is_cut_calls_nobody() {
     let cut = stream.len() + 3;
     write_command(&mut stream, &["EXEC"]);
     let session = Session::made_up(&snapshot(&[&string("a", "1")]), &stream);
-    let options =
-        Options { cuts: vec![session.rdb_end + cut], resume: true, ..Options::default() };
+    let options = Options { cuts: vec![session.rdb_end + cut], resume: true, ..Options::default() };
     let primary = Replay::start(session, options);
     let witness = Witness::new();
     let replica = witnessed(&primary.url(), &[], &witness);

@@ -29,7 +29,10 @@ struct Held<T: ?Sized> {
 
 impl<T: ?Sized> Default for Slot<T> {
     fn default() -> Self {
-        Self { held: Mutex::new(Held { callback: None, exchanges: 0, present: 0, earlier: 0 }), idle: Condvar::new() }
+        Self {
+            held: Mutex::new(Held { callback: None, exchanges: 0, present: 0, earlier: 0 }),
+            idle: Condvar::new(),
+        }
     }
 }
 

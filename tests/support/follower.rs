@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub const PATIENCE_MS: i64 = PATIENCE.as_millis() as i64;
 
 /// Options of every replica in the tests: nothing waits for long.
-const QUICK: &[(&str, &str)] =
-    &[("retry-min", "20"), ("retry-max", "200"), ("ack-interval", "50")];
+const QUICK: &[(&str, &str)] = &[("retry-min", "20"), ("retry-max", "200"), ("ack-interval", "50")];
 
 /// One question of the gate, kept.
 #[derive(Clone, Debug, PartialEq)]

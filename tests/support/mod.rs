@@ -8,10 +8,10 @@
 pub mod client;
 pub mod corpus;
 pub mod follower;
+pub mod random;
 pub mod replay;
 pub mod server;
 pub mod tap;
-pub mod random;
 
 pub use client::{Client, Reply};
 pub use corpus::Session;

@@ -55,14 +55,47 @@ pub const SAMPLES: u32 = 9;
 
 /// Names of the samples.
 pub const SAMPLE_KEYS: &[&str] = &[
-    "list:small", "list:big", "set:ints", "set:small", "set:big", "zset:small", "zset:big",
-    "hash:small", "hash:big", "hash:deadlines", "text", "number", "long",
+    "list:small",
+    "list:big",
+    "set:ints",
+    "set:small",
+    "set:big",
+    "zset:small",
+    "zset:big",
+    "hash:small",
+    "hash:big",
+    "hash:deadlines",
+    "text",
+    "number",
+    "long",
 ];
 
 const NUMBERS: &[&str] = &[
-    "0", "1", "-1", "7", "42", "-100", "9223372036854775807", "-9223372036854775808",
-    "9223372036854775808", "4611686018427387904", "-4611686018427387905", "00", "-0", "+1", " 1", "1 ", "",
-    "1.5", "-2.25", "3e2", "abc", "inf", "nan", "0.1", "1e400",
+    "0",
+    "1",
+    "-1",
+    "7",
+    "42",
+    "-100",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "4611686018427387904",
+    "-4611686018427387905",
+    "00",
+    "-0",
+    "+1",
+    " 1",
+    "1 ",
+    "",
+    "1.5",
+    "-2.25",
+    "3e2",
+    "abc",
+    "inf",
+    "nan",
+    "0.1",
+    "1e400",
 ];
 
 /// Generates commands.
@@ -85,13 +118,7 @@ macro_rules! words {
 impl Generator {
     /// A generator for a connection that has just been made.
     pub fn new(seed: u64, payloads: Vec<Vec<u8>>) -> Self {
-        Self {
-            dice: Dice::new(seed),
-            payloads,
-            floats_in_scripts: true,
-            db: 0,
-            now_ms: 0,
-        }
+        Self { dice: Dice::new(seed), payloads, floats_in_scripts: true, db: 0, now_ms: 0 }
     }
 
     /// A burst of so many commands, more or less, for one connection.
@@ -340,7 +367,8 @@ impl Generator {
                 let mut hset = words![*self.dice.pick(&["HSET", "HSET", "hmset"]), key];
                 let count = if self.dice.percent(3) { 200 } else { 1 + self.dice.below(4) };
                 for n in 0..count {
-                    let field = if count > 10 { format!("n{n}").into_bytes() } else { self.field() };
+                    let field =
+                        if count > 10 { format!("n{n}").into_bytes() } else { self.field() };
                     hset.extend([field, self.value()]);
                 }
                 hset
@@ -499,15 +527,16 @@ impl Generator {
 pub fn samples(seed: u64) -> Vec<Words> {
     let mut dice = Dice::new(seed);
     let mut all = vec![words!["SELECT", SAMPLES.to_string()]];
-    let mut many = |verb: &str, key: &str, count: usize, word: &mut dyn FnMut(usize, &mut Dice) -> Words| {
-        for from in (0..count).step_by(100) {
-            let mut command = words![verb, key];
-            for n in from..(from + 100).min(count) {
-                command.extend(word(n, &mut dice));
+    let mut many =
+        |verb: &str, key: &str, count: usize, word: &mut dyn FnMut(usize, &mut Dice) -> Words| {
+            for from in (0..count).step_by(100) {
+                let mut command = words![verb, key];
+                for n in from..(from + 100).min(count) {
+                    command.extend(word(n, &mut dice));
+                }
+                all.push(command);
             }
-            all.push(command);
-        }
-    };
+        };
     let text = |n: usize, dice: &mut Dice| -> Vec<u8> {
         match n % 5 {
             0 => n.to_string().into_bytes(),
@@ -530,7 +559,12 @@ pub fn samples(seed: u64) -> Vec<Words> {
         0 => b"inf".to_vec(),
         1 => b"-inf".to_vec(),
         2 => n.to_string().into_bytes(),
-        3 => format!("{:e}", f64::from_bits(d.any() & !(0x7ff << 52) | (1023 + 40 - n as u64 % 80) << 52)).into_bytes(),
+        3 => {
+            // Any fraction, with exponents on both sides of zero.
+            let exponent = 1023 + 40 - n as u64 % 80;
+            let bits = d.any() & !(0x7ff << 52) | exponent << 52;
+            format!("{:e}", f64::from_bits(bits)).into_bytes()
+        }
         4 => b"-0".to_vec(),
         _ => format!("{}", d.below(1000) as f64 / 8.0).into_bytes(),
     };

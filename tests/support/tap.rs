@@ -48,7 +48,8 @@ impl Tap {
             header = read_line(&mut stream);
         }
         let len: usize = header.strip_prefix('$').and_then(|n| n.parse().ok()).expect("a length");
-        std::io::copy(&mut (&mut stream).take(len as u64), &mut std::io::sink()).expect("a snapshot");
+        std::io::copy(&mut (&mut stream).take(len as u64), &mut std::io::sink())
+            .expect("a snapshot");
         let offset = offset.expect("an offset");
         let seen = Arc::new(Mutex::new(Seen { offset, ..Seen::default() }));
         let written = seen.clone();
@@ -76,8 +77,7 @@ impl Tap {
     pub fn about(&self, word: &[u8], most: usize) -> Vec<String> {
         let seen = self.seen();
         let about = seen.last.iter().filter(|args| {
-            args.iter().any(|arg| arg == word)
-                || args.first().is_some_and(|name| is_frame(name))
+            args.iter().any(|arg| arg == word) || args.first().is_some_and(|name| is_frame(name))
         });
         let lines: Vec<_> = about.map(|args| shown(args)).collect();
         lines[lines.len().saturating_sub(most)..].to_vec()
@@ -151,4 +151,3 @@ fn listen(mut stream: TcpStream, seen: &Mutex<Seen>) {
         }
     }
 }
-
