@@ -440,11 +440,7 @@ impl Link {
         if manner == Manner::Silent {
             return i64::MAX;
         }
-        let mut interval = self.config.ack_interval_ms;
-        if let Some(sent @ 1..) = wire.first_acks {
-            interval = interval.min(FIRST_ACKS_MS << sent.min(20));
-        }
-        let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(interval) - now);
+        let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(self.pause(wire)) - now);
         if left > 0 && !asked {
             return left;
         }
@@ -461,7 +457,16 @@ impl Link {
                 _ => write_ack(&mut wire.out, 0),
             }
         }
-        interval
+        self.pause(wire)
+    }
+
+    /// How long it is from one sign of life to the next.
+    fn pause(&self, wire: &Wire) -> i64 {
+        let pause_ms = self.config.ack_interval_ms;
+        match wire.first_acks {
+            Some(sent @ 1..) => pause_ms.min(FIRST_ACKS_MS << sent.min(20)),
+            _ => pause_ms,
+        }
     }
 
     /// Reads into the scratch buffer; `None` when there is nothing yet.

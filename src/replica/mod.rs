@@ -132,15 +132,16 @@ impl Replica {
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
         if running {
-            self.shared.control.set_config(engine.config.clone());
-            if !self.shared.control.is_stopping() {
-                // From here on a wait is one for the new configuration's outcome.
-                self.shared.board.update(|status| {
-                    if status.state == State::Failed {
-                        status.state = State::Connecting;
-                    }
-                });
-            }
+            let control = &self.shared.control;
+            let config = engine.config.clone();
+            self.shared.board.update(|status| {
+                // From here on a wait is one for the new configuration's outcome. Both under one
+                // lock: that outcome may come at once and must not be taken back.
+                if status.state == State::Failed && !control.is_stopping() {
+                    status.state = State::Connecting;
+                }
+                control.set_config(config);
+            });
         }
         Ok(())
     }
