@@ -341,10 +341,13 @@ impl Apply {
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
+        if diverged {
+            // Before anybody who waits for this offset looks.
+            self.shared.board.update(|status| status.diverged = true);
+        }
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if diverged {
-            self.shared.board.update(|status| status.diverged = true);
             self.tell(Moment::Diverged);
         }
         self.check_memory()
