@@ -327,16 +327,15 @@ impl Apply {
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
+        // Before anybody who waits for this offset looks. A queue that is not followed must not
+        // flood whoever listens: it is told once.
+        let is_news = outcome.diverged
+            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
         // Also where following ends here: what the gate has heard of is what readers see.
         self.table.publish(batch, self.stamp());
         self.publish_position();
-        if outcome.diverged {
-            let was =
-                self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
-            // A queue that is not followed must not flood whoever listens.
-            if !was {
-                self.tell(Moment::Diverged);
-            }
+        if is_news {
+            self.tell(Moment::Diverged);
         }
         outcome.broken.map_or_else(|| self.check_memory(), Err)
     }
