@@ -14,6 +14,7 @@ mod slot;
 mod state;
 mod whole;
 
+use crate::change::{Change, Gate, Verdict};
 use crate::command::Scope;
 use crate::config::{Address, Config};
 use crate::env::{Env, System, Thread};
@@ -23,7 +24,7 @@ use crate::log::{self, Level};
 use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
-use slot::Slot;
+use slot::{Borrowed, Slot};
 use state::{Board, Counters, Trouble};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -271,11 +272,11 @@ impl Replica {
     /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
     /// again.
     pub fn stop(&self, timeout_ms: i64) -> Result<()> {
-        let mut engine = self.engine.lock();
-        let first = engine.life != Life::Stopped;
-        engine.life = Life::Stopped;
-        self.shared.control.stop();
+        // The lock is not kept while waiting: a callback that is still running may ask for an
+        // option, and others may want to stop with less patience.
+        self.engine.lock().life = Life::Stopped;
         self.shared.view.set_readable(Readable::Stopped);
+        self.shared.control.stop();
         let ended = self
             .shared
             .board
@@ -286,16 +287,18 @@ impl Replica {
                 "the engine's threads have not ended: a callback has not returned",
             ));
         }
-        for thread in engine.threads.drain(..) {
-            thread.join();
-        }
-        drop(engine);
-        if first || self.shared.board.read().state != State::Stopped {
-            let now_ms = self.env.now_ms();
-            self.shared.board.update(|status| {
+        let threads = std::mem::take(&mut self.engine.lock().threads);
+        threads.into_iter().for_each(Thread::join);
+        let now_ms = self.env.now_ms();
+        let first = self.shared.board.update(|status| {
+            let first = status.state != State::Stopped;
+            if first {
                 status.state = State::Stopped;
                 status.since_ms = now_ms;
-            });
+            }
+            first
+        });
+        if first {
             self.shared.tell(Moment::Stopped);
         }
         Ok(())
@@ -321,6 +324,19 @@ impl Replica {
     }
 }
 
+/// The callback, which is asked nothing more once the engine is to stop: whoever stops it waits for
+/// one call, not for all that are left of a unit. Nobody sees what is decided without it.
+struct UntilStopped<'a> {
+    gate: Borrowed<'a, dyn SharedGate>,
+    control: &'a Control,
+}
+
+impl Gate for UntilStopped<'_> {
+    fn ask(&mut self, change: &Change<'_>) -> Verdict {
+        if self.control.is_stopping() { Verdict::Keep } else { self.gate.ask(change) }
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
         // Waiting for ever is what the header promises: a callback that never returns must not
@@ -333,8 +349,8 @@ impl Shared {
     /// Ends everything after a bug of ours; what may be half-done is no longer shown.
     fn fail(&self, error: Error) {
         log::log(Level::Error, error.text());
-        self.control.stop();
         self.view.set_readable(Readable::Stopped);
+        self.control.stop();
         let at_ms = self.env.now_ms();
         self.board.update(|status| {
             status.state = State::Failed;
@@ -342,6 +358,11 @@ impl Shared {
             status.trouble = Some(Trouble { error, at_ms, will_retry: false });
         });
         self.tell(Moment::Failed);
+    }
+
+    /// The callback, for one unit.
+    fn gate(&self) -> UntilStopped<'_> {
+        UntilStopped { gate: self.gate.borrow(), control: &self.control }
     }
 
     /// Tells the listener what just happened.

@@ -13,18 +13,13 @@ pub trait SharedGate: Send + Sync {
 
 /// Holds the callback in force. Engine threads borrow it for one unit, or one call, at a time.
 pub(super) struct Slot<T: ?Sized> {
-    held: Mutex<Held<T>>,
+    held: Mutex<Option<Arc<T>>>,
     idle: Condvar,
-}
-
-struct Held<T: ?Sized> {
-    callback: Option<Arc<T>>,
-    borrowed: usize,
 }
 
 impl<T: ?Sized> Default for Slot<T> {
     fn default() -> Self {
-        Self { held: Mutex::new(Held { callback: None, borrowed: 0 }), idle: Condvar::new() }
+        Self { held: Mutex::new(None), idle: Condvar::new() }
     }
 }
 
@@ -32,8 +27,10 @@ impl<T: ?Sized> Slot<T> {
     /// Exchanges the callback; returns when the old one can't run any more.
     pub(super) fn replace(&self, callback: Option<Arc<T>>) {
         let mut held = self.held.lock();
-        let old = std::mem::replace(&mut held.callback, callback);
-        while held.borrowed > 0 {
+        let old = std::mem::replace(&mut *held, callback);
+        // Only borrowers have it besides us. Those of the new one are none of our business: on a
+        // busy stream there would always be one.
+        while old.as_ref().is_some_and(|old| Arc::strong_count(old) > 1) {
             self.idle.wait(&mut held);
         }
         drop(held);
@@ -42,14 +39,12 @@ impl<T: ?Sized> Slot<T> {
 
     /// Whether there is one.
     pub(super) fn is_set(&self) -> bool {
-        self.held.lock().callback.is_some()
+        self.held.lock().is_some()
     }
 
     /// The callback for what begins now. No lock is held while it is borrowed.
     pub(super) fn borrow(&self) -> Borrowed<'_, T> {
-        let mut held = self.held.lock();
-        held.borrowed += 1;
-        Borrowed { slot: self, callback: held.callback.clone() }
+        Borrowed { slot: self, callback: self.held.lock().clone() }
     }
 }
 
@@ -75,7 +70,8 @@ impl Gate for Borrowed<'_, dyn SharedGate> {
 impl<T: ?Sized> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         self.callback = None;
-        self.slot.held.lock().borrowed -= 1;
+        // Whoever looked before it was given back waits by now, and hears of it.
+        drop(self.slot.held.lock());
         self.slot.idle.notify_all();
     }
 }
@@ -98,13 +94,14 @@ mod tests {
                 replaced.store(true, Ordering::SeqCst);
             }
         });
-        while slot.held.lock().callback.as_deref() != Some(&2) {
+        while slot.held.lock().as_deref() != Some(&2) {
             std::thread::yield_now();
         }
         assert!(!replaced.load(Ordering::SeqCst), "returned while the old one was borrowed");
         assert_eq!(borrowed.get(), Some(&1));
+        let newer = slot.borrow();
         drop(borrowed);
         thread.join().unwrap();
-        assert_eq!(slot.borrow().get(), Some(&2));
+        assert_eq!(newer.get(), Some(&2), "it did not wait for those who have the new one");
     }
 }
