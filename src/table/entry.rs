@@ -59,9 +59,7 @@ impl Entry {
     /// An estimate of the memory it takes with a key of this length, in bytes.
     fn memory(&self, key_len: usize) -> usize {
         let value = self.value.as_ref().map_or(0, Value::memory);
-        let hold = self.hold.as_ref().map_or(0, |hold| {
-            HOLD_BYTES + hold.withheld.key_bytes() + hold.withheld.len() * WITHHELD_BYTES
-        });
+        let hold = self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
         ENTRY_BYTES + key_len + value + hold
     }
 }
@@ -71,9 +69,6 @@ const ENTRY_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2 + 16;
 
 /// A hold with the counts before it.
 const HOLD_BYTES: usize = size_of::<Hold>() + 16;
-
-/// A withheld name's place in its map, and the counts before the name.
-const WITHHELD_BYTES: usize = 48;
 
 /// Sums over the entries of a database or of a whole table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

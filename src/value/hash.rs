@@ -1,6 +1,6 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
-use super::{Bytes, Map};
+use super::{BYTES_OVERHEAD, Bytes, Map};
 
 /// What a field of a hash holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Hash {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.fields.key_bytes() + self.value_bytes + self.fields.len() * 72
+        self.fields.memory() + self.value_bytes + self.fields.len() * BYTES_OVERHEAD
     }
 
     /// A field, also one whose deadline has passed.

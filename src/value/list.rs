@@ -1,6 +1,11 @@
 //! Lists: sequences that grow and shrink at both ends and can be cut and edited anywhere.
 
-use super::Bytes;
+use super::{BYTES_OVERHEAD, Bytes};
+
+/// So many elements the sequence keeps in itself; more are in chunks of so many.
+const INLINE_MAX: usize = 3;
+const CHUNK: usize = 64;
+const CHUNK_OVERHEAD: usize = 32;
 
 /// A sequence of strings. Cloning takes constant time, an edit logarithmic time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +27,9 @@ impl List {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.bytes + self.elements.len() * 40
+        let len = self.elements.len();
+        let chunks = if len > INLINE_MAX { len.div_ceil(CHUNK) } else { 0 };
+        self.bytes + len * BYTES_OVERHEAD + chunks * (CHUNK * size_of::<Bytes>() + CHUNK_OVERHEAD)
     }
 
     /// The element at this place, counted from 0 at the head.

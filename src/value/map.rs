@@ -1,7 +1,7 @@
 //! A map from byte strings that is a sorted block while it is small and a shared tree when it is
 //! large; sets, hashes and the members of sorted sets are made of it.
 
-use super::Bytes;
+use super::{BYTES_OVERHEAD, Bytes};
 use foldhash::fast::RandomState;
 use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
@@ -11,6 +11,12 @@ type Tree<V> = GenericHashMap<Bytes, V, RandomState, DefaultSharedPtr>;
 
 /// Up to here the sorted block is both smaller and faster than the tree.
 const SMALL_MAX: usize = 64;
+
+/// A sorted block: what is counted before it, and its allocation's own share.
+const BLOCK_BYTES: usize = 48;
+
+/// The tree's nodes are about a quarter full on average, and keep a hash with each pair.
+const TREE_SLACK: usize = 4;
 
 /// Distinct byte strings, each with a `V`. Cloning takes constant time.
 #[derive(Clone, Debug)]
@@ -49,6 +55,18 @@ impl<V: Clone> Map<V> {
     /// The sum of the lengths of all keys.
     pub fn key_bytes(&self) -> usize {
         self.key_bytes
+    }
+
+    /// An estimate of the memory it takes, in bytes, without what the values own.
+    pub fn memory(&self) -> usize {
+        let (pair, len) = (size_of::<(Bytes, V)>(), self.len());
+        let pairs = match &self.repr {
+            Repr::Small(_) if len == 0 => 0,
+            // Not the capacity itself, which copies of the same block need not have.
+            Repr::Small(_) => BLOCK_BYTES + len.next_power_of_two().max(4) * pair,
+            Repr::Large(_) => len * TREE_SLACK * (pair + size_of::<u64>()),
+        };
+        self.key_bytes + len * BYTES_OVERHEAD + pairs
     }
 
     /// What is kept under this key.

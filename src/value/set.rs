@@ -21,7 +21,7 @@ impl Set {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.members.key_bytes() + self.members.len() * 40
+        self.members.memory()
     }
 
     /// Whether this is a member.

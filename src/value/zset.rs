@@ -21,6 +21,10 @@ impl PartialOrd for Score {
     }
 }
 
+/// A member's place in the order, at the usual load of its nodes; and the least that a node takes.
+const ORDER_BYTES: usize = 40;
+const ORDER_BYTES_MIN: usize = 512;
+
 /// Members with a score each. Cloning takes constant time.
 #[derive(Clone, Debug, Default)]
 pub struct Zset {
@@ -47,7 +51,7 @@ impl Zset {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.scores.key_bytes() + self.scores.len() * 80
+        self.scores.memory() + (self.scores.len() * ORDER_BYTES).max(ORDER_BYTES_MIN)
     }
 
     /// A member's score.
