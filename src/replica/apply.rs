@@ -7,7 +7,6 @@
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
-use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -156,7 +155,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.set_readable(Readable::Yes);
+        self.shared.view.open_up();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -193,7 +192,7 @@ impl Apply {
             is_stopping: &|| control.is_stopping(),
         };
         let before = load.received() / PROGRESS_BYTES;
-        let progress = load.feed(bytes, &mut around, &mut || shared.gate.borrow());
+        let progress = load.feed(bytes, &mut around, &mut || shared.gate());
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
@@ -246,11 +245,10 @@ impl Apply {
     }
 
     fn follow(&mut self, mut stream: Box<Stream>) {
-        loop {
+        while !self.shared.control.is_stopping() {
             let outcome = self.follow_one(&mut stream);
             self.hold(stream.held());
             match outcome {
-                Ok(true) if self.shared.control.is_stopping() => break,
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
@@ -263,6 +261,13 @@ impl Apply {
                 }
                 Err(Broken::Stop(error)) => return self.give_up(error),
             }
+        }
+        let (max, held) = (self.settings.max_memory, stream.memory() as u64);
+        if max > 0 && held > max {
+            // For itself, not on top of the data, most of which it may be about to replace.
+            let text =
+                format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
+            return self.give_up(Error::new(Kind::NoMemory, text));
         }
         self.mode = Mode::Following(stream);
     }
@@ -304,8 +309,8 @@ impl Apply {
     }
 
     fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
-        let mut gate = self.shared.gate.borrow();
-        let heard = gate.get().is_some();
+        let mut gate = self.shared.gate();
+        let heard = gate.is_set();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,

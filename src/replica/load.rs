@@ -178,7 +178,7 @@ impl Load {
 
     fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
         let aside = self.aside.as_ref().map_or(0, Generation::memory);
-        let used = (around.table.memory() + aside) as u64;
+        let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
         if around.max_memory > 0 && used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
