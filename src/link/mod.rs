@@ -40,6 +40,9 @@ const CHUNK: usize = 64 << 10;
 /// other after this pause, which doubles until the stream goes on or the usual rhythm is reached.
 const FIRST_ACKS_MS: i64 = 10;
 
+/// A connection that lives so long after a full sync began has settled.
+const SETTLED_MS: i64 = 10_000;
+
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -67,6 +70,10 @@ pub struct Link {
     control: Arc<Control>,
     feed: Sender<Feed>,
     backoff: Backoff,
+    /// When the connection in hand began with a full sync.
+    synced_ms: Option<i64>,
+    /// How many such connections in a row were lost before they had settled.
+    hasty: u32,
     resume: Option<ResumePoint>,
     /// A new full sync was asked for and the engine was not ready since.
     force_full: bool,
@@ -135,6 +142,8 @@ impl Link {
             control,
             feed,
             backoff: Backoff::default(),
+            synced_ms: None,
+            hasty: 0,
             resume: None,
             force_full: false,
             phase: Phase::Pausing { until_ms, answered: true },
@@ -235,6 +244,22 @@ impl Link {
         }
     }
 
+    /// A connection that began with a full sync was lost soon after: once may happen, but a primary
+    /// that does so again and again (its output buffer is too small for us, say) must not be made to
+    /// fork for each try.
+    fn hasty_pause_ms(&mut self, now: i64) -> i64 {
+        let Some(since) = self.synced_ms.take() else { return 0 };
+        if now.saturating_sub(since) >= SETTLED_MS {
+            self.hasty = 0;
+            return 0;
+        }
+        self.hasty = self.hasty.saturating_add(1);
+        if self.hasty < 2 {
+            return 0;
+        }
+        self.backoff.next_resync(now, self.env.random())
+    }
+
     fn note_ready(&mut self) {
         if self.control.take_ready() {
             self.backoff.reset();
@@ -266,6 +291,8 @@ impl Link {
     }
 
     fn lost(&mut self, error: Error, retry_in_ms: i64) -> Phase {
+        let now = self.env.ticks_ms();
+        let retry_in_ms = retry_in_ms.max(self.hasty_pause_ms(now));
         self.control.set_error(&error);
         if log::enabled(Level::Warning) {
             let address = self.address();
@@ -273,7 +300,7 @@ impl Link {
             log::log(Level::Warning, &text);
         }
         self.tell(Feed::Lost { error, retry_in_ms });
-        let until_ms = self.env.ticks_ms().saturating_add(retry_in_ms);
+        let until_ms = now.saturating_add(retry_in_ms);
         Phase::Pausing { until_ms, answered: false }
     }
 
@@ -361,6 +388,7 @@ impl Link {
                 Event::Full { replid, offset, transfer } => {
                     self.control.set_applied(-1);
                     self.control.count_full_sync();
+                    self.synced_ms = Some(self.env.ticks_ms());
                     let manner = match (replid, transfer) {
                         (Some(_), _) => Manner::Ack,
                         (None, Transfer::Mark(_)) => Manner::AckZero,
@@ -375,6 +403,7 @@ impl Link {
                 Event::Partial { replid } => {
                     self.control.set_applied(self.resume.map_or(-1, |(_, offset)| offset));
                     self.control.count_partial_sync();
+                    self.hasty = 0;
                     self.tell(Feed::Continue { replid });
                     return Ok(self.attach(wire, handshake, Manner::Ack));
                 }

@@ -167,7 +167,9 @@ impl Machine {
             }
             opcode::SELECT_DB => {
                 let db = cursor.length()?;
-                self.db = u32::try_from(db)
+                // No larger than C's int32_t, in which events and cursors tell it.
+                self.db = i32::try_from(db)
+                    .map(i32::unsigned_abs)
                     .map_err(|_| bad(format!("no database has the number {db}")))?;
             }
             opcode::EXPIRE_TIME => {

@@ -317,6 +317,7 @@ impl Apply {
             phase: Phase::Live,
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
+            max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
@@ -374,6 +375,12 @@ impl Apply {
                 // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
                     self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                }
+                Err(failure) if failure.is_too_large() => {
+                    let text = failed_command(args, &failure.to_string()).text().to_owned();
+                    let error = Error::new(Kind::NoMemory, text);
+                    outcome.broken.get_or_insert(Broken::Stop(error));
+                    return outcome;
                 }
                 Err(failure) => {
                     Counters::add(&self.shared.counters.failed_commands, 1);
@@ -504,7 +511,7 @@ impl Apply {
 
 fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(number).ok());
+    let db = number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok());
     db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
 }
 

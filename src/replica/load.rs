@@ -204,6 +204,7 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -399,6 +400,7 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);

@@ -35,9 +35,6 @@ pub use zset::Zset;
 /// A string of bytes that is shared, never edited in place.
 pub type Bytes = Arc<[u8]>;
 
-/// What such a string takes besides its bytes: the counts before them, and the allocator's share.
-const BYTES_OVERHEAD: usize = 28;
-
 /// The types a key can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
