@@ -40,7 +40,7 @@ const CHUNK: usize = 64 << 10;
 /// other after this pause, which doubles until the stream goes on or the usual rhythm is reached.
 const FIRST_ACKS_MS: i64 = 10;
 
-/// A connection that lives so long after a full sync began has settled.
+/// A connection that lives so long after a full sync has settled.
 const SETTLED_MS: i64 = 10_000;
 
 /// What to do after a step.
@@ -70,7 +70,9 @@ pub struct Link {
     control: Arc<Control>,
     feed: Sender<Feed>,
     backoff: Backoff,
-    /// When the connection in hand began with a full sync.
+    /// The connection in hand began with a full sync that is not known to be complete.
+    began_full: bool,
+    /// When it was known to be.
     synced_ms: Option<i64>,
     /// How many such connections in a row were lost before they had settled.
     hasty: u32,
@@ -142,6 +144,7 @@ impl Link {
             control,
             feed,
             backoff: Backoff::default(),
+            began_full: false,
             synced_ms: None,
             hasty: 0,
             resume: None,
@@ -234,6 +237,7 @@ impl Link {
             self.note_ready();
             self.force_full = true;
             let pause_ms = self.backoff.next_resync(now, self.env.random());
+            self.synced_ms = None;
             match &mut self.phase {
                 Phase::Parked => {}
                 Phase::Pausing { until_ms, .. } => {
@@ -248,6 +252,7 @@ impl Link {
     /// that does so again and again (its output buffer is too small for us, say) must not be made to
     /// fork for each try.
     fn hasty_pause_ms(&mut self, now: i64) -> i64 {
+        self.began_full = false;
         let Some(since) = self.synced_ms.take() else { return 0 };
         if now.saturating_sub(since) >= SETTLED_MS {
             self.hasty = 0;
@@ -262,6 +267,9 @@ impl Link {
 
     fn note_ready(&mut self) {
         if self.control.take_ready() {
+            if std::mem::take(&mut self.began_full) {
+                self.synced_ms = Some(self.env.ticks_ms());
+            }
             self.backoff.reset();
             self.force_full = false;
         }
@@ -388,7 +396,7 @@ impl Link {
                 Event::Full { replid, offset, transfer } => {
                     self.control.set_applied(-1);
                     self.control.count_full_sync();
-                    self.synced_ms = Some(self.env.ticks_ms());
+                    self.began_full = true;
                     let manner = match (replid, transfer) {
                         (Some(_), _) => Manner::Ack,
                         (None, Transfer::Mark(_)) => Manner::AckZero,
@@ -443,6 +451,7 @@ impl Link {
 
     fn attached(&mut self, mut wire: Wire, manner: Manner) -> std::result::Result<Next, Failure> {
         let now = self.env.ticks_ms();
+        self.note_ready();
         let next_ack_ms = self.acknowledge(&mut wire, manner, now);
         wire.flush();
         let (read, left_ms) = if self.control.has_room() {
