@@ -13,7 +13,6 @@ use super::{Applied, Failure, Server, Unit};
 use crate::value::{Type, Value, Zset};
 use cell::Place;
 use shape::{Globe, Shape};
-use std::cmp::Ordering;
 
 /// Where the centre of a search is.
 #[derive(Clone, Copy)]

@@ -42,6 +42,8 @@ pub struct Setting<'a> {
     pub offset: i64,
     /// Who the primary is.
     pub server: Server,
+    /// No value may become larger than this, in bytes; 0 for no limit.
+    pub max_memory: u64,
     /// Turns a DUMP payload into a value.
     pub decode_payload: fn(&[u8]) -> crate::error::Result<Value>,
 }
@@ -132,6 +134,16 @@ impl<'a> Unit<'a> {
         self.args = args;
         let db = Some(self.db);
         self.ask_about_database(Effect::Unknown, Reason::Command, db);
+    }
+
+    /// An empty buffer with room for so many bytes, if there may be a value of that size.
+    pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
+        let max = self.setting.max_memory;
+        let mut buffer = Vec::new();
+        if max > 0 && bytes as u64 > max || buffer.try_reserve_exact(bytes).is_err() {
+            return Err(Failure::too_large());
+        }
+        Ok(buffer)
     }
 
     pub(super) fn now_ms(&self) -> i64 {

@@ -148,7 +148,7 @@ impl Load {
                 let rest = self.mark.split_off(mark.len());
                 if self.mark != mark {
                     return Err(Error::protocol(format!(
-                        "snapshot offset {}: what follows the snapshot is not the mark that was announced",
+                        "snapshot offset {}: what follows is not the mark that was announced",
                         self.decoder.offset()
                     )));
                 }
@@ -178,7 +178,7 @@ impl Load {
 
     fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
         let aside = self.aside.as_ref().map_or(0, Generation::memory);
-        let used = (around.table.memory() + aside) as u64;
+        let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
         if around.max_memory > 0 && used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
@@ -206,6 +206,7 @@ impl Load {
             offset: self.position.offset,
             // Nothing here depends on it: values come whole.
             server: crate::command::Server::NEWEST,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -403,6 +404,7 @@ impl Load {
             offset: self.position.offset,
             // Nothing here depends on it: values come whole.
             server: crate::command::Server::NEWEST,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);

@@ -324,8 +324,8 @@ impl Mirror {
 /// What readers see: values, but for hashes of which nothing is there.
 pub(crate) fn visible(table: &Table) -> Keys {
     let mut keys = Keys::new();
-    let mut walk = table.entries();
-    while let Some((db, key, entry)) = walk.next() {
+    let walk = table.entries();
+    for (db, key, entry) in walk {
         if let Some(value) = entry.value {
             let held = Held::of(&value, entry.expires_at_ms);
             if held.data != Data::Fields(Fields::new()) {
@@ -339,8 +339,8 @@ pub(crate) fn visible(table: &Table) -> Keys {
 /// What must hold between the primary, the table and the program that listens.
 pub(crate) fn check(table: &Table, scope: &Scope, truth: &Truth, mirror: &Mirror) {
     let mut names: BTreeSet<_> = truth.keys.keys().cloned().collect();
-    let mut walk = table.entries();
-    while let Some((db, key, _)) = walk.next() {
+    let walk = table.entries();
+    for (db, key, _) in walk {
         names.insert((db, text(&key)));
     }
     for (db, key) in names {
