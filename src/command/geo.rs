@@ -288,7 +288,8 @@ pub(super) fn georadius(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 /// `GEORADIUSBYMEMBER key member radius unit`, and options as above
 pub(super) fn georadiusbymember(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let centre = Some(Centre::Member(args[2]));
-    let outline = Some(circle(args, 3)?);
+    // Where there is nothing to search in, a primary does not look at the radius.
+    let outline = circle(args, 3).ok();
     let mut search = Search { centre, outline, ..Search::default() };
     search.options(args, 5, false)?;
     search.run(unit, args[1])

@@ -45,13 +45,11 @@ fn partition<T>(all: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> (usize,
     // Equal ones gather at both ends, [..equal_low] and [equal_high + 1..].
     let (mut equal_low, mut low) = (1, 1);
     let (mut equal_high, mut high) = (len - 1, len - 1);
-    let mut swapped = false;
     loop {
         while low <= high {
             match compare(&all[low], &all[0]) {
                 Ordering::Greater => break,
                 Ordering::Equal => {
-                    swapped = true;
                     all.swap(equal_low, low);
                     equal_low += 1;
                 }
@@ -63,7 +61,6 @@ fn partition<T>(all: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> (usize,
             match compare(&all[high], &all[0]) {
                 Ordering::Less => break,
                 Ordering::Equal => {
-                    swapped = true;
                     all.swap(high, equal_high);
                     equal_high -= 1;
                 }
@@ -75,14 +72,8 @@ fn partition<T>(all: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> (usize,
             break;
         }
         all.swap(low, high);
-        swapped = true;
         low += 1;
         high -= 1;
-    }
-    if !swapped {
-        // It looks sorted already.
-        insertion_sort(all, compare);
-        return (0, 0);
     }
     let (below, above) = (low - equal_low, equal_high - high);
     exchange(all, 0, low, equal_low.min(below));

@@ -111,13 +111,9 @@ fn add_member(
     let depends = adding.depends();
     let is_known = unit.can_read_element(key, member);
     let zset = zset(unit, key);
-    let new = match (&zset, is_known) {
-        (Some(zset), true) => adding.outcome(zset.score(member), score)?,
-        (None, true) => adding.outcome(None, score)?,
-        (_, false) => Some(score),
-    };
+    let new = if is_known { adding.outcome(zset.score(member), score)? } else { Some(score) };
     let Some(new) = new else { return Ok(()) };
-    let is_packed = zset.is_none_or(|zset| zset.stays_packed_with(member)) && !adding.spread;
+    let is_packed = zset.stays_packed_with(member) && !adding.spread;
     let new = if is_packed && drops_zero_signs(unit.server()) { new + 0.0 } else { new };
     let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
     let fingerprint = element_fingerprint(member, b"", new.to_bits() as i64);
@@ -130,14 +126,14 @@ fn add_member(
     })
 }
 
-/// The sorted set as the table has it now.
-fn zset(unit: &Unit<'_>, key: &[u8]) -> Option<Zset> {
+/// The sorted set as the table has it now; an empty one where it has none.
+fn zset(unit: &Unit<'_>, key: &[u8]) -> Zset {
     match unit.find(unit.db(), key) {
         Found::Whole(entry) | Found::Partial(entry) => match entry.value {
-            Some(Value::Zset(zset)) => Some(zset),
-            _ => None,
+            Some(Value::Zset(zset)) => zset,
+            _ => Zset::default(),
         },
-        _ => None,
+        _ => Zset::default(),
     }
 }
 

@@ -264,7 +264,7 @@ pub(super) fn zrangestore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
             let places = span.places(&zset, from_end);
             let places = match limit {
                 None => places,
-                Some((offset, count)) => limited(&zset, places, offset, count, from_end, server),
+                Some((offset, count)) => limited(places, offset, count, from_end),
             };
             Some(range(&zset, places, &span, from_end, server))
         }
@@ -275,27 +275,12 @@ pub(super) fn zrangestore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     Ok(())
 }
 
-/// What `LIMIT` leaves of these places.
-fn limited(
-    zset: &Zset,
-    places: Range<usize>,
-    offset: i64,
-    count: i64,
-    from_end: bool,
-    server: Server,
-) -> Range<usize> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let skipped = match usize::try_from(offset) {
-        Ok(offset) => offset,
-        // Servers that jump to the offset in a skip list jump back from the other end.
-        Err(_) if jumps_in_skip_lists(server) && !zset.is_packed() => {
-            let back = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
-            places.len().checked_sub(back).unwrap_or(places.len())
-        }
-        Err(_) => places.len(),
-    };
+/// What `LIMIT` leaves of these places: nothing with a negative offset, though there were servers
+/// (of 2024) that then took those at the other end of a skip list.
+fn limited(places: Range<usize>, offset: i64, count: i64, from_end: bool) -> Range<usize> {
+    let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
     let left = places.len().saturating_sub(skipped);
-    let taken = count.min(left);
+    let taken = usize::try_from(count).unwrap_or(usize::MAX).min(left);
     if from_end {
         places.start + left - taken..places.start + left
     } else {
@@ -303,13 +288,8 @@ fn limited(
     }
 }
 
-/// Redis since 7.4, and Valkey since 8.0.
-fn jumps_in_skip_lists(server: Server) -> bool {
-    server.version >= if server.valkey { (8, 0) } else { (7, 4) }
-}
-
 /// The members at these places as a sorted set of their own, which the primary makes by adding one
-/// after the other: the first ones to a packed block.
+/// after the other: the first ones to a packed block, unless it knows how many there will be.
 fn range(
     zset: &Zset,
     places: Range<usize>,
@@ -319,7 +299,7 @@ fn range(
 ) -> Zset {
     let mut members: Vec<(&[u8], f64)> =
         zset.iter_from(places.start).take(places.len()).collect();
-    let is_hinted = matches!(span, Span::Ranks(..)) && server.is_since((7, 2));
+    let is_hinted = matches!(span, Span::Ranks(..));
     let mut range = collect(&members, server);
     let has_signed_zero = |(_, score): &(&[u8], f64)| *score == 0.0 && score.is_sign_negative();
     if range.is_packed() || !members.iter().any(has_signed_zero) || !drops_zero_signs(server) {

@@ -20,12 +20,16 @@ const STEP_MAX: u32 = 26;
 const WIDER_LAT: f64 = 66.0;
 const WIDEST_LAT: f64 = 80.0;
 
-/// How a server computes distances.
+/// How a server computes distances and what cells it looks at. Later ones look at more near the
+/// poles; where the first places that are found will do, the cells decide which ones these are.
 #[derive(Clone, Copy)]
 pub(super) struct Globe {
-    /// Half the sine of the difference of two longitudes up to which they are the same, and only
+    /// The sine of half the difference of two longitudes up to which they are the same, and only
     /// latitudes count; negative where they always count both.
     same_lon_max: f64,
+    /// Before Redis 6.2, a shape is taken to be as wide everywhere as on its centre's parallel, and
+    /// cells as large enough where they reach as far as it does from there.
+    is_narrow: bool,
 }
 
 impl Globe {
@@ -35,7 +39,7 @@ impl Globe {
             server if server.is_since((7, 2)) => 0.0,
             _ => -1.0,
         };
-        Self { same_lon_max }
+        Self { same_lon_max, is_narrow: !server.is_since((6, 2)) }
     }
 
     /// By the haversine formula, in metres.
@@ -48,6 +52,15 @@ impl Globe {
         let u = ((b_lat - a_lat) / 2.0).sin();
         let h = u * u + a_lat.cos() * b_lat.cos() * v * v;
         2.0 * EARTH_RADIUS_M * h.sqrt().asin()
+    }
+
+    /// Whether any of the bounds is nearer to a place within than this.
+    fn is_nearer(self, place: Place, bounds: Bounds, reach_m: f64) -> bool {
+        let Place { lon, lat } = place;
+        let Bounds { west, east, south, north } = bounds;
+        [(lon, north), (lon, south), (east, lat), (west, lat)]
+            .into_iter()
+            .any(|(lon, lat)| self.distance(place, Place { lon, lat }) < reach_m)
     }
 
     /// Along a meridian.
@@ -139,7 +152,7 @@ impl Shape {
         (!is_outside).then(|| globe.distance(self.centre(), place))
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self, globe: Globe) -> Bounds {
         let (height, width) = match self {
             Self::Circle { radius, unit_m, .. } => (unit_m * radius, unit_m * radius),
             Self::Box { width, height, unit_m, .. } => {
@@ -150,7 +163,11 @@ impl Shape {
         let Place { lon, lat } = self.centre();
         let north = degrees(height / EARTH_RADIUS_M);
         // Of the two edges along parallels, the longer one in degrees is the one nearer to a pole.
-        let edge = if lat < 0.0 { lat - north } else { lat + north };
+        let edge = match lat {
+            lat if globe.is_narrow => lat,
+            lat if lat < 0.0 => lat - north,
+            lat => lat + north,
+        };
         let east = degrees(width / EARTH_RADIUS_M / radians(edge).cos());
         Bounds { west: lon - east, east: lon + east, south: lat - north, north: lat + north }
     }
@@ -175,11 +192,17 @@ impl Shape {
     /// The cells to look at, in the order in which the servers do so: a search for ANY ends with
     /// the first places that it finds.
     pub(super) fn cells(&self, globe: Globe) -> Vec<Cell> {
-        let bounds = self.bounds();
+        let bounds = self.bounds(globe);
         let centre = self.centre();
-        let mut step = step(self.reach(&bounds, globe), centre.lat);
+        let reach_m = self.reach(&bounds, globe);
+        let mut step = step(reach_m, centre.lat);
         let mut cell = Cell::around(centre, step);
-        if step > 1 && !bounds.are_within_neighbours(cell) {
+        let is_too_small = if globe.is_narrow {
+            globe.is_nearer(centre, Bounds::around(cell), reach_m)
+        } else {
+            bounds.exceed(&Bounds::around(cell))
+        };
+        if step > 1 && is_too_small {
             step -= 1;
             cell = Cell::around(centre, step);
         }
@@ -217,12 +240,22 @@ impl Bounds {
         })
     }
 
-    /// Whether a cell and those around it cover them.
-    fn are_within_neighbours(&self, cell: Cell) -> bool {
-        !(cell.neighbour(0, 1).area().north < self.north
-            || cell.neighbour(0, -1).area().south > self.south
-            || cell.neighbour(1, 0).area().east < self.east
-            || cell.neighbour(-1, 0).area().west > self.west)
+    /// Those of a cell and the ones around it.
+    fn around(cell: Cell) -> Self {
+        Self {
+            west: cell.neighbour(-1, 0).area().west,
+            east: cell.neighbour(1, 0).area().east,
+            south: cell.neighbour(0, -1).area().south,
+            north: cell.neighbour(0, 1).area().north,
+        }
+    }
+
+    /// Whether they reach over others.
+    fn exceed(&self, other: &Self) -> bool {
+        other.north < self.north
+            || other.south > self.south
+            || other.east < self.east
+            || other.west > self.west
     }
 }
 

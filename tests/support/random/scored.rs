@@ -110,7 +110,7 @@ impl Generator {
                 let mut pop = match self.dice.below(8) {
                     0..=2 => words!["ZPOPMIN", key],
                     3..=5 => words!["ZPOPMAX", key],
-                    6 => return words!["BZPOPMIN", key, "0.001"],
+                    6 => return words!["ZMPOP", "2", key, self.key("z"), "MIN"],
                     _ => return words!["ZMPOP", "1", key, "MAX", "COUNT", self.count()],
                 };
                 if self.dice.percent(60) {
