@@ -1,5 +1,5 @@
-/* Keeps a small part of a large dataset: what is left out by options is never even decoded, what the
- * callback skips is seen first. Here: keys config:* of database 0, but no values above 1 KiB.
+/* Keeps a small part of a large dataset: what is left out by options is never even decoded, what
+ * the callback skips is seen first. Here: keys config:* of database 0, but no values above 1 KiB.
  *
  *     filter [URL]
  */

@@ -1,4 +1,4 @@
-/* JSON text for bytes of any kind: one code point a byte, everything but printable ASCII escaped. */
+/* JSON text for bytes of any kind: one code point a byte, all but printable ASCII escaped. */
 
 #ifndef EXAMPLES_JSON_H
 #define EXAMPLES_JSON_H

@@ -109,7 +109,9 @@ static rets_status wait_quiet(const rets_t *r, int64_t quiet_ms, int64_t deadlin
 static int by_database_and_key(const void *a, const void *b) {
     const struct key *x = a, *y = b;
     size_t len = x->len < y->len ? x->len : y->len;
-    int order = x->db != y->db ? (x->db > y->db) - (x->db < y->db) : memcmp(x->bytes, y->bytes, len);
+    int order = x->db != y->db ? (x->db > y->db) - (x->db < y->db) : 0;
+    if (order == 0)
+        order = memcmp(x->bytes, y->bytes, len);
     return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
 }
 
@@ -187,7 +189,8 @@ static rets_status run(rets_t *r, const struct options *o) {
         st = wait_quiet(r, o->quiet_ms, deadline);
     info.struct_size = sizeof info;
     if (st == RETS_OK && rets_info(r, &info) == RETS_OK && info.diverged)
-        fprintf(stderr, "rets-dump: the data may differ from the primary's: %s\n", info.last_error_text);
+        fprintf(stderr, "rets-dump: the data may differ from the primary's: %s\n",
+                info.last_error_text);
     if (st == RETS_OK && o->digest) {
         char hex[41], replid[41];
         int64_t offset;

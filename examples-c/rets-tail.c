@@ -31,6 +31,9 @@ static const char *const reasons[] = {"?", "snapshot", "resync", "command", "del
     "flush"};
 static const char *const phases[] = {"?", "warm", "initial", "live", "resync"};
 
+static const char *const lives[] = {"?", "connecting", "connected", "sync begun", "progress",
+    "load aborted", "ready", "link lost", "diverged", "failed", "stopped"};
+
 static const char *name(const char *const *names, size_t n, unsigned i) {
     return names[i < n ? i : 0];
 }
@@ -58,9 +61,9 @@ static int on_change(void *user, const rets_event *e) {
         return RETS_KEEP;
     if (left > 0)
         left--;
-    printf("{\"event\": \"%s\", \"phase\": \"%s\", \"reason\": \"%s\", \"offset\": %lld, \"db\": %d",
-           NAME(kinds, e->kind), NAME(phases, e->phase), NAME(reasons, e->reason),
-           (long long)e->offset, (int)e->db);
+    printf("{\"event\": \"%s\", \"phase\": \"%s\", \"reason\": \"%s\"", NAME(kinds, e->kind),
+           NAME(phases, e->phase), NAME(reasons, e->reason));
+    printf(", \"offset\": %lld, \"db\": %d", (long long)e->offset, (int)e->db);
     if (e->kind == RETS_EVENT_SWAP)
         printf(", \"other_db\": %d", (int)e->other_db);
     if (e->kind != RETS_EVENT_FLUSH && e->kind != RETS_EVENT_SWAP && e->kind != RETS_EVENT_UNKNOWN)
@@ -95,7 +98,7 @@ static int on_change(void *user, const rets_event *e) {
 static void on_state(void *user, const rets_info_t *info) {
     (void)user;
     if (info->event != RETS_LIFE_PROGRESS)
-        fprintf(stderr, "rets-tail: %s%s%s\n", rets_life_name(info->event),
+        fprintf(stderr, "rets-tail: %s%s%s\n", NAME(lives, info->event),
                 info->event == RETS_LIFE_LINK_LOST ? ": " : "",
                 info->event == RETS_LIFE_LINK_LOST ? info->last_error_text : "");
 }
@@ -108,7 +111,7 @@ int main(int argc, char **argv) {
     int i;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--store") == 0)
-            store = "table";
+            store = "all";
         else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc)
             left = strtoll(argv[++i], NULL, 10);
         else

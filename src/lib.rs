@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! primary --> link --snapshot bytes--> rdb --items----+
-//!              |                                      +--> change --> gate --> table <-- lookups <-- ffi <-- C
+//! |                                      +--> change --> gate --> table <-- lookups <-- ffi <-- C
 //!              +---stream bytes--> resp --> command --+
 //! ```
 //!
@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod env;
 pub mod error;
+pub mod ffi;
 pub mod link;
 pub mod log;
 pub mod rdb;

@@ -87,7 +87,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         name: "password-file",
         range: "the path of a readable file, or empty for none",
         hot: true,
-        doc: "A file with the password, read at each connection, without its last line end; it takes the place of password.",
+        doc: "A file with the password, read at each connection, without its last line end; it \
+            takes the place of password.",
         set: |c, v| {
             (c.password, c.password_file) = (None, text(v));
             Ok(())
@@ -111,7 +112,8 @@ pub(super) const TABLE: &[OptionRow] = &[
     OptionRow {
         name: "keys",
         unit: "patterns",
-        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or empty for all keys",
+        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or \
+            empty for all keys",
         doc: "Which keys to keep; the others are withheld.",
         set: |c, v| {
             c.keys = patterns(v);
@@ -123,7 +125,8 @@ pub(super) const TABLE: &[OptionRow] = &[
     OptionRow {
         name: "exclude-keys",
         unit: "patterns",
-        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or empty for none",
+        range: "glob patterns with spaces between (a space of a pattern is written \"\\ \"), or \
+            empty for none",
         doc: "Which keys to leave out, even if keys would keep them.",
         set: |c, v| {
             c.exclude_keys = patterns(v);
@@ -189,7 +192,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "continue, resync or stop",
         default: "resync",
-        doc: "What to do when a known command does not fit the data, which means that we have diverged.",
+        doc: "What to do when a known command does not fit the data, which means that we have \
+            diverged.",
         set: |c, v| {
             c.on_failure = word(v, &POLICIES)?;
             Ok(())
@@ -202,7 +206,9 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "truth or never-counted",
         default: "truth",
-        doc: "What the primary is told: the applied offset, or a constant that satisfies no WAIT and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and newer.",
+        doc: "What the primary is told: the applied offset, or a constant that satisfies no WAIT \
+            and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER \
+            SETSLOT time out on Valkey 8 and newer.",
         set: |c, v| {
             c.ack = word(v, &[("truth", Ack::Truth), ("never-counted", Ack::NeverCounted)])?;
             Ok(())
@@ -215,7 +221,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "ms",
         range: "100 to 86400000",
         default: "60000",
-        doc: "A link that brings no byte for so long is lost; keep it above the primary's repl-ping-replica-period.",
+        doc: "A link that brings no byte for so long is lost; keep it above the primary's \
+            repl-ping-replica-period.",
         set: |c, v| {
             c.link_timeout_ms = number(v, 100, 86_400_000)?;
             Ok(())
@@ -241,7 +248,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "ms",
         range: "1 to 600000",
         default: "100",
-        doc: "The first pause before connecting again, up to twice as long by chance; it doubles with each failure.",
+        doc: "The first pause before connecting again, up to twice as long by chance; it doubles \
+            with each failure.",
         set: |c, v| {
             c.retry_min_ms = number(v, 1, 600_000)?;
             Ok(())
@@ -267,7 +275,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "ms",
         range: "10 to 30000",
         default: "1000",
-        doc: "How often the primary hears from us; it cuts replicas that it does not hear from for its repl-timeout.",
+        doc: "How often the primary hears from us; it cuts replicas that it does not hear from \
+            for its repl-timeout.",
         set: |c, v| {
             c.ack_interval_ms = number(v, 10, 30_000)?;
             Ok(())
@@ -280,7 +289,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "bytes",
         range: "a size of 64kb or more, such as 256mb",
         default: "268435456",
-        doc: "How many received bytes may wait while the callback is slow, before the primary has to keep them.",
+        doc: "How many received bytes may wait while the callback is slow, before the primary \
+            has to keep them.",
         set: |c, v| {
             c.spool_size = match size(v)? {
                 bytes if bytes < SPOOL_SIZE_MIN => return Err(Error::invalid("too small")),

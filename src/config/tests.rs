@@ -1,3 +1,5 @@
+//! Options and URLs: what is taken, what is refused, and with which words.
+
 use super::*;
 use crate::error::Kind;
 

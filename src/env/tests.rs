@@ -1,3 +1,5 @@
+//! The real machine, on loopback sockets and real threads.
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;

@@ -117,7 +117,8 @@ impl Control {
 
     /// What we have can't be trusted, or a snapshot can't be used: closes the connection and asks
     /// for a full sync, again and again until [`Control::ready`], each time after a longer pause.
-    /// A [`Feed::Lost`](super::Feed::Lost) with this error follows, unless the link is already down.
+    /// A [`Feed::Lost`](super::Feed::Lost) with this error follows, unless the link is already
+    /// down.
     pub fn restart_sync(&self, error: Error) {
         self.ask(|requests| requests.restart = Some(error));
     }

@@ -104,7 +104,8 @@ impl Handshake {
             self.input.drain(..lone);
         }
         let Some(first) = self.input.first() else { return Ok(None) };
-        // A service of another kind may never send an end of line, so it is known by its first byte.
+        // A service of another kind may never send an end of line, so it is known by its first
+        // byte.
         if !self.step.may_begin_with(*first) {
             return Err(refusal::nonsense(self.step, &self.input, &self.credentials));
         }

@@ -90,8 +90,8 @@ enum Manner {
     /// until an ACK has come.
     AckZero,
     /// After SYNC otherwise. Such a replica is not timed out; a server before 2.8 would answer an
-    /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer until
-    /// that is full.
+    /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer
+    /// until that is full.
     Silent,
 }
 

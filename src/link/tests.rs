@@ -1,3 +1,5 @@
+//! The link, stepped over a scripted network under a simulated clock.
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

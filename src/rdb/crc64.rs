@@ -1,5 +1,5 @@
-//! The checksum of snapshots and of `DUMP` payloads: every byte of a snapshot goes through it, so it
-//! takes eight of them a step.
+//! The checksum of snapshots and of `DUMP` payloads: every byte of a snapshot goes through it, so
+//! it takes eight of them a step.
 
 /// The Jones polynomial 0xad93d23594c935a9, bits reversed.
 const POLYNOMIAL: u64 = 0x95ac_9329_ac4b_c9b5;

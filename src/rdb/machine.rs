@@ -226,19 +226,14 @@ impl Machine {
     /// The key behind a type, and what is to become of its value.
     fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
         let row = types::row(number, self.dialect);
-        if row == Row::Unknown {
-            return Err(types::refused(number, None, self.dialect, self.version));
+        if row != Row::Unknown {
+            self.key = Some(Bytes::from(cursor.string(&mut self.scratch)?));
         }
-        let key = Bytes::from(cursor.string(&mut self.scratch)?);
-        let key = self.key.insert(key);
-        let layout = match row {
-            Row::Known(layout) => layout,
-            Row::Named(name) => {
-                return Err(types::refused(number, Some(name), self.dialect, self.version));
-            }
-            Row::Unknown => return Err(types::refused(number, None, self.dialect, self.version)),
+        let layout = row.layout(number, self.dialect, self.version)?;
+        let wanted = match (&mut self.filter, &self.key) {
+            (Some(filter), Some(key)) => filter(self.db, key),
+            _ => true,
         };
-        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, key));
         self.state = if wanted {
             State::Building(Builder::new(layout))
         } else {

@@ -5,7 +5,7 @@ use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::ModuleData;
 use super::object::Builder;
 use super::opcode;
-use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
+use super::types::{self, Dialect, VALKEY_VERSION_MIN};
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -43,11 +43,8 @@ fn value(cursor: &mut Cursor<'_>, version: u32) -> Parsed<Value> {
         ModuleData::key_metadata(cursor)?.run(cursor)?;
         number = cursor.byte()?;
     }
-    let mut builder = match types::row(number, dialect) {
-        Row::Known(layout) => Builder::new(layout),
-        Row::Named(name) => return Err(types::refused(number, Some(name), dialect, version)),
-        Row::Unknown => return Err(types::refused(number, None, dialect, version)),
-    };
+    let layout = types::row(number, dialect).layout(number, dialect, version)?;
+    let mut builder = Builder::new(layout);
     builder.run(cursor, &mut Vec::new())?;
     if !cursor.is_at_end() {
         return Err(bad("more bytes follow the value"));

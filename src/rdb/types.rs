@@ -1,7 +1,7 @@
 //! The table of the types: which number means what, and how its bytes are laid out. To add a type
 //! is to add a row here and, if its layout is new, a form in `object`.
 
-use super::cursor::Stop;
+use super::cursor::{Parsed, Stop};
 use super::packed::Block;
 use crate::error::Kind;
 use crate::value::Type;
@@ -133,25 +133,31 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
     }
 }
 
-/// The error for a type that can't be read.
-pub(super) fn refused(number: u8, name: Option<&str>, dialect: Dialect, version: u32) -> Stop {
-    match name {
-        Some(name) => {
-            Stop::Bad(Kind::Unsupported, format!("type {number} ({name}) is not supported"))
+impl Row {
+    /// The layout of the type with this row, or the error that says why it can't be read.
+    pub(super) fn layout(self, number: u8, dialect: Dialect, version: u32) -> Parsed<Layout> {
+        match self {
+            Self::Known(layout) => Ok(layout),
+            Self::Named(name) => {
+                let text = format!("type {number} ({name}) is not supported");
+                Err(Stop::Bad(Kind::Unsupported, text))
+            }
+            Self::Unknown => Err(unknown(number, dialect, version)),
         }
-        None => unknown(&format!("type or opcode {number}"), dialect, version),
     }
 }
 
-/// The error for what the format does not have, unless the bytes come from a newer server.
-pub(super) fn unknown(what: &str, dialect: Dialect, version: u32) -> Stop {
+/// What is unknown is damage, unless the bytes come from a newer server.
+fn unknown(number: u8, dialect: Dialect, version: u32) -> Stop {
     let known = match dialect {
         Dialect::Redis => REDIS_VERSION_KNOWN,
         Dialect::Valkey => VALKEY_VERSION_KNOWN,
     };
+    let what = format!("type or opcode {number}");
     if version > known {
-        let text =
-            format!("{what} of format version {version} is unknown, the newest known is {known}");
+        let text = format!(
+            "{what} of format version {version} is unknown, the newest known version is {known}"
+        );
         Stop::Bad(Kind::Unsupported, text)
     } else {
         Stop::Bad(Kind::Protocol, format!("{what} does not exist"))

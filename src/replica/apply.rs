@@ -152,6 +152,10 @@ impl Apply {
         let position = self.position;
         self.ready = true;
         self.resumable = position.offset >= 0;
+        // Before anybody who waits is told; but what was stopped stays so.
+        if !self.shared.control.is_stopping() {
+            self.shared.view.set_readable(Readable::Yes);
+        }
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -160,8 +164,8 @@ impl Apply {
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
+        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -1,5 +1,5 @@
-//! What a program may ask of the table: the one place where readiness, deadlines, filters and what a
-//! callback withheld are turned into an answer.
+//! What a program may ask of the table: the one place where readiness, deadlines, filters and what
+//! a callback withheld are turned into an answer.
 //!
 //! Lookups run on the program's own threads. They take the table's read lock for as long as one
 //! answer takes, never allocate for a single element, and never wait for the engine.

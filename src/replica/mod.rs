@@ -153,6 +153,9 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
+        if engine.life == Life::Stopped {
+            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
+        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
@@ -220,11 +223,15 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: nothing would ever become ready"));
         }
-        self.shared.board.wait(timeout_ms, |status| match (status.state, &status.trouble) {
-            (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
-            (State::Stopped, _) => Some(Err(Error::new(Kind::Stopped, "the engine was stopped"))),
-            _ if status.ready => Some(Ok(())),
-            _ => None,
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
+            match (status.state, &status.trouble) {
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
+                (State::Stopped, _) => {
+                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
+                }
+                _ if status.announced => Some(Ok(())),
+                _ => None,
+            }
         })
     }
 
@@ -238,7 +245,7 @@ impl Replica {
         if self.engine.lock().life == Life::New {
             return Err(Error::invalid("not started: no offset would ever be reached"));
         }
-        self.shared.board.wait(timeout_ms, |status| {
+        self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
@@ -269,8 +276,10 @@ impl Replica {
         engine.life = Life::Stopped;
         self.shared.control.stop();
         self.shared.view.set_readable(Readable::Stopped);
-        let ended =
-            self.shared.board.wait(timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
+        let ended = self
+            .shared
+            .board
+            .wait(&*self.env, timeout_ms, |status| (status.threads == 0).then_some(Ok(())));
         if ended.is_err() {
             return Err(Error::new(
                 Kind::Timeout,
@@ -280,6 +289,8 @@ impl Replica {
         for thread in engine.threads.drain(..) {
             thread.join();
         }
+        // Again: a load that was completed meanwhile may have opened the table.
+        self.shared.view.set_readable(Readable::Stopped);
         drop(engine);
         if first || self.shared.board.read().state != State::Stopped {
             let now_ms = self.env.now_ms();

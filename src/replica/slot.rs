@@ -1,4 +1,5 @@
-//! The slots that hold a program's callbacks, and what it means to exchange one that may be running.
+//! The slots that hold a program's callbacks, and what it means to exchange one that may be
+//! running.
 
 use crate::change::{Change, Gate, Verdict};
 use parking_lot::{Condvar, Mutex};

@@ -1,9 +1,10 @@
 //! What a replica can say of itself at any time, and those who wait for it to say something else.
 
+use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where a replica is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub enum Moment {
     Stopped,
 }
 
-/// Hears of every [`Moment`], which [`Info::moment`] names. Called on an engine thread, or on the thread that stops the engine,
-/// outside of every lock.
+/// Hears of every [`Moment`], which [`Info::moment`] names. Called on an engine thread, or on the
+/// thread that stops the engine, outside of every lock.
 pub type StateListener = dyn Fn(&Info) + Send + Sync;
 
 /// Everything a replica tells of itself, taken at one moment.
@@ -171,6 +172,8 @@ pub(super) struct Status {
     pub(super) moment: Moment,
     pub(super) since_ms: i64,
     pub(super) ready: bool,
+    /// The state listener has heard that it is ready; whoever waits is told only then.
+    pub(super) announced: bool,
     pub(super) diverged: bool,
     pub(super) server_kind: String,
     pub(super) server_version: String,
@@ -214,25 +217,26 @@ impl Board {
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
     pub(super) fn wait<R>(
         &self,
+        env: &dyn Env,
         timeout_ms: i64,
         mut done: impl FnMut(&Status) -> Option<Result<R>>,
     ) -> Result<R> {
-        let deadline = u64::try_from(timeout_ms)
-            .ok()
-            .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let deadline = (timeout_ms >= 0).then(|| env.ticks_ms().saturating_add(timeout_ms));
         self.waiters.fetch_add(1, Ordering::AcqRel);
         let mut status = self.status.lock();
         let result = loop {
             if let Some(result) = done(&status) {
                 break result;
             }
-            match deadline {
-                None => self.changed.wait(&mut status),
-                Some(deadline) => {
-                    if self.changed.wait_until(&mut status, deadline).timed_out() {
-                        break done(&status).unwrap_or_else(|| Err(timed_out(&status)));
-                    }
+            let Some(deadline) = deadline else {
+                self.changed.wait(&mut status);
+                continue;
+            };
+            match u64::try_from(deadline.saturating_sub(env.ticks_ms())) {
+                Ok(left_ms) if left_ms > 0 => {
+                    self.changed.wait_for(&mut status, Duration::from_millis(left_ms));
                 }
+                _ => break Err(timed_out(&status)),
             }
         };
         drop(status);

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 /// One command and how much of the stream it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
-    /// Its name and arguments; empty for an empty line or array, which are only there to be counted.
+    /// Its name and arguments; empty for an empty line or array, which are only there to be
+    /// counted.
     pub args: Vec<&'a [u8]>,
     /// All bytes of its frame: the replication offset moves by that.
     pub wire_len: usize,

@@ -307,7 +307,9 @@ fn empty(table: &mut Table, at: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, ..Default::default()
+    })]
     #[test]
     fn units_do_what_a_sorted_map_does_and_nobody_sees_them_early(
         shards in 1usize..5,

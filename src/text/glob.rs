@@ -13,8 +13,8 @@ enum Element<'a> {
 
 /// Whether the whole text matches: `*` any bytes, `?` one byte, `[a-z]` and `[^a-z]` one byte of or
 /// not of a class, and a backslash before what should mean itself. A class that is never closed
-/// ends with the pattern; a backslash at the end means itself. Stars match the empty text too, where
-/// the servers know only a single star to do so (in `KEYS`).
+/// ends with the pattern; a backslash at the end means itself. Stars match the empty text too,
+/// where the servers know only a single star to do so (in `KEYS`).
 pub fn glob_match(pattern: &[u8], text: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, text);
     // Only the last star ever needs another try: whatever an earlier one could take, it can too.

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 /// process's own: a fingerprint means nothing outside of it.
 pub type Fingerprint = u64;
 
-/// Stands for "the primary has nothing there": no content hashes to it but by a chance of one in 2^64.
+/// Stands for "the primary has nothing there": no content hashes to it but by a chance of one in
+/// 2^64.
 pub const ABSENT: Fingerprint = 0;
 
 fn hasher() -> impl Hasher {

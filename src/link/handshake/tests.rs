@@ -1,10 +1,13 @@
+//! Handshakes with servers of every era, cut at every byte.
+
 use super::*;
 use crate::error::Kind;
 
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const MARK: &str = "fedcba9876543210fedcba9876543210fedcba98";
 const PING: &str = "*1\r\n$4\r\nPING\r\n";
-const CAPA: &str = "*5\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n\
+const CAPA: &str = "*5\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n\
+    $4\r\ncapa\r\n$6\r\npsync2\r\n\
     *3\r\n$8\r\nREPLCONF\r\n$7\r\nversion\r\n$5\r\n9.1.0\r\n";
 const AUTH: &str = "*2\r\n$4\r\nAUTH\r\n$6\r\ns3cret\r\n";
 const AUTH_USER: &str = "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$6\r\ns3cret\r\n";
@@ -216,7 +219,9 @@ fn servers_of_every_era_are_attached_to() {
                     (PING, "+PONG\r\n"),
                     (
                         &format!("{AUTH}{CAPA}"),
-                        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n+OK\r\n+OK\r\n",
+                        "-ERR AUTH <password> called without any password configured for the \
+                         default user. Are you sure your configuration is correct?\r\n\
+                         +OK\r\n+OK\r\n",
                     ),
                     (FRESH, &granted),
                 ],

@@ -605,3 +605,14 @@ fn versions_grow_over_units_loads_and_pings() {
     site.full_sync(&[("k", "3")]);
     assert!(version(&site) > last);
 }
+
+#[test]
+fn a_load_that_is_completed_after_the_stop_opens_nothing() {
+    let mut site = Site::new();
+    let bytes = snapshot(&[("k", "v")]);
+    site.begin_sync(bytes.len());
+    site.apply.shared.view.set_readable(Readable::Stopped);
+    site.apply.shared.control.stop();
+    site.bytes(&bytes);
+    assert_eq!(site.get(0, "k"), Answer::Stopped);
+}

@@ -1,0 +1,199 @@
+//! From what C hands in to what Rust can work with. NULL and nonsense end here as `RETS_INVALID`.
+
+use super::fork;
+use super::guard::{Outcome, outside_callbacks};
+use super::life::rets_t;
+use super::status::{Failure, rets_status};
+use std::ffi::{CStr, c_char, c_void};
+
+/// The Rust limit for one object in memory; C's `PTRDIFF_MAX`.
+const LEN_MAX: usize = isize::MAX as usize;
+
+/// A handle, for what may be called from anywhere in the process that made it.
+///
+/// # Safety
+/// `r` is NULL or a handle that is not freed while `'a` lasts.
+pub(super) unsafe fn handle<'a>(r: *const rets_t) -> Result<&'a rets_t, Failure> {
+    if r.is_null() || !r.is_aligned() {
+        return Err(Failure::invalid("r is not a handle"));
+    }
+    // SAFETY: not NULL, so by this function's own condition it is a living handle.
+    let r = unsafe { &*r };
+    if r.process != fork::process() {
+        return Err(Failure::plain(rets_status::RETS_FORKED));
+    }
+    Ok(r)
+}
+
+/// A handle, for what may not be called from a callback.
+///
+/// # Safety
+/// As for [`handle`].
+pub(super) unsafe fn handle_outside_callbacks<'a>(r: *const rets_t) -> Result<&'a rets_t, Failure> {
+    // SAFETY: this function asks for the same.
+    let r = unsafe { handle(r)? };
+    outside_callbacks()?;
+    Ok(r)
+}
+
+/// Bytes that C describes by where they are and how many.
+///
+/// # Safety
+/// `len` is 0, or `data` is NULL or points to `len` bytes that nobody changes while `'a` lasts.
+pub(super) unsafe fn bytes<'a>(
+    data: *const c_void,
+    len: usize,
+    name: &'static str,
+) -> Result<&'a [u8], Failure> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() || len > LEN_MAX {
+        return Err(Failure::bad_bytes(name));
+    }
+    // SAFETY: not NULL and not empty, so by this function's own condition there are `len` bytes.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// A string that ends with a NUL.
+///
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string that nobody changes while `'a` lasts.
+pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str, Failure> {
+    if text.is_null() {
+        return Err(Failure::invalid(format!("{name} is NULL")));
+    }
+    // SAFETY: not NULL, so by this function's own condition it is NUL-terminated.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|_| Failure::invalid(format!("{name} is not UTF-8")))
+}
+
+/// A database number.
+pub(super) fn database(db: i32) -> Result<u32, Failure> {
+    u32::try_from(db).map_err(|_| Failure::invalid("db is negative"))
+}
+
+/// A database number, or -1 for all of them.
+pub(super) fn database_or_all(db: i32) -> Result<Option<u32>, Failure> {
+    match db {
+        -1 => Ok(None),
+        db => database(db).map(Some),
+    }
+}
+
+/// A time to wait, -1 for ever.
+pub(super) fn timeout(ms: i64) -> Result<i64, Failure> {
+    if ms < -1 { Err(Failure::invalid("a time is -1, 0 or more")) } else { Ok(ms) }
+}
+
+/// A pointer to something that C wants filled.
+pub(super) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// # Safety
+    /// `place` is NULL or may be written to as long as the `Out` lives.
+    pub(super) unsafe fn new(place: *mut T, name: &str) -> Result<Self, Failure> {
+        // SAFETY: this function asks for the same.
+        unsafe { Self::optional(place) }
+            .ok_or_else(|| Failure::invalid(format!("{name} is NULL or not aligned")))
+    }
+
+    /// Where NULL means: not wanted.
+    ///
+    /// # Safety
+    /// As for [`Out::new`].
+    pub(super) unsafe fn optional(place: *mut T) -> Option<Self> {
+        (!place.is_null() && place.is_aligned()).then_some(Self(place))
+    }
+
+    pub(super) fn put(&self, value: T) {
+        // SAFETY: whoever made this promised that the place may be written to. It may be
+        // uninitialised, so nothing is dropped.
+        unsafe { self.0.write(value) }
+    }
+}
+
+impl<T: Copy> Out<T> {
+    /// # Safety
+    /// The place was initialised by the caller.
+    pub(super) unsafe fn get(&self) -> T {
+        // SAFETY: not NULL, aligned, and initialised by this function's own condition.
+        unsafe { self.0.read() }
+    }
+}
+
+/// A caller's buffer and the place for its length: all or nothing.
+pub(super) struct OutBuf {
+    buf: *mut u8,
+    buf_len: usize,
+    len: Out<usize>,
+}
+
+impl OutBuf {
+    /// Stores 0 as the length, which holds for every outcome but two.
+    ///
+    /// # Safety
+    /// `buf` is NULL or points to `buf_len` bytes, `len` is NULL or points to a `size_t`; both may
+    /// be written to as long as the `OutBuf` lives.
+    pub(super) unsafe fn new(
+        buf: *mut c_void,
+        buf_len: usize,
+        len: *mut usize,
+    ) -> Result<Self, Failure> {
+        // SAFETY: this function asks for the same.
+        let out = unsafe { Self::keeping_len(buf, buf_len, len) };
+        // SAFETY: as above.
+        if let Some(len) = unsafe { Out::optional(len) } {
+            len.put(0);
+        }
+        out
+    }
+
+    /// The same, but the length stays as it is until something is stored.
+    ///
+    /// # Safety
+    /// As for [`OutBuf::new`].
+    pub(super) unsafe fn keeping_len(
+        buf: *mut c_void,
+        buf_len: usize,
+        len: *mut usize,
+    ) -> Result<Self, Failure> {
+        // SAFETY: this function asks for the same.
+        let len = unsafe { Out::new(len, "len")? };
+        if (buf.is_null() && buf_len > 0) || buf_len > LEN_MAX {
+            return Err(Failure::bad_bytes("buf"));
+        }
+        Ok(Self { buf: buf.cast(), buf_len, len })
+    }
+
+    /// Copies if there is room for everything; in any case tells how much room that takes.
+    pub(super) fn put(&self, value: &[u8]) -> Outcome {
+        self.len.put(value.len());
+        if value.len() > self.buf_len {
+            return Err(Failure::plain(rets_status::RETS_TOO_SMALL));
+        }
+        if !value.is_empty() {
+            // SAFETY: the caller has `buf_len` bytes there, which is enough, and not NULL as it is
+            // not 0. The value is the table's or our own: it can't overlap.
+            unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), self.buf, value.len()) }
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_len(&self, len: usize) {
+        self.len.put(len);
+    }
+}
+
+/// A text in a fixed array of C's: cut where it does not fit, always with a NUL behind it.
+pub(super) fn fixed<const N: usize>(text: &str) -> [c_char; N] {
+    let mut array = [0; N];
+    let mut end = text.len().min(N.saturating_sub(1));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    for (slot, byte) in array.iter_mut().zip(text.bytes().take(end)) {
+        *slot = byte as c_char;
+    }
+    array
+}

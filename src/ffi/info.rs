@@ -1,0 +1,462 @@
+//! What the engine tells about itself: its state, its numbers, its place in the primary's history.
+
+use super::convert::{
+    Out, database_or_all, fixed, handle, handle_outside_callbacks, text, timeout,
+};
+use super::guard::{call_out, guard};
+use super::life::rets_t;
+use super::status::{Failure, rets_status, settle};
+use crate::replica::{Info, Moment, State, StateListener, WaitOutcome};
+use parking_lot::Mutex;
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+/// Where an engine is in its life. A later version may add states.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum rets_state {
+    /// Not started yet.
+    RETS_STATE_NEW = 0,
+    /// On the way to its first connection.
+    RETS_STATE_CONNECTING = 1,
+    /// A snapshot is coming in, the first or a later one.
+    RETS_STATE_LOADING = 2,
+    /// Following the stream.
+    RETS_STATE_FOLLOWING = 3,
+    /// The link is lost and being made again.
+    RETS_STATE_RECONNECTING = 4,
+    /// Given up, with last_error as the reason, until the options change.
+    RETS_STATE_FAILED = 5,
+    /// Stopped.
+    RETS_STATE_STOPPED = 6,
+}
+
+impl From<State> for rets_state {
+    fn from(state: State) -> Self {
+        match state {
+            State::New => Self::RETS_STATE_NEW,
+            State::Connecting => Self::RETS_STATE_CONNECTING,
+            State::Loading => Self::RETS_STATE_LOADING,
+            State::Following => Self::RETS_STATE_FOLLOWING,
+            State::Reconnecting => Self::RETS_STATE_RECONNECTING,
+            State::Failed => Self::RETS_STATE_FAILED,
+            State::Stopped => Self::RETS_STATE_STOPPED,
+        }
+    }
+}
+
+/// What happens in the life of an engine. A later version may add events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum rets_life {
+    /// Nothing yet.
+    RETS_LIFE_NONE = 0,
+    /// A connection to the primary is being made.
+    RETS_LIFE_CONNECTING = 1,
+    /// It was made; the handshake goes on.
+    RETS_LIFE_CONNECTED = 2,
+    /// A full sync begins: a snapshot is coming. With store=none, the changes from here
+    /// to READY or LOAD_ABORTED are those of a whole dataset.
+    RETS_LIFE_SYNC_BEGUN = 3,
+    /// Another megabyte of the snapshot is loaded.
+    RETS_LIFE_PROGRESS = 4,
+    /// A load was broken off or refused. What was there before is still served.
+    RETS_LIFE_LOAD_ABORTED = 5,
+    /// The load is complete, or the stream goes on where it was cut.
+    RETS_LIFE_READY = 6,
+    /// The link was lost; it is made again.
+    RETS_LIFE_LINK_LOST = 7,
+    /// A command could not be followed: the data may differ from the primary's.
+    RETS_LIFE_DIVERGED = 8,
+    /// Given up; last_error says why.
+    RETS_LIFE_FAILED = 9,
+    /// Stopped by the program.
+    RETS_LIFE_STOPPED = 10,
+}
+
+impl From<Moment> for rets_life {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::None => Self::RETS_LIFE_NONE,
+            Moment::Connecting => Self::RETS_LIFE_CONNECTING,
+            Moment::Connected => Self::RETS_LIFE_CONNECTED,
+            Moment::SyncBegun => Self::RETS_LIFE_SYNC_BEGUN,
+            Moment::Progress => Self::RETS_LIFE_PROGRESS,
+            Moment::LoadAborted => Self::RETS_LIFE_LOAD_ABORTED,
+            Moment::Ready => Self::RETS_LIFE_READY,
+            Moment::LinkLost => Self::RETS_LIFE_LINK_LOST,
+            Moment::Diverged => Self::RETS_LIFE_DIVERGED,
+            Moment::Failed => Self::RETS_LIFE_FAILED,
+            Moment::Stopped => Self::RETS_LIFE_STOPPED,
+        }
+    }
+}
+
+/// What an engine tells about itself. A later version may append fields. Texts are cut
+/// where they don't fit and always end with a NUL.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct rets_info_t {
+    /// In: sizeof(rets_info_t), so that the library knows how much there is to fill.
+    pub struct_size: usize,
+    /// Where it is in its life.
+    pub state: rets_state,
+    /// What happened last. In a state callback: what it is told of.
+    pub event: rets_life,
+    /// 1 once a load has been completed; lookups have answers from then on, also while the link is
+    /// down.
+    pub ready: i32,
+    /// 1 if something could not be followed, so that the data may differ from the primary's.
+    pub diverged: i32,
+    /// When the state was entered, in Unix milliseconds.
+    pub since_ms: i64,
+
+    /// The replication offset up to which everything is applied; -1 unknown.
+    pub offset: i64,
+    /// The replication offset up to which everything was received; -1 unknown.
+    pub offset_received: i64,
+    /// Bytes received and not applied yet; -1 unknown.
+    pub lag_bytes: i64,
+    /// How long ago the primary was last heard, in milliseconds; -1 never. A primary that has
+    /// nothing to say still pings, every ten seconds unless told otherwise.
+    pub last_byte_age_ms: i64,
+
+    /// Bytes of the snapshot that have come, of the load that is going on or was the last.
+    pub loaded_bytes: i64,
+    /// How many there will be; -1 unknown: some primaries don't say.
+    pub load_total_bytes: i64,
+    /// Keys that have come with it.
+    pub loaded_keys: u64,
+
+    /// Keys in the table, as DBSIZE counts, over all databases.
+    pub keys: u64,
+    /// Keys that were withheld whole: only their names are known.
+    pub ghosts: u64,
+    /// Keys that lack elements that were withheld.
+    pub partial: u64,
+    /// Keys that stay as they are because a delete or expiry was skipped.
+    pub frozen: u64,
+    /// An estimate of the memory that the data takes, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes received that wait behind the callback.
+    pub spooled_bytes: u64,
+
+    /// Connections made.
+    pub connects: u64,
+    /// Snapshots loaded to their end.
+    pub full_syncs: u64,
+    /// Reconnects that went on where they were.
+    pub partial_syncs: u64,
+    /// Commands applied from the stream.
+    pub commands_applied: u64,
+    /// Units applied: a command, or all of a MULTI.
+    pub units: u64,
+    /// Write commands that this version can't follow.
+    pub unknown_commands: u64,
+    /// Commands that did not fit the data.
+    pub failed_commands: u64,
+    /// Questions asked of the callback.
+    pub callbacks: u64,
+    /// Those it answered with RETS_SKIP.
+    pub skipped: u64,
+
+    /// When the last error was, in Unix milliseconds; -1 never.
+    pub last_error_at_ms: i64,
+    /// What kind of error; RETS_OK if there was none.
+    pub last_error: rets_status,
+    /// 1 if the engine tries again by itself, 0 if it has given up.
+    pub will_retry: i32,
+    /// Which link; 0.
+    pub link: i32,
+    /// What it was, in one line.
+    pub last_error_text: [c_char; 256],
+    /// Where the primary is.
+    pub primary: [c_char; 256],
+    /// The primary's own version; empty where it doesn't say.
+    pub server_version: [c_char; 43],
+    /// "redis" or "valkey"; empty where it isn't known.
+    pub server_kind: [c_char; 16],
+    /// The primary's replication id, 40 hex digits; empty where it has none.
+    pub replid: [c_char; 41],
+}
+
+/// The smallest structure that a program can have been compiled with: that of 0.1.
+const INFO_SIZE_MIN: usize = 840;
+
+/// Beyond this a size was not set by anybody.
+const INFO_SIZE_MAX: usize = 1 << 16;
+
+impl rets_info_t {
+    fn of(info: &Info) -> Self {
+        let last = info.last_error.as_ref();
+        let replid = info.replid.as_ref().map_or(Ok(""), |id| std::str::from_utf8(id));
+        Self {
+            struct_size: size_of::<Self>(),
+            state: info.state.into(),
+            event: info.moment.into(),
+            link: i32::try_from(info.link).unwrap_or(i32::MAX),
+            ready: info.ready.into(),
+            diverged: info.diverged.into(),
+            since_ms: info.since_ms,
+            offset: info.offset,
+            offset_received: info.offset_received,
+            lag_bytes: info.lag_bytes,
+            last_byte_age_ms: info.last_byte_age_ms,
+            loaded_bytes: i64::try_from(info.loaded_bytes).unwrap_or(i64::MAX),
+            load_total_bytes: info.load_total_bytes,
+            loaded_keys: info.loaded_keys,
+            keys: info.keys,
+            ghosts: info.ghosts,
+            partial: info.partial,
+            frozen: info.frozen,
+            memory_bytes: info.memory_bytes,
+            spooled_bytes: info.spooled_bytes,
+            connects: info.connects,
+            full_syncs: info.full_syncs,
+            partial_syncs: info.partial_syncs,
+            commands_applied: info.commands_applied,
+            units: info.units,
+            unknown_commands: info.unknown_commands,
+            failed_commands: info.failed_commands,
+            callbacks: info.callbacks,
+            skipped: info.skipped,
+            last_error_at_ms: info.last_error_at_ms,
+            last_error: last.map_or(rets_status::RETS_OK, |error| error.kind().into()),
+            will_retry: info.will_retry.into(),
+            last_error_text: fixed(last.map_or("", |error| error.text())),
+            primary: fixed(&info.primary),
+            server_version: fixed(&info.server_version),
+            server_kind: fixed(&info.server_kind),
+            replid: fixed(replid.unwrap_or("")),
+        }
+    }
+}
+
+/// Tells where the engine is and how it is doing.
+///
+///     rets_info_t info;
+///     info.struct_size = sizeof info;
+///     if (rets_info(r, &info) == RETS_OK) ...
+///
+/// @param[in]     r     the handle
+/// @param[in,out] info  its struct_size set by the caller, the rest filled unless it
+///                      fails
+/// @return RETS_OK; RETS_INVALID for NULL or a struct_size that can't be; RETS_FORKED;
+///         RETS_PANIC
+///
+/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rets_info(r: *const rets_t, info: *mut rets_info_t) -> rets_status {
+    guard(|| {
+        // SAFETY: the header asks for a living handle and a structure, or NULL.
+        let r = unsafe { handle(r)? };
+        if info.is_null() || !info.is_aligned() {
+            return Err(Failure::invalid("info is NULL or not aligned"));
+        }
+        // SAFETY: the header has the caller set the size; nothing else of it is read.
+        let theirs = unsafe { (&raw const (*info).struct_size).read() };
+        if !(INFO_SIZE_MIN..=INFO_SIZE_MAX).contains(&theirs) {
+            return Err(Failure::invalid("info.struct_size is not sizeof(rets_info_t)"));
+        }
+        let mut ours = rets_info_t::of(&r.replica.info());
+        ours.struct_size = theirs;
+        let known = theirs.min(size_of::<rets_info_t>());
+        let place = info.cast::<u8>();
+        // SAFETY: the caller has `theirs` bytes there, and `known` is not more than that or than
+        // ours. What a newer program has behind it becomes zero.
+        unsafe {
+            std::ptr::copy_nonoverlapping((&raw const ours).cast(), place, known);
+            place.add(known).write_bytes(0, theirs - known);
+        }
+        Ok(())
+    })
+}
+
+/// A callback that hears of the engine's life: connecting, a load that begins, goes on,
+/// ends or is given up, ready, a link that is lost, failed, stopped. It gets the same
+/// numbers as rets_info().
+///
+/// It may run on any engine thread, one call at a time, with no lock held, and delays
+/// the engine while it runs. It may call what a change callback may, and must not
+/// throw, longjmp out or end its thread.
+///
+/// @param user  what rets_set_state_callback() was given
+/// @param info  valid until the callback returns
+pub type rets_state_fn =
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, info: *const rets_info_t)>;
+
+/// Sets who hears of the engine's life, or nobody. When it has returned, the callback
+/// that was there before is not running and will not run again.
+///
+/// @param[in] r     the handle
+/// @param[in] fn    the callback; NULL for none
+/// @param[in] user  handed to it as it is
+/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
+///         RETS_FORKED; RETS_PANIC
+///
+/// Threads: any, any number at a time; not inside a callback. Waits for a callback
+/// that is running. Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rets_set_state_callback(
+    r: *mut rets_t,
+    r#fn: rets_state_fn,
+    user: *mut c_void,
+) -> rets_status {
+    guard(|| {
+        // SAFETY: the header asks for a living handle, or NULL.
+        let r = unsafe { handle_outside_callbacks(r)? };
+        let listener = r#fn.map(|call| {
+            let callback = StateCallback { call, user, calling: Mutex::new(()) };
+            Arc::new(move |info: &Info| callback.tell(info)) as Arc<StateListener>
+        });
+        Ok(r.replica.set_state_listener(listener)?)
+    })
+}
+
+/// A function of the program that hears of states.
+struct StateCallback {
+    call: unsafe extern "C-unwind" fn(*mut c_void, *const rets_info_t),
+    user: *mut c_void,
+    /// Held during a call, so that there is one at a time. Nothing else takes it.
+    calling: Mutex<()>,
+}
+
+// SAFETY: the header says on which threads the function is called with the pointer, and makes what
+// it points to the program's own to guard.
+unsafe impl Send for StateCallback {}
+// SAFETY: as above.
+unsafe impl Sync for StateCallback {}
+
+impl StateCallback {
+    fn tell(&self, info: &Info) {
+        let _one_at_a_time = self.calling.lock();
+        let info = rets_info_t::of(info);
+        // SAFETY: the function is what rets_set_state_callback was given.
+        call_out(|| unsafe { (self.call)(self.user, &raw const info) });
+    }
+}
+
+/// How many keys there are, as DBSIZE counts: with those that are logically expired,
+/// without those that were withheld.
+///
+/// @param[in]  r      the handle
+/// @param[in]  db     the database's number; -1 for all of them
+/// @param[out] count  how many; stays as it is unless RETS_OK
+/// @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a db below
+///         -1; RETS_FORKED; RETS_PANIC
+///
+/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rets_count(r: *const rets_t, db: i32, count: *mut u64) -> rets_status {
+    guard(|| {
+        // SAFETY: the header asks for a living handle and a place, or NULL.
+        let (r, out) = unsafe { (handle(r)?, Out::new(count, "count")?) };
+        out.put(settle(r.lookups.count(database_or_all(db)?))? as u64);
+        Ok(())
+    })
+}
+
+/// Waits until everything up to a replication offset is applied: to read one's own
+/// writes, ask the primary for its master_repl_offset after writing and wait for it.
+///
+/// @param[in] r           the handle
+/// @param[in] replid      the replication id that the offset belongs to, 40 hex digits;
+///                        NULL for whatever history is followed
+/// @param[in] offset      the offset
+/// @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
+/// @return RETS_OK: it is applied; RETS_OTHER_HISTORY: the id is not the one followed,
+///         so the offset says nothing; RETS_TIMEOUT; RETS_STOPPED; RETS_UNSUPPORTED: this
+///         primary has no offsets (Redis before 2.8); RETS_INVALID for a NULL handle, a
+///         negative offset, an id that can't be, or a time below -1; RETS_BUSY_CALLBACK;
+///         RETS_FORKED; RETS_PANIC
+///
+/// Threads: any, any number at a time; not inside a callback. Since: 0.1
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rets_wait_offset(
+    r: *const rets_t,
+    replid: *const c_char,
+    offset: i64,
+    timeout_ms: i64,
+) -> rets_status {
+    guard(|| {
+        // SAFETY: the header asks for a living handle, or NULL.
+        let r = unsafe { handle_outside_callbacks(r)? };
+        let replid = match replid {
+            id if id.is_null() => None,
+            // SAFETY: the header asks for a string, or NULL.
+            id => Some(unsafe { text(id, "replid")? }),
+        };
+        let is_id = |id: &str| id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        if !replid.is_none_or(is_id) {
+            return Err(Failure::invalid("replid is not 40 hex digits"));
+        }
+        if offset < 0 {
+            return Err(Failure::invalid("offset is negative"));
+        }
+        match r.replica.wait_offset(replid, offset, timeout(timeout_ms)?)? {
+            WaitOutcome::Reached => Ok(()),
+            WaitOutcome::OtherHistory => Err(Failure::plain(rets_status::RETS_OTHER_HISTORY)),
+            WaitOutcome::Unsupported => Err(Failure::plain(rets_status::RETS_UNSUPPORTED)),
+        }
+    })
+}
+
+/// The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
+/// offset. It walks over everything: writes wait meanwhile, lookups don't.
+///
+/// @param[in]  r       the handle
+/// @param[out] hex     41 bytes for 40 hex digits and a NUL
+/// @param[out] replid  41 bytes for the replication id that the offset belongs to, an
+///                     empty text where the primary has none; NULL if it isn't wanted
+/// @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
+///                     stay as they are unless RETS_OK or RETS_INCOMPLETE
+/// @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld or could not be
+///         followed, so it can't equal the primary's; RETS_NOT_READY; RETS_STOPPED;
+///         RETS_NO_MEMORY; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
+///         RETS_PANIC
+///
+/// Threads: any, any number at a time; not inside a callback. Since: 0.1
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rets_digest(
+    r: *const rets_t,
+    hex: *mut c_char,
+    replid: *mut c_char,
+    offset: *mut i64,
+) -> rets_status {
+    guard(|| {
+        // SAFETY: the header asks for a living handle, two arrays of 41 and a place, or NULL.
+        let (r, hex, replid, offset) = unsafe {
+            let hex = Out::<[c_char; 41]>::new(hex.cast(), "hex")?;
+            let replid = Out::<[c_char; 41]>::optional(replid.cast());
+            (handle_outside_callbacks(r)?, hex, replid, Out::optional(offset))
+        };
+        let digest = settle(r.replica.digest())?;
+        hex.put(fixed(&digest.hex));
+        if let Some(replid) = replid {
+            replid.put(fixed(&digest.replid));
+        }
+        if let Some(offset) = offset {
+            offset.put(digest.offset);
+        }
+        if digest.complete {
+            return Ok(());
+        }
+        Err(Failure::plain(rets_status::RETS_INCOMPLETE))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_of_the_first_version_is_still_understood() {
+        assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
+        // Without padding, all bytes that C gets are bytes that somebody set.
+        let (words, halves, texts) = (25, 7, 256 + 256 + 43 + 16 + 41);
+        assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
+    }
+}

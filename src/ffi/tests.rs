@@ -1,0 +1,464 @@
+//! The C surface called as C calls it, over a table that a test has filled.
+
+#![allow(clippy::panic, clippy::indexing_slicing)]
+
+use super::event::shown;
+use super::guard::{InCallback, guard};
+use super::rets_event_kind::*;
+use super::rets_status::*;
+use super::rets_type_id::*;
+use super::*;
+use crate::change::{Change, Effect, Phase, Reason};
+use crate::replica::{Lookups, Readable, Replica, View};
+use crate::table::{Batch, Entry, Hold, Stamp, Table};
+use crate::value::{Bytes, Field, Hash, List, Map, Set, Value, Zset};
+use std::ffi::{CStr, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::from(text.as_bytes())
+}
+
+/// A handle over a table of its own, which no engine writes.
+struct Bench {
+    table: Table,
+    view: Arc<View>,
+    handle: Box<rets_t>,
+    unit: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let table = Table::new(4);
+        let view = Arc::new(View::new(Box::new(|| 1_000)));
+        view.set_readable(Readable::Yes);
+        let lookups = Lookups::new(table.reader(), Arc::clone(&view));
+        let replica = Replica::new("redis://127.0.0.1:1").unwrap();
+        let handle = Box::new(rets_t::new(replica, lookups));
+        Self { table, view, handle, unit: 0 }
+    }
+
+    fn filled() -> Self {
+        let mut bench = Self::new();
+        let list: List = ["a", "b"].into_iter().map(bytes).collect();
+        let set: Set = [bytes("m")].into_iter().collect();
+        let zset: Zset = [(bytes("m"), 2.5)].into_iter().collect();
+        let field = |at| Field { value: bytes("v"), expires_at_ms: at };
+        let hash: Hash = [(bytes("f"), field(Some(9_000))), (bytes("old"), field(Some(5)))]
+            .into_iter()
+            .collect();
+        bench.put("string", Some(Value::string(b"hello")), Some(9_999), None);
+        bench.put("empty", Some(Value::string(b"")), None, None);
+        bench.put("list", Some(Value::List(list)), None, None);
+        bench.put("set", Some(Value::Set(set)), None, Some(&["out"]));
+        bench.put("zset", Some(Value::Zset(zset)), None, None);
+        bench.put("hash", Some(Value::Hash(hash)), None, None);
+        bench.put("ghost", None, None, None);
+        bench
+    }
+
+    fn put(&mut self, key: &str, value: Option<Value>, at: Option<i64>, out: Option<&[&str]>) {
+        self.unit += 1;
+        let withheld: Option<Map<_>> =
+            out.map(|names| names.iter().map(|name| (bytes(name), None)).collect());
+        let hold = withheld.map(|withheld| Arc::new(Hold { withheld, ..Hold::default() }));
+        let mut batch = Batch::new();
+        batch.put(0, bytes(key), Entry { value, expires_at_ms: at, version: 0, hold });
+        let stamp = Stamp { replid: [b'a'; 40], offset: 77, unit: self.unit };
+        self.table.publish(batch, stamp);
+    }
+
+    fn r(&self) -> *const rets_t {
+        &raw const *self.handle
+    }
+
+    /// `rets_get` into a buffer of this size, with a guard byte behind it.
+    fn get(&self, key: &str, room: usize) -> (rets_status, Vec<u8>, usize) {
+        let (key, mut len) = (key.as_bytes(), usize::MAX);
+        let mut buf = vec![b'#'; room + 1];
+        let to = buf.as_mut_ptr().cast();
+        // SAFETY: all of it is ours and as large as said.
+        let status =
+            unsafe { rets_get(self.r(), 0, key.as_ptr().cast(), key.len(), to, room, &mut len) };
+        assert_eq!(buf.pop(), Some(b'#'));
+        (status, buf, len)
+    }
+}
+
+fn last_error() -> String {
+    // SAFETY: it is never NULL and always ends with a NUL.
+    unsafe { CStr::from_ptr(rets_last_error()) }.to_str().unwrap().to_owned()
+}
+
+fn p(text: &str) -> *const c_void {
+    text.as_ptr().cast()
+}
+
+/// What an element or event points to.
+fn seen(data: *const c_void, len: usize) -> Option<String> {
+    if data.is_null() {
+        return None;
+    }
+    // SAFETY: the library says that there are so many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) };
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+#[test]
+fn a_panic_becomes_a_status_with_its_text() {
+    assert_eq!(guard(|| std::panic::panic_any("on purpose")), RETS_PANIC);
+    assert!(last_error().ends_with("on purpose"), "{}", last_error());
+    assert_eq!(guard(|| Ok(())), RETS_OK);
+}
+
+#[test]
+fn a_copy_is_all_or_nothing_at_every_size() {
+    let bench = Bench::filled();
+    for room in 0..5 {
+        assert_eq!(bench.get("string", room), (RETS_TOO_SMALL, vec![b'#'; room], 5));
+    }
+    assert_eq!(bench.get("string", 5), (RETS_OK, b"hello".to_vec(), 5));
+    assert_eq!(bench.get("string", 6), (RETS_OK, b"hello#".to_vec(), 5));
+    assert_eq!(bench.get("empty", 0), (RETS_OK, vec![], 0));
+    assert_eq!(bench.get("absent", 2), (RETS_NOT_FOUND, b"##".to_vec(), 0));
+    assert_eq!(bench.get("list", 2), (RETS_WRONG_TYPE, b"##".to_vec(), 0));
+    assert_eq!(bench.get("ghost", 2), (RETS_WITHHELD, b"##".to_vec(), 0));
+    bench.view.set_readable(Readable::NotYet);
+    assert_eq!(bench.get("string", 6), (RETS_NOT_READY, b"######".to_vec(), 0));
+    bench.view.set_readable(Readable::Stopped);
+    assert_eq!(bench.get("string", 6), (RETS_STOPPED, b"######".to_vec(), 0));
+    let (mut len, key) = (0, "string");
+    bench.view.set_readable(Readable::Yes);
+    // SAFETY: NULL with no room asks for the length.
+    let status = unsafe { rets_get(bench.r(), 0, p(key), 6, null_mut(), 0, &mut len) };
+    assert_eq!((status, len), (RETS_TOO_SMALL, 5));
+}
+
+#[test]
+fn a_version_answers_unchanged_until_the_key_is_written() {
+    let mut bench = Bench::filled();
+    let mut version = 0;
+    let mut buf = [0u8; 8];
+    let mut ask = |bench: &Bench, version: &mut u64, room: usize| {
+        let mut len = 99;
+        let to = buf.as_mut_ptr().cast();
+        // SAFETY: all of it is ours and as large as said.
+        let status = unsafe {
+            rets_get_if_changed(bench.r(), 0, p("string"), 6, version, to, room, &mut len)
+        };
+        (status, len)
+    };
+    assert_eq!(ask(&bench, &mut version, 2), (RETS_TOO_SMALL, 5));
+    assert_eq!(version, 0, "nothing was copied, so nothing is known");
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_OK, 5));
+    assert_ne!(version, 0);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
+    bench.put("other", Some(Value::string(b"x")), None, None);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
+    bench.put("string", Some(Value::string(b"hello")), None, None);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_OK, 5));
+    bench.put("string", None, None, None);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_WITHHELD, 0));
+    assert_eq!(version, 0);
+}
+
+#[test]
+fn many_items_have_a_status_each_and_one_offset() {
+    let bench = Bench::filled();
+    let mut buf = [b'#'; 4];
+    let item = |key: &'static str, db: i32, buf: *mut u8, buf_len: usize| rets_item {
+        key: p(key),
+        key_len: key.len(),
+        buf: buf.cast(),
+        buf_len,
+        len: 99,
+        db,
+        status: RETS_PANIC,
+    };
+    let to = buf.as_mut_ptr();
+    let mut items = [
+        item("empty", 0, to, 4),
+        item("string", 0, to, 4),
+        item("absent", 0, to, 4),
+        item("string", -1, to, 4),
+        item("string", 0, null_mut(), 4),
+        item("string", 7, to, 4),
+        item("hash", 0, to, 4),
+    ];
+    let mut offset = 0;
+    let n = items.len();
+    // SAFETY: all of it is ours.
+    let status = unsafe { rets_get_many(bench.r(), items.as_mut_ptr(), n, &mut offset) };
+    assert_eq!((status, offset), (RETS_OK, 77));
+    let seen: Vec<_> = items.iter().map(|item| (item.status, item.len)).collect();
+    let wanted = [
+        (RETS_OK, 0),
+        (RETS_TOO_SMALL, 5),
+        (RETS_NOT_FOUND, 0),
+        (RETS_INVALID, 0),
+        (RETS_INVALID, 0),
+        (RETS_NOT_FOUND, 0),
+        (RETS_WRONG_TYPE, 0),
+    ];
+    assert_eq!(seen, wanted);
+    assert_eq!(buf, [b'#'; 4]);
+    bench.view.set_readable(Readable::NotYet);
+    // SAFETY: as above; the offset isn't wanted.
+    let status = unsafe { rets_get_many(bench.r(), items.as_mut_ptr(), n, null_mut()) };
+    assert_eq!((status, items[0].status), (RETS_NOT_READY, RETS_NOT_READY));
+    // SAFETY: no items at all.
+    assert_eq!(unsafe { rets_get_many(bench.r(), null_mut(), 0, null_mut()) }, RETS_NOT_READY);
+}
+
+#[test]
+fn single_things_of_every_type_are_found() {
+    let bench = Bench::filled();
+    let r = bench.r();
+    let (mut kind, mut at, mut len, mut score) = (RETS_TYPE_NONE, 0, 0, 0.0);
+    let mut buf = [0u8; 8];
+    let to = buf.as_mut_ptr().cast();
+    // SAFETY: all of it is ours and as large as said.
+    unsafe {
+        assert_eq!(rets_exists(r, 0, p("zset"), 4), RETS_OK);
+        assert_eq!(rets_exists(r, 0, p("zset"), 3), RETS_NOT_FOUND);
+        assert_eq!(rets_type(r, 0, p("zset"), 4, &mut kind), RETS_OK);
+        assert_eq!(kind, RETS_TYPE_ZSET);
+        assert_eq!(rets_expires_at(r, 0, p("string"), 6, &mut at), RETS_OK);
+        assert_eq!(at, 9_999);
+        assert_eq!(rets_expires_at(r, 0, p("list"), 4, &mut at), RETS_OK);
+        assert_eq!(at, -1);
+        assert_eq!(rets_len(r, 0, p("hash"), 4, &mut len), RETS_OK);
+        assert_eq!(len, 2, "a field that is due still counts");
+        assert_eq!(rets_len(r, 0, p("set"), 3, &mut len), RETS_INCOMPLETE);
+        assert_eq!(len, 1);
+        assert_eq!(rets_len(r, 0, p("ghost"), 5, &mut len), RETS_WITHHELD);
+        assert_eq!(len, 0);
+        assert_eq!(rets_hget(r, 0, p("hash"), 4, p("f"), 1, to, 8, &mut len), RETS_OK);
+        assert_eq!((len, buf[0]), (1, b'v'));
+        assert_eq!(rets_hget(r, 0, p("hash"), 4, p("old"), 3, to, 8, &mut len), RETS_NOT_FOUND);
+        assert_eq!(rets_hexpires_at(r, 0, p("hash"), 4, p("f"), 1, &mut at), RETS_OK);
+        assert_eq!(at, 9_000);
+        assert_eq!(rets_lindex(r, 0, p("list"), 4, -1, to, 8, &mut len), RETS_OK);
+        assert_eq!((len, buf[0]), (1, b'b'));
+        assert_eq!(rets_lindex(r, 0, p("list"), 4, 2, to, 8, &mut len), RETS_NOT_FOUND);
+        assert_eq!(rets_sismember(r, 0, p("set"), 3, p("m"), 1), RETS_OK);
+        assert_eq!(rets_sismember(r, 0, p("set"), 3, p("out"), 3), RETS_WITHHELD);
+        assert_eq!(rets_sismember(r, 0, p("set"), 3, p("no"), 2), RETS_NOT_FOUND);
+        assert_eq!(rets_zscore(r, 0, p("zset"), 4, p("m"), 1, &mut score), RETS_OK);
+        assert_eq!(score.to_bits(), 2.5f64.to_bits());
+        let mut count = 0;
+        assert_eq!(rets_count(r, 0, &mut count), RETS_OK);
+        assert_eq!(count, 6);
+        assert_eq!(rets_count(r, 5, &mut count), RETS_OK);
+        assert_eq!(count, 0);
+        assert_eq!(rets_count(r, -1, &mut count), RETS_OK);
+        assert_eq!(count, 6);
+    }
+}
+
+#[test]
+fn a_value_is_walked_used_again_and_outlives_the_handle() {
+    let bench = Bench::filled();
+    let mut v = null_mut();
+    // SAFETY: the value is made, used by this thread alone, and freed once.
+    unsafe {
+        assert_eq!(rets_value_new(&mut v), RETS_OK);
+        assert_eq!((rets_value_type(v), rets_value_len(v)), (RETS_TYPE_NONE, 0));
+        let mut e = std::mem::zeroed::<rets_element>();
+        assert_eq!(rets_value_at(v, 0, &mut e), RETS_NOT_FOUND);
+
+        assert_eq!(rets_read(bench.r(), 0, p("hash"), 4, RETS_RAW, v), RETS_OK);
+        assert_eq!((rets_value_type(v), rets_value_len(v)), (RETS_TYPE_HASH, 2));
+        assert_eq!(rets_read(bench.r(), 0, p("hash"), 4, 0, v), RETS_OK);
+        assert_eq!(rets_value_len(v), 1, "one field is due");
+        assert_eq!(rets_value_at(v, 0, &mut e), RETS_OK);
+        assert_eq!(seen(e.field, e.field_len).as_deref(), Some("f"));
+        assert_eq!(seen(e.value, e.value_len).as_deref(), Some("v"));
+        assert_eq!((e.expires_at_ms, rets_value_expires_at(v)), (9_000, -1));
+
+        assert_eq!(rets_read(bench.r(), 0, p("set"), 3, 0, v), RETS_INCOMPLETE);
+        assert_eq!((rets_value_type(v), rets_value_len(v)), (RETS_TYPE_SET, 1));
+        assert_eq!(rets_read(bench.r(), 0, p("absent"), 6, 0, v), RETS_NOT_FOUND);
+        assert_eq!((rets_value_type(v), rets_value_len(v)), (RETS_TYPE_NONE, 0));
+        assert_eq!(rets_read(bench.r(), 0, p("string"), 6, 2, v), RETS_UNSUPPORTED);
+
+        assert_eq!(rets_read(bench.r(), 0, p("empty"), 5, 0, v), RETS_OK);
+        assert_eq!(rets_value_at(v, 0, &mut e), RETS_OK);
+        assert!(e.field.is_null() && !e.value.is_null());
+        assert_eq!(e.value_len, 0);
+        drop(bench);
+        assert_eq!(rets_value_at(v, 0, &mut e), RETS_OK);
+        rets_value_free(v);
+    }
+}
+
+#[test]
+fn a_cursor_meets_every_key_once_and_hides_what_lookups_hide() {
+    let mut bench = Bench::filled();
+    bench.put("due", Some(Value::string(b"x")), Some(1), None);
+    let walk = |db: i32, flags: u32| {
+        let (mut c, mut keys) = (null_mut(), Vec::new());
+        // SAFETY: the cursor is made, used by this thread alone, and freed once.
+        unsafe {
+            assert_eq!(rets_cursor_new(bench.r(), db, flags, &mut c), RETS_OK);
+            let (mut db, mut key, mut len) = (-9, null(), 0);
+            while rets_cursor_next(c, &mut db, &mut key, &mut len) == RETS_OK {
+                assert_eq!(db, 0);
+                keys.push(seen(key, len).unwrap());
+            }
+            assert_eq!(rets_cursor_next(c, null_mut(), &mut key, &mut len), RETS_NOT_FOUND);
+            assert_eq!(rets_cursor_next(c, null_mut(), null_mut(), &mut len), RETS_INVALID);
+            assert_eq!(rets_cursor_next(c, null_mut(), &mut key, null_mut()), RETS_INVALID);
+            bench.view.set_readable(Readable::Stopped);
+            assert_eq!(rets_cursor_next(c, null_mut(), &mut key, &mut len), RETS_STOPPED);
+            bench.view.set_readable(Readable::Yes);
+            rets_cursor_free(c);
+        }
+        keys.sort();
+        keys
+    };
+    assert_eq!(walk(-1, 0), ["empty", "hash", "list", "set", "string", "zset"]);
+    let raw = ["due", "empty", "ghost", "hash", "list", "set", "string", "zset"];
+    assert_eq!(walk(0, RETS_RAW), raw);
+    assert!(walk(4, 0).is_empty());
+}
+
+#[test]
+fn an_event_shows_every_part_of_a_change() {
+    let value = Value::string(b"");
+    let args: [&[u8]; 2] = [b"SET", b"k"];
+    let mut change = Change {
+        effect: Effect::Set,
+        reason: Reason::Command,
+        phase: Phase::Live,
+        db: Some(3),
+        key: b"k",
+        value: Some(&value),
+        expires_at_ms: Some(12),
+        result_known: true,
+        deadline_passed: true,
+        key_gone: false,
+        offset: 44,
+        args: &args,
+    };
+    shown(&change, |e| {
+        assert_eq!(e.struct_size, size_of::<rets_event>());
+        assert_eq!((e.kind, e.r#type, e.db, e.other_db), (RETS_EVENT_SET, RETS_TYPE_STRING, 3, -1));
+        assert_eq!(
+            (e.reason, e.phase),
+            (rets_reason::RETS_REASON_COMMAND, rets_phase::RETS_PHASE_LIVE)
+        );
+        assert_eq!((e.result_known, e.deadline_passed, e.key_gone), (1, 1, 0));
+        assert_eq!(seen(e.key, e.key_len).as_deref(), Some("k"));
+        assert_eq!(seen(e.value, e.value_len).as_deref(), Some(""), "empty is not absent");
+        assert_eq!((e.expires_at_ms, e.field_expires_at_ms, e.offset, e.argc), (12, -1, 44, 2));
+        // SAFETY: the event says that there are two, and that its value is one.
+        unsafe {
+            let second = *e.argv.add(1);
+            assert_eq!(seen(second.data, second.len).as_deref(), Some("k"));
+            assert_eq!(rets_value_len(e.whole), 1);
+            rets_value_free(e.whole.cast_mut());
+            assert_eq!(rets_value_type(e.whole), RETS_TYPE_STRING, "an event's value is not freed");
+            let bench = Bench::new();
+            let status = rets_read(bench.r(), 0, null(), 0, 0, e.whole.cast_mut());
+            assert_eq!(status, RETS_INVALID);
+        }
+    });
+    change.value = None;
+    change.effect = Effect::ZsetAdd { member: b"m", score: None };
+    shown(&change, |e| {
+        assert!(e.value.is_null() && e.whole.is_null() && e.score.is_nan());
+        assert_eq!(seen(e.field, e.field_len).as_deref(), Some("m"));
+        assert_eq!(e.r#type, RETS_TYPE_NONE);
+    });
+    change.effect = Effect::HashSet { field: b"f", value: Some(b"v"), expires_at_ms: Some(8) };
+    shown(&change, |e| {
+        assert_eq!((e.kind, e.field_expires_at_ms), (RETS_EVENT_HASH_SET, 8));
+        assert_eq!(seen(e.value, e.value_len).as_deref(), Some("v"));
+    });
+    (change.effect, change.db) = (Effect::Flush, None);
+    shown(&change, |e| assert_eq!((e.kind, e.db), (RETS_EVENT_FLUSH, -1)));
+    (change.effect, change.db) = (Effect::Swap { other: 2 }, Some(1));
+    shown(&change, |e| assert_eq!((e.kind, e.db, e.other_db), (RETS_EVENT_SWAP, 1, 2)));
+}
+
+#[test]
+fn inside_a_callback_lookups_answer_and_what_waits_or_changes_refuses() {
+    let bench = Bench::filled();
+    let r = bench.r().cast_mut();
+    let mut hex = [0; 41];
+    let inside = InCallback::enter();
+    assert_eq!(bench.get("string", 5).0, RETS_OK);
+    let mut info = Box::new([0u64; 200]);
+    info[0] = size_of::<rets_info_t>() as u64;
+    // SAFETY: all of it is ours and as large as said.
+    unsafe {
+        assert_eq!(rets_info(r, info.as_mut_ptr().cast()), RETS_OK);
+        for (what, status) in [
+            ("set_option", rets_set_option(r, c"store".as_ptr(), c"all".as_ptr())),
+            ("set_callback", rets_set_callback(r, None, null_mut())),
+            ("set_state_callback", rets_set_state_callback(r, None, null_mut())),
+            ("set_log", rets_set_log(None, null_mut(), 0)),
+            ("start", rets_start(r)),
+            ("stop", rets_stop(r, 0)),
+            ("wait_ready", rets_wait_ready(r, 0)),
+            ("wait_offset", rets_wait_offset(r, null(), 0, 0)),
+            ("digest", rets_digest(r, hex.as_mut_ptr(), null_mut(), null_mut())),
+        ] {
+            assert_eq!(status, RETS_BUSY_CALLBACK, "{what}");
+        }
+        rets_free(r);
+    }
+    drop(inside);
+    assert_eq!(bench.get("string", 5).0, RETS_OK, "rets_free did nothing");
+}
+
+#[test]
+fn an_info_of_another_version_is_filled_as_far_as_both_know() {
+    let bench = Bench::new();
+    let ours = size_of::<rets_info_t>();
+    let mut place = vec![u64::MAX; 300];
+    let mut ask = |size: usize| {
+        place.fill(u64::MAX);
+        place[0] = size as u64;
+        // SAFETY: there is more room than any size that is accepted here.
+        let status = unsafe { rets_info(bench.r(), place.as_mut_ptr().cast()) };
+        (status, place[ours / 8 - 1], place[ours / 8], place[ours / 8 + 1], place[0])
+    };
+    let (status, _, behind, _, size) = ask(ours);
+    assert_eq!((status, behind, size), (RETS_OK, u64::MAX, ours as u64));
+    let (status, last, behind, far, _) = ask(ours + 8);
+    assert_eq!((status, last, behind, far), (RETS_OK, 0, 0, u64::MAX));
+    for nonsense in [0, 8, ours - 1, 1 << 20, usize::MAX] {
+        assert_eq!(ask(nonsense).0, RETS_INVALID);
+    }
+}
+
+#[test]
+fn the_last_error_says_more_where_there_is_more() {
+    let bench = Bench::filled();
+    let mut out = null_mut();
+    // SAFETY: a string that is no URL.
+    assert_eq!(unsafe { rets_new(c"nonsense".as_ptr(), &mut out) }, RETS_INVALID);
+    assert!(out.is_null());
+    let detailed = last_error();
+    assert_ne!(detailed, "an argument can't be used");
+    assert_eq!(bench.get("string", 5).0, RETS_OK);
+    assert_eq!(last_error(), detailed, "success leaves it alone");
+    assert_eq!(bench.get("absent", 5).0, RETS_NOT_FOUND);
+    assert_eq!(last_error(), "not found");
+}
+
+#[test]
+fn every_status_has_a_text_of_its_own_and_any_number_has_one() {
+    let text = |status| {
+        // SAFETY: it is never NULL and always ends with a NUL.
+        unsafe { CStr::from_ptr(rets_strerror(status)) }.to_str().unwrap()
+    };
+    let all: std::collections::BTreeSet<_> = (-21..=0).map(text).collect();
+    assert_eq!(all.len(), 22);
+    for none in [1, -22, i32::MIN, i32::MAX] {
+        assert_eq!(text(none), "unknown status");
+    }
+}

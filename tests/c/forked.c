@@ -1,0 +1,58 @@
+/* A forked child: everything with a handle from before the fork says so, nothing hangs, and a
+ * handle of the child's own works. */
+#include "check.h"
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int child(rets_t *r) {
+    char buf[8], hex[41];
+    size_t len = 0;
+    uint64_t count = 0, version = 0;
+    int64_t at = 0;
+    rets_info_t info;
+    rets_item item;
+    rets_t *own = NULL;
+    rets_cursor *c = NULL;
+
+    memset(&item, 0, sizeof item);
+    info.struct_size = sizeof info;
+    EXPECT(rets_get(r, 0, "k", 1, buf, sizeof buf, &len), RETS_FORKED);
+    EXPECT(rets_get_if_changed(r, 0, "k", 1, &version, buf, sizeof buf, &len), RETS_FORKED);
+    EXPECT(rets_get_many(r, &item, 1, &at), RETS_FORKED);
+    EXPECT(rets_exists(r, 0, "k", 1), RETS_FORKED);
+    EXPECT(rets_len(r, 0, "k", 1, &len), RETS_FORKED);
+    EXPECT(rets_count(r, 0, &count), RETS_FORKED);
+    EXPECT(rets_info(r, &info), RETS_FORKED);
+    EXPECT(rets_option(r, "store", buf, sizeof buf, &len), RETS_FORKED);
+    EXPECT(rets_set_option(r, "store", "all"), RETS_FORKED);
+    EXPECT(rets_set_callback(r, NULL, NULL), RETS_FORKED);
+    EXPECT(rets_set_state_callback(r, NULL, NULL), RETS_FORKED);
+    EXPECT(rets_start(r), RETS_FORKED);
+    EXPECT(rets_wait_ready(r, -1), RETS_FORKED);
+    EXPECT(rets_wait_offset(r, NULL, 1, -1), RETS_FORKED);
+    EXPECT(rets_digest(r, hex, NULL, NULL), RETS_FORKED);
+    EXPECT(rets_cursor_new(r, 0, 0, &c), RETS_FORKED);
+    EXPECT(rets_stop(r, -1), RETS_FORKED);
+    CHECK(strstr(rets_last_error(), "fork") != NULL);
+    CHECK(rets_strerror(RETS_FORKED) != NULL && rets_version() != NULL);
+    rets_free(r);
+    EXPECT(rets_new("redis://127.0.0.1:1", &own), RETS_OK);
+    EXPECT(rets_exists(own, 0, "k", 1), RETS_NOT_READY);
+    rets_free(own);
+    fflush(stdout);
+    return check_failures != 0;
+}
+
+int main(void) {
+    rets_t *r = NULL;
+    pid_t pid;
+    int status = -1;
+    EXPECT(rets_new("redis://127.0.0.1:1", &r), RETS_OK);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) _exit(child(r));
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    EXPECT(rets_exists(r, 0, "k", 1), RETS_NOT_READY);
+    rets_free(r);
+    return check_failures != 0;
+}
