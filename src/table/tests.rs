@@ -202,7 +202,10 @@ fn run(shards: usize, steps: Vec<Step>) {
             }
             Step::Keep(db, key, sort) => {
                 batch.put_keeping_version(db, name("key", key), sample(sort));
-                model.staged.insert((db, name("key", key)), (sample(sort), false));
+                let place = (db, name("key", key));
+                // What the unit itself wrote before stays a new version.
+                let is_new = model.staged.get(&place).is_some_and(|(_, is_new)| *is_new);
+                model.staged.insert(place, (sample(sort), is_new));
             }
             Step::Remove(db, key) => {
                 batch.remove(db, &name("key", key));
