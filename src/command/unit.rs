@@ -396,7 +396,7 @@ impl<'a> Unit<'a> {
             db: Some(question.db),
             key: question.key,
             value: question.value,
-            expires_at_ms: question.expires_at_ms,
+            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
             result_known: question.result_known,
             deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
             key_gone: question.key_gone,

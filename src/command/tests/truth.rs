@@ -281,7 +281,7 @@ impl Mirror {
                 self.keys.entry(key).and_modify(|held| held.at = change.expires_at_ms);
             }
             Effect::HashSet { .. } | Effect::HashDelete { .. } | Effect::HashExpire { .. } => {
-                if let Some(held) = self.keys.get_mut(&key) {
+                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
                     held.at = change.expires_at_ms;
                 }
                 if kept && known {
