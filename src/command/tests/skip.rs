@@ -269,6 +269,10 @@ fn a_hash_that_is_gone_at_the_primary_begins_anew_without_its_old_deadline() {
     check(kept, "HDEL h f", "HDEL h g", &gone, "h={f=1} @1000005 lacks f");
     let heard = ["hdel h g gone", "hset h i=3"];
     check(kept, "HDEL h f", "HDEL h g; HSET h i 3", &heard, "h={f=1 i=3} lacks f");
+    let mut bench = Bench::with(kept);
+    bench.skip("HDEL h f");
+    bench.run("HDEL h g f", &mut veto(&["hdel h f"]));
+    assert_eq!(bench.dump(), "h={f=1} @1000005 lacks f");
     check(kept, "HDEL h f; HDEL h g; HSET h i 3", "", &[], "h={f=1 g=2} lacks f g i");
     check(kept, "HDEL h f; HDEL h g", "SET h v KEEPTTL", &["set h \"v\""], "h=\"v\"");
     // Then it can be of another type, too; what was kept stays.
