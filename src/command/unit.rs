@@ -9,8 +9,9 @@
 //! - frozen: the table kept what it had when a write, a delete or a deadline was skipped;
 //! - partial: single fields or members are missing or frozen.
 //!
-//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps nothing
-//! but a name, and names that nobody can reach must not pile up. The same holds for single elements.
+//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps
+//! nothing but a name, and names that nobody can reach must not pile up. The same holds for single
+//! elements.
 //!
 //! The table must not make up values: an edit whose outcome depends on something that is withheld
 //! is offered with `result_known` false and never stored.
