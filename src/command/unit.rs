@@ -9,6 +9,10 @@
 //! - frozen: the table kept what it had when a write, a delete or a deadline was skipped;
 //! - partial: single fields or members are missing or frozen.
 //!
+//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps
+//! nothing but a name, and names that nobody can reach must not pile up. The same holds for single
+//! elements.
+//!
 //! The table must not make up values: an edit whose outcome depends on something that is withheld
 //! is offered with `result_known` false and never stored.
 
@@ -408,7 +412,7 @@ impl<'a> Unit<'a> {
             db: Some(question.db),
             key: question.key,
             value: question.value,
-            expires_at_ms: question.expires_at_ms,
+            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
             result_known: question.result_known,
             deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
             key_gone: question.key_gone,

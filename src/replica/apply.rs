@@ -70,15 +70,6 @@ enum Broken {
     Stop(Error),
 }
 
-/// What became of the commands of a unit.
-#[derive(Default)]
-struct Outcome {
-    /// One was not applied, and the table differs from the primary.
-    diverged: bool,
-    /// The first reason to follow no further.
-    broken: Option<Broken>,
-}
-
 impl Apply {
     pub(super) fn new(
         env: Arc<dyn Env>,
@@ -327,6 +318,8 @@ impl Apply {
             self.count_asked(asked);
         }
         drop(gate);
+        // A unit that could not be applied as a whole is not shown at all.
+        let diverged = outcome?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -335,82 +328,92 @@ impl Apply {
         self.position.db = db;
         // Before anybody who waits for this offset looks. A queue that is not followed must not
         // flood whoever listens: it is told once.
-        let is_news = outcome.diverged
+        let is_news = diverged
             && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
-        // Also where following ends here: what the gate has heard of is what readers see.
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if is_news {
             self.tell(Moment::Diverged);
         }
-        outcome.broken.map_or_else(|| self.check_memory(), Err)
+        self.check_memory()
     }
 
-    /// Applies the commands of a unit. One that fails does not keep the others from being applied,
-    /// as it would not at the primary, but for SELECT: nobody knows where those behind it belong.
-    fn run_commands<'a>(&self, unit: &mut Unit<'a>, commands: &'a [View<'_>]) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// Applies the commands of a unit; true where one was passed over, so that the table differs
+    /// from the primary from here on.
+    fn run_commands<'a>(
+        &self,
+        unit: &mut Unit<'a>,
+        commands: &'a [View<'_>],
+    ) -> Result<bool, Broken> {
+        if self.settings.on_unknown != Policy::Continue {
+            // Nobody is to hear of a unit that is going to be dropped.
+            let unknown = commands.iter().find(|(row, _)| row.is_none());
+            unknown.map_or(Ok(()), |(_, args)| self.unknown(unit, args))?;
+        }
+        let mut diverged = false;
         for (row, args) in commands {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
-                    if let Err(text) = select(unit, args) {
-                        let error = failed_command(args, &text);
-                        Counters::add(&self.shared.counters.failed_commands, 1);
-                        outcome.diverged = true;
-                        outcome.broken.get_or_insert(Broken::Resync(error));
-                        return outcome;
-                    }
+                    // Nobody knows where what follows belongs, so no policy lets it go on.
+                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    unit.unknown(args);
-                    self.unknown(unknown_command(args), &mut outcome);
-                    outcome.diverged = true;
+                    self.unknown(unit, args)?;
+                    diverged = true;
                     Ok(())
                 }
             };
             match applied {
                 Ok(()) => {}
-                // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
-                    self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                    // The key is withheld, so that nothing wrong is shown.
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
+                    let error = failed_command(args, &failure.to_string());
+                    self.judge(self.settings.on_unknown, error)?;
                 }
                 Err(failure) if failure.is_too_large() => {
                     let text = failed_command(args, &failure.to_string()).text().to_owned();
                     let error = Error::new(Kind::NoMemory, text);
-                    outcome.broken.get_or_insert(Broken::Stop(error));
-                    return outcome;
+                    return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
-                    Counters::add(&self.shared.counters.failed_commands, 1);
-                    let error = failed_command(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error, &mut outcome);
-                    outcome.diverged = true;
+                    let error = self.failed(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error)?;
+                    diverged = true;
                 }
             }
         }
-        outcome
+        Ok(diverged)
     }
 
-    fn unknown(&self, error: Error, outcome: &mut Outcome) {
+    fn unknown<'a>(&self, unit: &mut Unit<'a>, args: &'a [&'a [u8]]) -> Result<(), Broken> {
+        unit.unknown(args);
         Counters::add(&self.shared.counters.unknown_commands, 1);
-        self.judge(self.settings.on_unknown, error, outcome);
+        self.judge(self.settings.on_unknown, unknown_command(args))
+    }
+
+    /// What does not fit was different before this command.
+    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        self.shared.board.update(|status| status.diverged = true);
+        failed_command(args, text)
     }
 
     /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
-        let broken = match policy {
+    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
+        match policy {
             Policy::Continue => {
                 let again = self.shared.board.read().diverged;
                 let level = if again { Level::Debug } else { Level::Warning };
                 log::log(level, &format!("not followed: {error}"));
-                return self.trouble(error);
+                self.trouble(error);
+                Ok(())
             }
-            Policy::Resync => Broken::Resync(error),
-            Policy::Stop => Broken::Stop(error),
-        };
-        outcome.broken.get_or_insert(broken);
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
     }
 
     fn count_asked(&self, asked: Asked) {

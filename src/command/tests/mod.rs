@@ -262,8 +262,7 @@ impl Bench {
     /// All that the table has, in the order of databases and keys.
     pub(crate) fn dump(&self) -> String {
         let mut all = Vec::new();
-        let walk = self.table.entries();
-        for (db, key, entry) in walk {
+        for (db, key, entry) in self.table.entries() {
             let db = if db == 0 { String::new() } else { format!("{db}/") };
             all.push(format!("{db}{}={}", text(&key), entry_shown(Some(&entry))));
         }
