@@ -227,11 +227,16 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
                     Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
                 }
+                // What was loaded stays readable, whatever became of the link, but for a bug of
+                // ours.
+                (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
+                    Some(Err(trouble.error.clone()))
+                }
                 _ if status.announced => Some(Ok(())),
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 _ => None,
             }
         })

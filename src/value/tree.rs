@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// leaf of its own, so that its neighbours' edits don't copy it.
 const LEAF_BYTES: usize = 1024;
 
-/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in the
-/// node above.
+/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in
+/// the node above.
 const LEAF_OVERHEAD: usize = 80;
 
 /// Neighbours are merged when they fit in this together: less than a leaf, so that they aren't
