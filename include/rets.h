@@ -439,7 +439,7 @@ typedef struct {
     int32_t result_known;
     /** 1 if the deadline of what goes away, or of what is set, has passed already; else 0. */
     int32_t deadline_passed;
-    /** 1 if the key no longer exists afterwards: it is deleted, or its last element goes; else 0. */
+    /** 1 if the key no longer exists afterwards: it or its last element is deleted; else 0. */
     int32_t key_gone;
     /** The key; empty for FLUSH, SWAP and UNKNOWN. */
     const void *key;

@@ -124,7 +124,7 @@ pub struct rets_event {
     pub result_known: i32,
     /// 1 if the deadline of what goes away, or of what is set, has passed already; else 0.
     pub deadline_passed: i32,
-    /// 1 if the key no longer exists afterwards: it is deleted, or its last element goes; else 0.
+    /// 1 if the key no longer exists afterwards: it or its last element is deleted; else 0.
     pub key_gone: i32,
     /// The key; empty for FLUSH, SWAP and UNKNOWN.
     pub key: *const c_void,
