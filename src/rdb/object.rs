@@ -64,6 +64,11 @@ impl Builder {
         }
     }
 
+    /// An estimate of the memory that it takes so far.
+    pub(super) fn memory(&self) -> usize {
+        self.value.memory()
+    }
+
     /// The value; None for an aggregate without elements, which servers don't keep either.
     pub(super) fn finish(self) -> Option<Value> {
         let kept = self.layout.family == Type::String || !self.value.is_empty();

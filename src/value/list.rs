@@ -23,7 +23,7 @@ impl List {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.elements.bytes()
+        self.elements.memory()
     }
 
     /// Whether `later` is a clone of this list that was not edited since, in constant time.
