@@ -51,7 +51,7 @@ impl Failure {
 
     /// The key that the command writes was withheld instead.
     fn unsupported(text: &'static str) -> Self {
-        Self { text: text.into(), unsupported: true }
+        Self { text: text.into(), cause: Cause::Unsupported }
     }
 
     fn of_payload(error: &Error) -> Self {
