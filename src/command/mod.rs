@@ -13,7 +13,10 @@
 mod arguments;
 mod hash;
 mod key;
+mod list;
 mod scope;
+mod set;
+mod sort;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,6 +49,11 @@ impl Failure {
         Self { text: text.into(), cause: Cause::Differs }
     }
 
+    /// The key that the command writes was withheld instead.
+    fn unsupported(text: &'static str) -> Self {
+        Self { text: text.into(), cause: Cause::Unsupported }
+    }
+
     fn of_payload(error: &Error) -> Self {
         let cause = match error.kind() {
             Kind::Unsupported => Cause::Unsupported,
@@ -67,7 +75,8 @@ impl Failure {
         Self::new("the arguments are not those of this command")
     }
 
-    /// Nothing is wrong with our data: the command brings what this version has no type for.
+    /// Nothing is wrong with our data: the command brings what this version has no type for, or what
+    /// only the primary can know.
     pub fn is_unsupported(&self) -> bool {
         self.cause == Cause::Unsupported
     }
@@ -126,6 +135,10 @@ use Action::{Apply, Ignore};
 /// Every command that is known, in the order of their names.
 pub static ROWS: &[Row] = &[
     row("APPEND", 3, Apply(string::append)),
+    row("BLMOVE", 6, Apply(list::lmove)),
+    row("BLPOP", 3, Apply(list::blpop)),
+    row("BRPOP", 3, Apply(list::brpop)),
+    row("BRPOPLPUSH", 4, Apply(list::rpoplpush)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
@@ -153,6 +166,15 @@ pub static ROWS: &[Row] = &[
     row("HSETNX", 4, Apply(hash::hset)),
     row("INCR", 2, Apply(string::incr)),
     row("INCRBY", 3, Apply(string::incrby)),
+    row("LINSERT", 5, Apply(list::linsert)),
+    row("LMOVE", 5, Apply(list::lmove)),
+    row("LMOVEM", 5, Apply(list::lmovem)),
+    row("LPOP", 2, Apply(list::lpop)),
+    row("LPUSH", 3, Apply(list::lpush)),
+    row("LPUSHX", 3, Apply(list::lpush)),
+    row("LREM", 4, Apply(list::lrem)),
+    row("LSET", 4, Apply(list::lset)),
+    row("LTRIM", 4, Apply(list::ltrim)),
     row("MOVE", 3, Apply(key::move_key)),
     row("MSET", 3, Apply(string::mset)),
     row("MSETEX", 4, Apply(string::msetex)),
@@ -169,13 +191,24 @@ pub static ROWS: &[Row] = &[
     row("REPLCONF", 1, Action::Replconf),
     row("RESTORE", 4, Apply(key::restore)),
     row("RESTORE-ASKING", 4, Apply(key::restore)),
+    row("RPOP", 2, Apply(list::rpop)),
+    row("RPOPLPUSH", 3, Apply(list::rpoplpush)),
+    row("RPUSH", 3, Apply(list::rpush)),
+    row("RPUSHX", 3, Apply(list::rpush)),
+    row("SADD", 3, Apply(set::sadd)),
     row("SCRIPT", 1, Ignore),
+    row("SDIFFSTORE", 3, Apply(set::sdiffstore)),
     row("SELECT", 2, Action::Select),
     row("SET", 3, Apply(string::set)),
     row("SETEX", 4, Apply(string::setex)),
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),
+    row("SINTERSTORE", 3, Apply(set::sinterstore)),
+    row("SMOVE", 4, Apply(set::smove)),
+    row("SORT", 2, Apply(sort::sort)),
     row("SPUBLISH", 1, Ignore),
+    row("SREM", 3, Apply(set::srem)),
+    row("SUNIONSTORE", 3, Apply(set::sunionstore)),
     row("SWAPDB", 3, Apply(key::swapdb)),
     row("UNLINK", 2, Apply(key::del)),
 ];

@@ -18,6 +18,7 @@
 
 mod element;
 mod held;
+mod source;
 
 use super::{Failure, Scope};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
@@ -28,6 +29,7 @@ use held::{due, ghost, is_kind, skipped_write};
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
 pub use held::known_fingerprint;
+pub(super) use source::Source;
 
 /// What stays the same for all commands of a unit.
 pub struct Setting<'a> {
@@ -283,7 +285,8 @@ impl<'a> Unit<'a> {
     }
 
     /// A string or list is edited as a whole: `edit` gets the old value and returns the new one, or
-    /// none where nothing is left. The deadline stays.
+    /// none where nothing is left. The deadline stays. Nothing is asked where `edit` returns a clone
+    /// that it has not touched.
     pub(super) fn edit(
         &mut self,
         key: &[u8],
@@ -309,7 +312,12 @@ impl<'a> Unit<'a> {
         }
         let after = edit(before.as_ref().and_then(|entry| entry.value.as_ref()))?;
         let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
-        if before.is_none() && after.is_none() {
+        let old = before.as_ref().and_then(|entry| entry.value.as_ref());
+        let is_same = match (old, &after) {
+            (Some(old), Some(new)) => old.is_untouched(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if is_same {
             return Ok(());
         }
         let verdict = self.ask(&Question {

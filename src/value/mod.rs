@@ -128,6 +128,16 @@ impl Value {
         }
     }
 
+    /// Whether `later` is a clone of this string or list that was not edited since, in constant time;
+    /// false for other types.
+    pub fn is_untouched(&self, later: &Self) -> bool {
+        match (self, later) {
+            (Self::String(a), Self::String(b)) => Arc::ptr_eq(a, b),
+            (Self::List(a), Self::List(b)) => a.is_untouched(b),
+            _ => false,
+        }
+    }
+
     /// An empty string, or an aggregate without elements (which the servers never keep).
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -110,6 +110,16 @@ impl Tree {
         }
     }
 
+    /// Whether `later` is a clone of this tree that was not edited since, in constant time.
+    pub(super) fn is_untouched(&self, later: &Self) -> bool {
+        match (&self.root, &later.root) {
+            (None, None) => true,
+            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => Arc::ptr_eq(a, b),
+            (Some(Node::Inner(a)), Some(Node::Inner(b))) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// All entries.
     pub(super) fn iter(&self) -> Iter<'_> {
         self.iter_from(0)

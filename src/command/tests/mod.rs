@@ -2,15 +2,18 @@
 
 mod elements;
 mod filters;
+mod list;
 mod rows;
+mod set;
 mod skip;
+mod sort;
 pub(crate) mod truth;
 mod truth_test;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Db, Entry, Stamp, Table};
-use crate::value::{Bytes, List, Value};
+use crate::value::{Bytes, Value};
 
 pub(crate) const NOW_MS: i64 = 1_000_000;
 
@@ -269,11 +272,6 @@ impl Bench {
         all.sort();
         all.join("; ")
     }
-}
-
-pub(crate) fn list(elements: &[&str]) -> Entry {
-    let list: List = elements.iter().map(|e| Bytes::from(e.as_bytes())).collect();
-    Entry::new(Value::List(list), None)
 }
 
 /// Skips what these words begin with, and keeps everything else.

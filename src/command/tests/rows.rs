@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// What was applied before, the command, what is heard, what the table has then.
-type Case = (&'static str, &'static str, &'static [&'static str], &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static [&'static str], &'static str);
 
 const STRINGS: &[Case] = &[
     ("", "SET k v", &["set k \"v\""], "k=\"v\""),
@@ -225,7 +225,8 @@ const HASHES: &[Case] = &[
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    STRINGS.iter().chain(KEYS).chain(HASHES)
+    let families = [STRINGS, KEYS, HASHES, list::CASES, set::CASES, sort::CASES];
+    families.into_iter().flatten()
 }
 
 #[test]
@@ -265,13 +266,37 @@ fn a_key_of_another_type_is_a_failure_and_nothing_is_asked() {
         "HGETDEL l FIELDS 1 f",
         "HPEXPIREAT l 9 FIELDS 1 f",
         "HPERSIST l FIELDS 1 f",
+        "SADD l a",
+        "SREM l a",
+        "SMOVE l t a",
+        "SMOVE t l b",
+        "SUNIONSTORE d t l",
+        "SDIFFSTORE d t l",
+        "SINTERSTORE d l t",
+        "LPUSH t x",
+        "RPUSHX t x",
+        "LPOP t",
+        "RPOP t 1",
+        "LSET t 0 x",
+        "LINSERT t BEFORE b x",
+        "LREM t 0 b",
+        "LTRIM t 0 0",
+        "BRPOP none t 0",
+        "RPOPLPUSH t l",
+        "RPOPLPUSH l t",
+        "LMOVE t t LEFT RIGHT",
     ] {
-        let mut bench = Bench::default();
-        bench.put("l", list(&["a"]));
+        let mut bench = Bench::with("RPUSH l a; SADD t b");
         assert_eq!(bench.keep(command), [""; 0], "{command}");
-        let wanted = if command.starts_with('H') { "hash" } else { "string" };
+        let wanted = match command.as_bytes() {
+            [b'H', ..] => "hash",
+            [b'S', b'E', ..] => "string",
+            [b'S', ..] => "set",
+            [b'L' | b'R' | b'B', ..] => "list",
+            _ => "string",
+        };
         assert_eq!(bench.failures, [format!("the key does not hold a {wanted}")], "{command}");
-        assert_eq!(bench.dump(), "l=[a]", "{command}");
+        assert_eq!(bench.dump(), "l=[a]; t=<b>", "{command}");
     }
 }
 
@@ -345,8 +370,44 @@ fn arguments_that_no_primary_sends_are_failures_and_change_nothing() {
         "SWAPDB 0 x",
         "SWAPDB -1 0",
         "DEL",
+        "LPUSH l",
+        "LPOP l -1",
+        "LPOP l x",
+        "RPOP l 1.5",
+        "LSET none 0 x",
+        "LSET l 3 x",
+        "LSET l -4 x",
+        "LSET l x x",
+        &format!("LSET l {least} x"),
+        "LINSERT l BESIDE b x",
+        "LINSERT l BEFORE b",
+        "LTRIM l 0",
+        "LTRIM l 0 x",
+        "LREM l x a",
+        "LMOVE l d UP LEFT",
+        "LMOVE l d LEFT",
+        "LMOVEM l d LEFT RIGHT COUNT",
+        "LMOVEM l d LEFT RIGHT COUNT -1 OBO",
+        "LMOVEM l d LEFT RIGHT EXACTLY x BULK",
+        "LMOVEM l d LEFT RIGHT BOTH",
+        "BLPOP l",
+        "SADD t",
+        "SMOVE t d",
+        "SUNIONSTORE d",
+        "SORT l BY",
+        "SORT l GET",
+        "SORT l STORE",
+        "SORT l LIMIT 0 STORE d",
+        "SORT l LIMIT 0 x STORE d",
+        "SORT l BOGUS STORE d",
+        // Not all of its elements are numbers.
+        "SORT l STORE d",
+        "SORT t STORE d",
+        "SORT k STORE d",
+        "SORT h STORE d",
     ] {
-        let mut bench = Bench::with("SET k v; SET s 12x; HSET h f 1 s x");
+        let mut bench =
+            Bench::with("SET k v; SET s 12x; HSET h f 1 s x; RPUSH l 1 b 3; SADD t 1 x");
         bench.keep(&format!("SET n {most}; SET m {least}; HSET h n {most}"));
         let before = bench.dump();
         if command == "INCR k" {
@@ -456,6 +517,21 @@ fn any_argument() -> impl Strategy<Value = Vec<u8>> {
         "text:v",
         "stream",
         "ASYNC",
+        "LEFT",
+        "RIGHT",
+        "BEFORE",
+        "COUNT",
+        "BULK",
+        "LIMIT",
+        "BY",
+        "STORE",
+        "ALPHA",
+        "DESC",
+        "*",
+        "h->*",
+        "*->f",
+        "#",
+        "s",
     ];
     prop_oneof![
         9 => proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
@@ -475,9 +551,8 @@ proptest! {
         ),
         store in proptest::bool::weighted(0.9),
     ) {
-        let mut bench = Bench::with("SET k 1; HSET h f 1 g x");
-        bench.put("l", list(&["a"]));
-        bench.skip("SET g v; HSET h z 1");
+        let mut bench = Bench::with("SET k 1; HSET h f 1 g x; RPUSH l a k h 1; SADD s k h 2");
+        bench.skip("SET g v; HSET h z 1; SADD s f");
         bench.scope.store = store;
         for (row, args, vetoes) in &commands {
             let row = &ROWS[*row];

@@ -1,0 +1,92 @@
+//! Reading keys to change others: what a command may build on, and what becomes of its destination
+//! where it read something that is withheld.
+
+use super::held::{Due, ghost, is_kind, primary_has_none};
+use super::{Found, Question, Unit};
+use crate::change::{Effect, Reason};
+use crate::command::Failure;
+use crate::table::Entry;
+use crate::value::{ABSENT, Type, Value};
+
+/// What the primary has under a key that a command reads.
+pub(in crate::command) enum Source {
+    /// No such key.
+    Absent,
+    /// This, and the table has it whole.
+    Known(Value),
+    /// Something that the table lacks, wholly or in part.
+    Unknown,
+}
+
+impl Unit<'_> {
+    /// Reads a key of the selected database.
+    pub(in crate::command) fn source(&self, key: &[u8]) -> Source {
+        match self.find(self.db, key) {
+            Found::Absent => Source::Absent,
+            Found::Whole(Entry { value: Some(value), .. }) => Source::Known(value),
+            Found::Partial(entry) if has_none(&entry) => Source::Absent,
+            Found::Withheld(Some(entry)) if is_gone(&entry) => Source::Absent,
+            _ => Source::Unknown,
+        }
+    }
+
+    /// Reads one element of a hash, set or sorted set: as above, but what is known of the value is
+    /// this element and others that are of no interest.
+    pub(in crate::command) fn element_source(&self, key: &[u8], name: &[u8]) -> Source {
+        match self.find(self.db, key) {
+            Found::Partial(Entry { value: Some(value), hold: Some(hold), .. })
+                if !hold.withheld.contains(name) =>
+            {
+                Source::Known(value)
+            }
+            _ => self.source(key),
+        }
+    }
+
+    /// A list is edited by something that is withheld under another key, or may be edited: offered,
+    /// never stored. From now on the key is withheld.
+    pub(in crate::command) fn edit_unseen(
+        &mut self,
+        key: &[u8],
+        kind: Type,
+    ) -> Result<(), Failure> {
+        let db = self.db;
+        let before = match self.find(db, key) {
+            Found::Excluded => return Ok(()),
+            Found::Absent => None,
+            Found::Whole(entry) if !is_kind(&entry, kind) => return Err(Failure::wrong_type(kind)),
+            Found::Whole(entry) => Some(entry),
+            Found::Partial(entry) => {
+                self.edit_unknown(key, Some(entry), kind, Effect::Edit, false, None);
+                return Ok(());
+            }
+            Found::Withheld(entry) => {
+                self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
+                return Ok(());
+            }
+        };
+        let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
+        self.ask(&Question {
+            expires_at_ms: at,
+            due_ms: at,
+            result_known: false,
+            ..Question::new(Effect::Edit, Reason::Command, db, key)
+        });
+        // The last element may have gone, and with it the deadline.
+        let due = if before.is_some() { Due::Unknown } else { Due::Known(None) };
+        self.put(db, key, ghost(None, due), false);
+        Ok(())
+    }
+}
+
+fn has_none(entry: &Entry) -> bool {
+    match (&entry.value, &entry.hold) {
+        (Some(value), Some(hold)) => primary_has_none(value, &hold.withheld),
+        _ => false,
+    }
+}
+
+/// The table kept a value whose deletion was skipped.
+fn is_gone(entry: &Entry) -> bool {
+    entry.hold.as_ref().is_some_and(|hold| hold.fingerprint == Some(ABSENT))
+}
