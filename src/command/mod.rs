@@ -11,9 +11,12 @@
 //! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
 
 mod arguments;
+mod bitmap;
 mod hash;
+mod hyperloglog;
 mod key;
 mod scope;
+mod server;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +27,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use scope::Scope;
+pub use server::Server;
 pub use unit::{Asked, Setting, Unit, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
@@ -106,6 +110,8 @@ use Action::{Apply, Ignore};
 /// Every command that is known, in the order of their names.
 pub static ROWS: &[Row] = &[
     row("APPEND", 3, Apply(string::append)),
+    row("BITFIELD", 2, Apply(bitmap::bitfield)),
+    row("BITOP", 4, Apply(bitmap::bitop)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
@@ -141,6 +147,10 @@ pub static ROWS: &[Row] = &[
     row("PERSIST", 2, Apply(key::persist)),
     row("PEXPIRE", 3, Apply(key::pexpire)),
     row("PEXPIREAT", 3, Apply(key::pexpireat)),
+    row("PFADD", 2, Apply(hyperloglog::pfadd)),
+    row("PFCOUNT", 2, Apply(hyperloglog::pfcount)),
+    row("PFDEBUG", 3, Apply(hyperloglog::pfdebug)),
+    row("PFMERGE", 2, Apply(hyperloglog::pfmerge)),
     row("PING", 1, Ignore),
     row("PSETEX", 4, Apply(string::psetex)),
     row("PUBLISH", 1, Ignore),
@@ -152,6 +162,7 @@ pub static ROWS: &[Row] = &[
     row("SCRIPT", 1, Ignore),
     row("SELECT", 2, Action::Select),
     row("SET", 3, Apply(string::set)),
+    row("SETBIT", 4, Apply(bitmap::setbit)),
     row("SETEX", 4, Apply(string::setex)),
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),

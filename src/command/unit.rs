@@ -14,8 +14,9 @@
 
 mod element;
 mod held;
+mod source;
 
-use super::{Failure, Scope};
+use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
@@ -23,6 +24,7 @@ use held::{due, ghost, is_kind, skipped_write};
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
+pub(super) use source::Source;
 pub use held::known_fingerprint;
 
 /// What stays the same for all commands of a unit.
@@ -37,6 +39,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// Who the primary is.
+    pub server: Server,
     /// Turns a DUMP payload into a value.
     pub decode_payload: fn(&[u8]) -> crate::error::Result<Value>,
 }
@@ -131,6 +135,11 @@ impl<'a> Unit<'a> {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.setting.now_ms
+    }
+
+    /// Who the primary is.
+    pub(super) fn server(&self) -> Server {
+        self.setting.server
     }
 
     pub(super) fn decode_payload(&self, payload: &[u8]) -> Result<Value, Failure> {

@@ -11,7 +11,7 @@ use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Asked, Row, Scope, Setting, Unit};
+use crate::command::{self, Action, Asked, Row, Scope, Server, Setting, Unit};
 use crate::config::Policy;
 use crate::env::Env;
 use crate::error::{Error, Kind};
@@ -45,6 +45,8 @@ pub(super) struct Apply {
     table: Table,
     mode: Mode,
     position: Position,
+    /// Who wrote the last snapshot.
+    server: Server,
     unit: u64,
     ready: bool,
     /// The table is what the primary had at the position: the stream may go on from there.
@@ -90,7 +92,8 @@ impl Apply {
         let position = Position { replid: None, offset: -1, db: 0 };
         let mode = Mode::Waiting;
         let (unit, ready, resumable) = (0, false, false);
-        Self { env, shared, settings, table, mode, position, unit, ready, resumable }
+        let server = Server::NEWEST;
+        Self { env, shared, settings, table, mode, position, server, unit, ready, resumable }
     }
 
     /// Takes in one feed of the link.
@@ -212,6 +215,7 @@ impl Apply {
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
         let server = &load.server;
+        self.server = Server::new(server.valkey, &server.version);
         self.shared.board.update(|status| {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
@@ -298,6 +302,7 @@ impl Apply {
             phase: Phase::Live,
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
+            server: self.server,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);

@@ -204,6 +204,8 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            // Nothing here depends on it: values come whole.
+            server: crate::command::Server::NEWEST,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -399,6 +401,8 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            // Nothing here depends on it: values come whole.
+            server: crate::command::Server::NEWEST,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);

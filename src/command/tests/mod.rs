@@ -231,6 +231,7 @@ impl Bench {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
+            server: Server::NEWEST,
             decode_payload: payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.db);

@@ -366,6 +366,7 @@ fn what_a_payload_brings_that_cannot_be_read_is_withheld_and_reported() {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: -1,
+            server: Server::NEWEST,
             decode_payload: super::payload,
         };
         let mut keep = |_: &Change<'_>| Verdict::Keep;
