@@ -144,9 +144,8 @@ pub(super) fn decr(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `DECRBY key decrement`
 pub(super) fn decrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let decrement = integer(args[2])?;
-    let increment = decrement
-        .checked_neg()
-        .ok_or_else(|| Failure::new("the decrement does not fit in 64 bits"))?;
+    // Servers before 7.0 take the smallest number of all, whose negation is itself; later ones
+    // refuse it, so that it never comes.
+    let increment = integer(args[2])?.wrapping_neg();
     add(unit, args[1], increment)
 }

@@ -388,7 +388,8 @@ impl<'a> Unit<'a> {
         if !self.setting.scope.store {
             return;
         }
-        if same_version {
+        // What was never published has no version to keep.
+        if same_version && entry.version > 0 {
             self.batch.put_keeping_version(db, Bytes::from(key), entry);
         } else {
             self.batch.put(db, Bytes::from(key), entry);

@@ -35,12 +35,18 @@ pub struct Control {
     received_bytes: AtomicU64,
     last_byte_at: AtomicI64,
     last_error: Mutex<Option<Error>>,
+    /// How many configurations were set, and of which the primary refused us.
+    configs: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
 pub(super) struct Requests {
     pub(super) config: Option<Config>,
+    /// The number of that configuration.
+    pub(super) configs: u64,
     pub(super) restart: Option<Error>,
+    pub(super) park: bool,
     /// The inner one is the resume point, none for a full sync.
     pub(super) resume: Option<Option<ResumePoint>>,
 }
@@ -83,6 +89,8 @@ impl Control {
             received_bytes: AtomicU64::new(0),
             last_byte_at: AtomicI64::new(i64::MIN),
             last_error: Mutex::new(None),
+            configs: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -123,6 +131,14 @@ impl Control {
         self.ask(|requests| requests.restart = Some(error));
     }
 
+    /// Gives up until the configuration changes: closes the connection and makes no other. Nothing
+    /// is fed any more before that.
+    pub fn park(&self, error: &Error) {
+        self.set_error(error);
+        self.refused.store(self.configs.load(SeqCst), SeqCst);
+        self.ask(|requests| requests.park = true);
+    }
+
     /// So many bytes of [`Feed::Bytes`](super::Feed::Bytes) are dealt with, or thrown away.
     pub fn consumed(&self, bytes: u64) {
         let before = self.spooled.fetch_sub(bytes, SeqCst);
@@ -142,7 +158,17 @@ impl Control {
 
     /// Holds from the next connection on. A link that waits for one, or was refused, tries at once.
     pub fn set_config(&self, config: Config) {
-        self.ask(|requests| requests.config = Some(config));
+        let configs = self.configs.fetch_add(1, SeqCst) + 1;
+        self.ask(|requests| {
+            requests.config = Some(config);
+            requests.configs = configs;
+        });
+    }
+
+    /// Whether the last [`Feed::Refused`](super::Feed::Refused) is about the configuration that
+    /// holds: another one may have been set since.
+    pub fn is_refusal_current(&self) -> bool {
+        self.refused.load(SeqCst) == self.configs.load(SeqCst)
     }
 
     // For information.
@@ -242,7 +268,36 @@ impl Control {
         self.partial_syncs.fetch_add(1, SeqCst);
     }
 
+    pub(super) fn set_refused(&self, configs: u64) {
+        self.refused.store(configs, SeqCst);
+    }
+
     pub(super) fn set_error(&self, error: &Error) {
         *self.last_error.lock() = Some(error.clone());
+    }
+}
+
+/// What the apply thread has asked for, for tests of it that run without a link.
+#[cfg(test)]
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) applied: i64,
+    pub(crate) ack_due: bool,
+    pub(crate) resume: Option<Option<ResumePoint>>,
+    pub(crate) restart: Option<Error>,
+    pub(crate) park: bool,
+}
+
+#[cfg(test)]
+impl Control {
+    /// What was asked for since the last call.
+    pub(crate) fn asked(&self) -> Asked {
+        let Requests { restart, park, resume, .. } = self.take_requests().unwrap_or_default();
+        Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart, park }
+    }
+
+    /// What the link says when bytes have come.
+    pub(crate) fn came(&self, bytes: usize) {
+        self.spool(bytes as u64);
     }
 }

@@ -35,6 +35,11 @@ pub use feed::{Feed, LinkState, ReplId, Transfer};
 /// the allocator keeps such blocks at hand.
 const CHUNK: usize = 64 << 10;
 
+/// A primary that has just sent a snapshot with a mark sends nothing else before an ACK, and misses
+/// one that comes before it has noticed that its child has ended. So the first ACKs follow each
+/// other after this pause, which doubles until the stream goes on or the usual rhythm is reached.
+const FIRST_ACKS_MS: i64 = 10;
+
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -57,6 +62,8 @@ pub struct Link {
     env: Arc<dyn Env>,
     config: Config,
     next_config: Option<Config>,
+    /// How many configurations were taken from the control.
+    configs: u64,
     control: Arc<Control>,
     feed: Sender<Feed>,
     backoff: Backoff,
@@ -103,6 +110,8 @@ struct Wire {
     write_error: Option<io::Error>,
     last_read_ms: i64,
     last_ack_ms: Option<i64>,
+    /// While the stream waits for an ACK: how many were sent.
+    first_acks: Option<u32>,
 }
 
 /// What the next step finds, and when to take it.
@@ -122,6 +131,7 @@ impl Link {
             env,
             config,
             next_config: None,
+            configs: 0,
             control,
             feed,
             backoff: Backoff::default(),
@@ -190,8 +200,14 @@ impl Link {
 
     fn obey(&mut self, requests: Requests) {
         let now = self.env.ticks_ms();
+        if requests.park {
+            self.phase = Phase::Parked;
+            self.resume = None;
+            self.force_full = true;
+        }
         if let Some(config) = requests.config {
             self.next_config = Some(config);
+            self.configs = requests.configs;
             self.backoff.reset();
             match &mut self.phase {
                 Phase::Parked => self.phase = Phase::Pausing { until_ms: now, answered: true },
@@ -238,7 +254,12 @@ impl Link {
             let pause_ms = Backoff::longest(min_ms, max_ms, self.env.random());
             return self.lost(failure.error, pause_ms);
         }
+        if self.next_config.is_some() {
+            // Not what is configured was refused, but what was.
+            return self.lost(failure.error, 0);
+        }
         self.control.set_error(&failure.error);
+        self.control.set_refused(self.configs);
         log::log(Level::Error, &format!("refused by {}: {}", self.address(), failure.error));
         self.tell(Feed::Refused { error: failure.error });
         Phase::Parked
@@ -345,6 +366,9 @@ impl Link {
                         (None, Transfer::Mark(_)) => Manner::AckZero,
                         (None, Transfer::Length(_)) => Manner::Silent,
                     };
+                    if let Transfer::Mark(_) = transfer {
+                        wire.first_acks = Some(0);
+                    }
                     self.tell(Feed::FullSync { replid, offset, transfer });
                     return Ok(self.attach(wire, handshake, manner));
                 }
@@ -416,7 +440,10 @@ impl Link {
         if manner == Manner::Silent {
             return i64::MAX;
         }
-        let interval = self.config.ack_interval_ms;
+        let mut interval = self.config.ack_interval_ms;
+        if let Some(sent @ 1..) = wire.first_acks {
+            interval = interval.min(FIRST_ACKS_MS << sent.min(20));
+        }
         let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(interval) - now);
         if left > 0 && !asked {
             return left;
@@ -425,6 +452,9 @@ impl Link {
         // A primary that takes nothing would only get more of the same.
         if wire.out.is_empty() {
             let applied = self.control.applied();
+            if applied >= 0 || manner == Manner::AckZero {
+                wire.first_acks = wire.first_acks.map(|sent| sent + 1);
+            }
             match (manner, self.config.ack) {
                 (Manner::Ack, _) if applied < 0 => wire.out.push(b'\n'),
                 (Manner::Ack, Ack::Truth) => write_ack(&mut wire.out, applied),
@@ -444,6 +474,7 @@ impl Link {
             Ok(0) => Err(Failure::again(Kind::Io, "the primary closed the connection")),
             Ok(count) => {
                 wire.last_read_ms = now;
+                wire.first_acks = wire.first_acks.filter(|sent| *sent == 0);
                 self.control.received(count as u64, now);
                 Ok(Some(count))
             }
@@ -471,6 +502,7 @@ impl Wire {
             write_error: None,
             last_read_ms: now,
             last_ack_ms: None,
+            first_acks: None,
         }
     }
 

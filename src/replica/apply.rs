@@ -104,14 +104,14 @@ impl Apply {
             }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes(bytes) => {
-                self.bytes(&bytes);
+                // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
+                self.bytes(&bytes);
             }
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
                 self.mode = Mode::Waiting;
-                self.trouble(error, false);
-                self.enter(State::Failed, Moment::Failed);
+                self.refused(error);
             }
             Feed::Status(state) => self.link_state(state),
         }
@@ -122,12 +122,14 @@ impl Apply {
     }
 
     fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        self.settings = self.shared.settings.lock().clone();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
         let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
+        self.hold(0);
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
         self.shared.control.set_applied(-1);
@@ -141,6 +143,7 @@ impl Apply {
     }
 
     fn go_on(&mut self, replid: Option<[u8; 40]>) {
+        self.settings = self.shared.settings.lock().clone();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
         }
@@ -154,7 +157,9 @@ impl Apply {
     fn follow_from_here(&mut self) {
         let position = self.position;
         self.ready = true;
-        self.resumable = position.offset >= 0;
+        self.resumable = position.replid.is_some() && position.offset >= 0;
+        // Before anybody who waits is told.
+        self.shared.view.set_readable(Readable::Yes);
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -163,8 +168,8 @@ impl Apply {
             status.offset = position.offset;
             status.replid = position.replid;
         });
-        self.shared.view.set_readable(Readable::Yes);
         self.enter(State::Following, Moment::Ready);
+        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -173,6 +178,7 @@ impl Apply {
             Mode::Loading(load) => self.load(load, bytes),
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
+                self.hold(stream.held());
                 self.follow(stream);
             }
         }
@@ -194,7 +200,9 @@ impl Apply {
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
-        self.count_asked(std::mem::take(&mut load.asked));
+        if self.shared.gate.is_set() {
+            self.count_asked(std::mem::take(&mut load.asked));
+        }
         match progress {
             Ok(Progress::More) => {
                 let told = before == load.received() / PROGRESS_BYTES;
@@ -228,10 +236,13 @@ impl Apply {
     fn abort_load(&mut self, error: Error) {
         match error.kind() {
             Kind::Stopped => {}
-            Kind::NoMemory => self.give_up(error),
+            Kind::NoMemory => {
+                self.tell(Moment::LoadAborted);
+                self.give_up(error);
+            }
             _ => {
                 log::log(Level::Error, &format!("load aborted: {error}"));
-                self.trouble(error.clone(), true);
+                self.trouble(error.clone());
                 self.tell(Moment::LoadAborted);
                 self.shared.control.restart_sync(error);
             }
@@ -240,21 +251,23 @@ impl Apply {
 
     fn follow(&mut self, mut stream: Box<Stream>) {
         loop {
-            match self.follow_one(&mut stream) {
+            let outcome = self.follow_one(&mut stream);
+            self.hold(stream.held());
+            match outcome {
                 Ok(true) if self.shared.control.is_stopping() => break,
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
                     self.resumable = false;
                     log::log(Level::Error, &format!("asking for a full sync: {error}"));
-                    self.trouble(error.clone(), true);
+                    self.trouble(error.clone());
+                    self.hold(0);
                     self.shared.control.restart_sync(error);
                     return;
                 }
                 Err(Broken::Stop(error)) => return self.give_up(error),
             }
         }
-        self.shared.held.store(stream.held() as u64, Ordering::Relaxed);
         self.mode = Mode::Following(stream);
     }
 
@@ -296,6 +309,7 @@ impl Apply {
 
     fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
         let mut gate = self.shared.gate.borrow();
+        let heard = gate.get().is_some();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,
@@ -308,8 +322,10 @@ impl Apply {
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
         let outcome = self.run_commands(&mut unit, commands);
         let (batch, asked, db) = unit.finish();
+        if heard {
+            self.count_asked(asked);
+        }
         drop(gate);
-        self.count_asked(asked);
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -320,8 +336,12 @@ impl Apply {
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if outcome.diverged {
-            self.shared.board.update(|status| status.diverged = true);
-            self.tell(Moment::Diverged);
+            let was =
+                self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
+            // A queue that is not followed must not flood whoever listens.
+            if !was {
+                self.tell(Moment::Diverged);
+            }
         }
         outcome.broken.map_or_else(|| self.check_memory(), Err)
     }
@@ -376,8 +396,10 @@ impl Apply {
     fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
         let broken = match policy {
             Policy::Continue => {
-                log::log(Level::Warning, &format!("not followed: {error}"));
-                return self.trouble(error, true);
+                let again = self.shared.board.read().diverged;
+                let level = if again { Level::Debug } else { Level::Warning };
+                log::log(level, &format!("not followed: {error}"));
+                return self.trouble(error);
             }
             Policy::Resync => Broken::Resync(error),
             Policy::Stop => Broken::Stop(error),
@@ -386,10 +408,8 @@ impl Apply {
     }
 
     fn count_asked(&self, asked: Asked) {
-        if self.shared.gate.is_set() {
-            Counters::add(&self.shared.counters.asked, asked.all);
-            Counters::add(&self.shared.counters.skipped, asked.skipped);
-        }
+        Counters::add(&self.shared.counters.asked, asked.all);
+        Counters::add(&self.shared.counters.skipped, asked.skipped);
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
@@ -406,9 +426,9 @@ impl Apply {
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
-        self.shared.held.store(0, Ordering::Relaxed);
+        self.hold(0);
         log::log(Level::Warning, &format!("link lost: {error}"));
-        self.trouble(error, true);
+        self.trouble(error);
         if was_loading {
             self.tell(Moment::LoadAborted);
         }
@@ -417,6 +437,24 @@ impl Apply {
         self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, Moment::LinkLost);
+    }
+
+    fn refused(&mut self, error: Error) {
+        let now_ms = self.now_ms();
+        let shared = self.shared.clone();
+        let is_final = shared.board.update(|status| {
+            // Looked at under the lock under which a new configuration takes the state back.
+            let is_final = shared.control.is_refusal_current();
+            if is_final {
+                status.state = State::Failed;
+                status.since_ms = now_ms;
+            }
+            status.trouble = Some(Trouble { error, at_ms: now_ms });
+            is_final
+        });
+        if is_final {
+            self.tell(Moment::Failed);
+        }
     }
 
     fn link_state(&mut self, state: LinkState) {
@@ -429,18 +467,24 @@ impl Apply {
         self.enter(state, moment);
     }
 
-    /// Ends following for good; what is there stays readable.
+    /// Ends following until the options change; what is there stays readable.
     fn give_up(&mut self, error: Error) {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
-        self.shared.control.stop();
-        self.trouble(error, false);
-        self.enter(State::Failed, Moment::Failed);
+        self.resumable = false;
+        self.hold(0);
+        self.shared.control.park(&error);
+        self.refused(error);
     }
 
-    fn trouble(&self, error: Error, will_retry: bool) {
-        let trouble = Trouble { error, at_ms: self.now_ms(), will_retry };
+    fn trouble(&self, error: Error) {
+        let trouble = Trouble { error, at_ms: self.now_ms() };
         self.shared.board.update(|status| status.trouble = Some(trouble));
+    }
+
+    /// Bytes of the stream that were taken over and belong to no complete unit yet.
+    fn hold(&self, bytes: usize) {
+        self.shared.held.store(bytes as u64, Ordering::Relaxed);
     }
 
     fn enter(&self, state: State, moment: Moment) {
@@ -487,3 +531,6 @@ pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
         apply.take(feed);
     }
 }
+
+#[cfg(test)]
+mod tests;

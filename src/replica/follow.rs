@@ -101,3 +101,60 @@ impl Stream {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of the stream, one word each: `unit n:...` with the names of its commands and
+    /// its bytes, `queued`, `pass n`, `ack n`.
+    fn steps(stream: &mut Stream) -> Vec<String> {
+        let mut steps = Vec::new();
+        while let Some(next) = stream.next().unwrap() {
+            steps.push(match next {
+                Next::Queued => "queued".to_owned(),
+                Next::Pass { bytes } => format!("pass {bytes}"),
+                Next::Acknowledge { bytes } => format!("ack {bytes}"),
+                Next::Unit { commands, bytes } => {
+                    let name = |(row, args): &(Option<&Row>, Vec<&[u8]>)| {
+                        let name = String::from_utf8_lossy(args[0]).into_owned();
+                        if row.is_some() { name } else { format!("({name})") }
+                    };
+                    let names: Vec<_> = commands.views().iter().map(name).collect();
+                    format!("unit {bytes}:{}", names.join(" "))
+                }
+            });
+        }
+        steps
+    }
+
+    #[test]
+    fn commands_are_units_and_a_transaction_is_one() {
+        let mut stream = Stream::default();
+        stream.feed(b"PING\r\nset a 1\r\n\r\nmulti\r\nINCR a\r\nPING\r\n\r\nxadd s\r\n");
+        let wanted = ["pass 6", "unit 9:set", "pass 2"];
+        let steps_now = steps(&mut stream);
+        assert_eq!(steps_now[..3], wanted);
+        assert_eq!(steps_now[3..], ["queued"; 5]);
+        assert_eq!(stream.held(), 31);
+        stream.feed(b"exec\r\nREPLCONF GETACK *\r\nDISCARD\r\nunknown x\r\n");
+        let wanted = ["unit 37:INCR PING (xadd)", "ack 19", "pass 9", "unit 11:(unknown)"];
+        assert_eq!(steps(&mut stream), wanted);
+        assert_eq!(stream.held(), 0);
+    }
+
+    #[test]
+    fn what_was_queued_before_discard_is_dropped_but_counted() {
+        let mut stream = Stream::default();
+        stream.feed(b"MULTI\r\nINCR a\r\nDISCARD\r\nEXEC\r\n");
+        assert_eq!(steps(&mut stream), ["queued", "queued", "pass 24", "unit 6:"]);
+    }
+
+    #[test]
+    fn a_transaction_within_a_transaction_is_an_error() {
+        let mut stream = Stream::default();
+        stream.feed(b"MULTI\r\nINCR a\r\nMULTI\r\n");
+        assert!(stream.next().is_ok() && stream.next().is_ok());
+        assert!(stream.next().is_err());
+    }
+}

@@ -148,7 +148,7 @@ impl Load {
                 let rest = self.mark.split_off(mark.len());
                 if self.mark != mark {
                     return Err(Error::protocol(format!(
-                        "snapshot offset {}: what follows the snapshot is not the mark that was announced",
+                        "snapshot offset {}: what follows is not the mark that was announced",
                         self.decoder.offset()
                     )));
                 }
@@ -426,3 +426,6 @@ fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {
         _ => known_fingerprint(old) == Some(fingerprint(value, at)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ struct Shared {
     counters: Counters,
     /// Bytes in the parser that belong to no complete unit yet.
     held: AtomicU64,
+    /// As configured now; the apply thread takes them over with the next connection.
+    settings: Mutex<Settings>,
     gate: Slot<dyn SharedGate>,
     listener: Slot<StateListener>,
     view: Arc<View>,
@@ -105,6 +107,7 @@ impl Replica {
             board: Board::default(),
             counters: Counters::default(),
             held: AtomicU64::new(0),
+            settings: Mutex::new(settings_of(&config)),
             gate: Slot::default(),
             listener: Slot::default(),
             lookups: Lookups::new(table.reader(), view.clone()),
@@ -127,8 +130,17 @@ impl Replica {
         let running = engine.life != Life::New;
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
+        *self.shared.settings.lock() = settings_of(&engine.config);
         if running {
             self.shared.control.set_config(engine.config.clone());
+            if !self.shared.control.is_stopping() {
+                // From here on a wait is one for the new configuration's outcome.
+                self.shared.board.update(|status| {
+                    if status.state == State::Failed {
+                        status.state = State::Connecting;
+                    }
+                });
+            }
         }
         Ok(())
     }
@@ -156,11 +168,14 @@ impl Replica {
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }
+        if engine.life == Life::Stopped {
+            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
+        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
         let config = engine.config.clone();
-        let settings = self.settings(&config);
+        let settings = settings_of(&config);
         self.shared.view.set_hide_expired(config.hide_expired);
         let scope = settings.scope.clone();
         self.shared
@@ -173,21 +188,6 @@ impl Replica {
         self.shared.board.update(|status| status.state = State::Connecting);
         self.spawn(&mut engine, "rets/apply", move || apply::run(apply, &feeds))?;
         self.spawn(&mut engine, "rets/link", move || link.run())
-    }
-
-    fn settings(&self, config: &Config) -> Settings {
-        let scope = Scope {
-            databases: config.databases.clone(),
-            keys: config.keys.clone(),
-            exclude_keys: config.exclude_keys.clone(),
-            store: config.store,
-        };
-        Settings {
-            scope,
-            max_memory: config.max_memory,
-            on_unknown: config.on_unknown,
-            on_failure: config.on_failure,
-        }
     }
 
     /// Starts a thread whose panic ends as a state.
@@ -271,11 +271,13 @@ impl Replica {
     /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
     /// again.
     pub fn stop(&self, timeout_ms: i64) -> Result<()> {
-        let mut engine = self.engine.lock();
-        let first = engine.life != Life::Stopped;
-        engine.life = Life::Stopped;
-        self.shared.control.stop();
-        self.shared.view.set_readable(Readable::Stopped);
+        {
+            let mut engine = self.engine.lock();
+            engine.life = Life::Stopped;
+            self.shared.control.stop();
+            self.shared.view.set_readable(Readable::Stopped);
+        }
+        // Not under the lock: whoever waits for something else keeps to a time of its own.
         let ended = self
             .shared
             .board
@@ -286,16 +288,20 @@ impl Replica {
                 "the engine's threads have not ended: a callback has not returned",
             ));
         }
-        for thread in engine.threads.drain(..) {
+        let threads = std::mem::take(&mut self.engine.lock().threads);
+        for thread in threads {
             thread.join();
         }
-        drop(engine);
-        if first || self.shared.board.read().state != State::Stopped {
-            let now_ms = self.env.now_ms();
-            self.shared.board.update(|status| {
+        let now_ms = self.env.now_ms();
+        let is_new = self.shared.board.update(|status| {
+            let is_new = status.state != State::Stopped;
+            if is_new {
                 status.state = State::Stopped;
                 status.since_ms = now_ms;
-            });
+            }
+            is_new
+        });
+        if is_new {
             self.shared.tell(Moment::Stopped);
         }
         Ok(())
@@ -339,7 +345,7 @@ impl Shared {
         self.board.update(|status| {
             status.state = State::Failed;
             status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms, will_retry: false });
+            status.trouble = Some(Trouble { error, at_ms });
         });
         self.tell(Moment::Failed);
     }
@@ -398,7 +404,7 @@ impl Shared {
             callbacks: Counters::of(&counters.asked),
             skipped: Counters::of(&counters.skipped),
             last_error_at_ms: status.trouble.as_ref().map_or(-1, |trouble| trouble.at_ms),
-            will_retry: status.trouble.as_ref().is_some_and(|trouble| trouble.will_retry),
+            will_retry: !matches!(status.state, State::New | State::Failed | State::Stopped),
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
@@ -409,5 +415,21 @@ fn name_of(address: &Address) -> String {
         Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp { host, port } => format!("{host}:{port}"),
         Address::Unix { path } => path.clone(),
+    }
+}
+
+/// What the apply thread needs to know of the configuration.
+fn settings_of(config: &Config) -> Settings {
+    let scope = Scope {
+        databases: config.databases.clone(),
+        keys: config.keys.clone(),
+        exclude_keys: config.exclude_keys.clone(),
+        store: config.store,
+    };
+    Settings {
+        scope,
+        max_memory: config.max_memory,
+        on_unknown: config.on_unknown,
+        on_failure: config.on_failure,
     }
 }

@@ -201,7 +201,9 @@ fn run(shards: usize, steps: Vec<Step>) {
             }
             Step::Keep(db, key, sort) => {
                 batch.put_keeping_version(db, name("key", key), sample(sort));
-                model.staged.insert((db, name("key", key)), (sample(sort), false));
+                // What the unit wrote itself stays a new version.
+                let is_new = model.staged.get(&(db, name("key", key))).is_some_and(|old| old.1);
+                model.staged.insert((db, name("key", key)), (sample(sort), is_new));
             }
             Step::Remove(db, key) => {
                 batch.remove(db, &name("key", key));

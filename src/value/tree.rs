@@ -646,7 +646,10 @@ mod tests {
         }
 
         #[test]
-        fn finds_what_is_sorted(numbers in proptest::collection::btree_set(any::<u16>(), 0..2000), sought: u16) {
+        fn finds_what_is_sorted(
+            numbers in proptest::collection::btree_set(any::<u16>(), 0..2000),
+            sought: u16,
+        ) {
             let sorted: Vec<u16> = numbers.into_iter().collect();
             let all: Vec<Vec<u8>> = sorted.iter().map(|n| entry(*n)).collect();
             let tree: Tree = all.iter().map(Vec::as_slice).collect();

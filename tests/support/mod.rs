@@ -7,8 +7,11 @@
 
 pub mod client;
 pub mod corpus;
+pub mod follower;
+pub mod random;
 pub mod replay;
 pub mod server;
+pub mod tap;
 
 pub use client::{Client, Reply};
 pub use corpus::Session;

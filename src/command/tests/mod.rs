@@ -262,8 +262,8 @@ impl Bench {
     /// All that the table has, in the order of databases and keys.
     pub(crate) fn dump(&self) -> String {
         let mut all = Vec::new();
-        let mut walk = self.table.entries();
-        while let Some((db, key, entry)) = walk.next() {
+        let walk = self.table.entries();
+        for (db, key, entry) in walk {
             let db = if db == 0 { String::new() } else { format!("{db}/") };
             all.push(format!("{db}{}={}", text(&key), entry_shown(Some(&entry))));
         }

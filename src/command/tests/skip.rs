@@ -270,6 +270,7 @@ fn a_hash_that_is_gone_at_the_primary_begins_anew_without_its_old_deadline() {
     let heard = ["hdel h g @1000005 gone", "hset h i=3"];
     check(kept, "HDEL h f", "HDEL h g; HSET h i 3", &heard, "h={f=1 i=3} lacks f");
     check(kept, "HDEL h f; HDEL h g; HSET h i 3", "", &[], "h={f=1 g=2} lacks f g i");
+    check(kept, "HDEL h f; HDEL h g", "SET h v KEEPTTL", &["set h \"v\""], "h=\"v\"");
     // Then it can be of another type, too; what was kept stays.
     check("HSET h f 1", "HDEL h f", "INCR h", &["edit h ?"], "h={f=1} frozen lacks f");
 }
@@ -351,7 +352,7 @@ fn within_a_unit_each_question_sees_the_effects_before_it_and_lookups_what_was_p
     let heard = bench.run(
         "INCR k; INCR k; HSET h f 1; HSET h g 2; DEL h; SET k v; SELECT 2; SET k w; INCR n",
         &mut |change| {
-            published.push(reader.read(0, b"k", |entry| entry_shown(entry)));
+            published.push(reader.read(0, b"k", entry_shown));
             let told = told(change);
             if told.starts_with("hset h g") { Verdict::Skip } else { Verdict::Keep }
         },

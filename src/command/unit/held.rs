@@ -30,8 +30,9 @@ impl Due {
 /// The key's deadline at the primary. Whatever is frozen keeps its own; a ghost that is marked so
 /// has an unknown one.
 pub(super) fn due(entry: &Entry) -> Due {
-    match &entry.hold {
-        Some(hold) if hold.frozen => Due::Unknown,
+    match (&entry.value, &entry.hold) {
+        (_, Some(hold)) if hold.frozen => Due::Unknown,
+        (Some(value), Some(hold)) if primary_has_none(value, &hold.withheld) => Due::Known(None),
         _ => Due::Known(entry.expires_at_ms),
     }
 }
