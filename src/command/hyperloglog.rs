@@ -11,7 +11,7 @@ mod sketch;
 use super::arguments::is;
 use super::string::text;
 use super::unit::Source;
-use super::{Applied, Failure, Server, Unit};
+use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::value::{Type, Value};
 use estimate::estimate;

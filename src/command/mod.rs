@@ -11,7 +11,9 @@
 //! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
 
 mod arguments;
+mod array;
 mod bitmap;
+mod cluster;
 mod hash;
 mod hyperloglog;
 mod key;
@@ -110,8 +112,16 @@ use Action::{Apply, Ignore};
 /// Every command that is known, in the order of their names.
 pub static ROWS: &[Row] = &[
     row("APPEND", 3, Apply(string::append)),
+    row("ARDEL", 3, Apply(array::ardel)),
+    row("ARDELRANGE", 4, Apply(array::ardelrange)),
+    row("ARINSERT", 3, Apply(array::arinsert)),
+    row("ARMSET", 4, Apply(array::armset)),
+    row("ARRING", 4, Apply(array::arring)),
+    row("ARSEEK", 3, Apply(array::arseek)),
+    row("ARSET", 4, Apply(array::arset)),
     row("BITFIELD", 2, Apply(bitmap::bitfield)),
     row("BITOP", 4, Apply(bitmap::bitop)),
+    row("CLUSTER", 2, Apply(cluster::cluster)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
@@ -166,8 +176,10 @@ pub static ROWS: &[Row] = &[
     row("SETEX", 4, Apply(string::setex)),
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),
+    row("SFLUSH", 3, Apply(cluster::sflush)),
     row("SPUBLISH", 1, Ignore),
     row("SWAPDB", 3, Apply(key::swapdb)),
+    row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
 ];
 

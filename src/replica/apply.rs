@@ -19,6 +19,7 @@ use crate::link::{Feed, LinkState, Transfer};
 use crate::log::{self, Level};
 use crate::table::{Stamp, Table};
 use crate::text::printable;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -27,6 +28,13 @@ const QUOTE_BYTES: usize = 32;
 
 /// Progress of a load is told each time so many more bytes were loaded.
 const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// For the same unknown command a full sync is not asked for again so soon: what the last one
+/// brought is out of date with the next such command, and a stream may be full of them.
+const SAME_COMMAND_PAUSE_MS: i64 = 3_600_000;
+
+/// So many different ones are remembered; for more no full sync is asked.
+const UNKNOWN_NAMES_MAX: usize = 64;
 
 /// What the apply thread needs to know of the configuration.
 #[derive(Clone, Debug)]
@@ -51,6 +59,8 @@ pub(super) struct Apply {
     ready: bool,
     /// The table is what the primary had at the position: the stream may go on from there.
     resumable: bool,
+    /// For which unknown commands a full sync was asked, and when by the monotonic clock.
+    synced_for: HashMap<String, i64>,
 }
 
 /// A command of a unit with its row in the table of commands, if it has one.
@@ -80,6 +90,8 @@ struct Outcome {
     diverged: bool,
     /// The first reason to follow no further.
     broken: Option<Broken>,
+    /// The unknown command for which a full sync is asked.
+    sync_for: Option<String>,
 }
 
 impl Apply {
@@ -93,7 +105,19 @@ impl Apply {
         let mode = Mode::Waiting;
         let (unit, ready, resumable) = (0, false, false);
         let server = Server::NEWEST;
-        Self { env, shared, settings, table, mode, position, server, unit, ready, resumable }
+        Self {
+            env,
+            shared,
+            settings,
+            table,
+            mode,
+            position,
+            server,
+            unit,
+            ready,
+            resumable,
+            synced_for: HashMap::new(),
+        }
     }
 
     /// Takes in one feed of the link.
@@ -335,6 +359,9 @@ impl Apply {
         // Also where following ends here: what the gate has heard of is what readers see.
         self.table.publish(batch, self.stamp());
         self.publish_position();
+        if let Some(command) = outcome.sync_for {
+            self.synced_for.insert(command, self.env.ticks_ms());
+        }
         if outcome.diverged {
             let was =
                 self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
@@ -364,9 +391,9 @@ impl Apply {
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    unit.unknown(args);
-                    self.unknown(unknown_command(args), &mut outcome);
-                    outcome.diverged = true;
+                    let is_withheld = unit.unknown(args);
+                    outcome.diverged |= !is_withheld;
+                    self.unknown(args, unknown_command(args), is_withheld, &mut outcome);
                     Ok(())
                 }
             };
@@ -374,7 +401,8 @@ impl Apply {
                 Ok(()) => {}
                 // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
-                    self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                    let error = failed_command(args, &failure.to_string());
+                    self.unknown(args, error, false, &mut outcome);
                 }
                 Err(failure) => {
                     Counters::add(&self.shared.counters.failed_commands, 1);
@@ -387,9 +415,31 @@ impl Apply {
         outcome
     }
 
-    fn unknown(&self, error: Error, outcome: &mut Outcome) {
+    /// `is_withheld`: the command changed a module's value, which is withheld now. Then nothing
+    /// wrong is shown, and a full sync would bring a value that the next such command withholds.
+    fn unknown(&self, args: &[&[u8]], error: Error, is_withheld: bool, outcome: &mut Outcome) {
         Counters::add(&self.shared.counters.unknown_commands, 1);
-        self.judge(self.settings.on_unknown, error, outcome);
+        let policy = self.settings.on_unknown;
+        if is_withheld && policy != Policy::Stop {
+            // A stream may be full of them.
+            log::log(Level::Debug, &format!("withheld: {error}"));
+            return self.trouble(error);
+        }
+        let command = name(args).to_ascii_uppercase();
+        if policy == Policy::Resync && self.was_synced_for(&command) {
+            return self.judge(Policy::Continue, error, outcome);
+        }
+        if policy == Policy::Resync {
+            outcome.sync_for.get_or_insert(command);
+        }
+        self.judge(policy, error, outcome);
+    }
+
+    fn was_synced_for(&self, command: &str) -> bool {
+        match self.synced_for.get(command) {
+            Some(at) => self.env.ticks_ms().saturating_sub(*at) < SAME_COMMAND_PAUSE_MS,
+            None => self.synced_for.len() >= UNKNOWN_NAMES_MAX,
+        }
     }
 
     /// What the policy makes of a command that was not applied.
