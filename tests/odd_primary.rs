@@ -103,7 +103,10 @@ fn a_command_on_a_value_of_a_module_withholds_that_value_alone() {
         let mut copy = Whole::default();
         assert_eq!(replica.lookups().whole(0, b"v", false, &mut copy), Ok(Answer::Found(())));
         let element = copy.element(0).unwrap().unwrap();
-        assert_eq!((element.field, element.value), (Some(&b"vectorset"[..]), Some(&[2, 5, 1, 3][..])));
+        assert_eq!(
+            (element.field, element.value),
+            (Some(&b"vectorset"[..]), Some(&[2, 5, 1, 3][..]))
+        );
         let Answer::Found(digest) = replica.digest() else { panic!("closed") };
         assert!(!digest.complete, "only the module can digest its value");
         witness.take();

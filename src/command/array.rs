@@ -15,11 +15,7 @@ fn is_stored(stored: bool) -> Applied {
 }
 
 /// Edits an array; one without a value goes away.
-fn edit(
-    unit: &mut Unit<'_>,
-    key: &[u8],
-    change: impl FnOnce(&mut Array) -> Applied,
-) -> Applied {
+fn edit(unit: &mut Unit<'_>, key: &[u8], change: impl FnOnce(&mut Array) -> Applied) -> Applied {
     unit.edit(key, Type::Array, |old| {
         let mut array = match old {
             Some(Value::Array(array)) => array.clone(),
@@ -57,9 +53,7 @@ pub(super) fn armset(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `ARINSERT key value [value ...]`
 pub(super) fn arinsert(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    edit(unit, args[1], |array| {
-        args[2..].iter().try_for_each(|value| is_stored(array.push(value)))
-    })
+    edit(unit, args[1], |array| args[2..].iter().try_for_each(|value| is_stored(array.push(value))))
 }
 
 /// `ARRING key size value [value ...]`

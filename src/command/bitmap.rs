@@ -1,25 +1,12 @@
 //! Commands on the bits of strings. Bit 0 is the highest of the first byte.
 
 use super::arguments::{argument, integer, is};
-use super::string::{STRING_BYTES_MAX, text};
+use super::string::{STRING_BYTES_MAX, source, text};
 use super::unit::{Due, Source};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::text::parse_i64;
 use crate::value::{Bytes, Type, Value};
-
-/// A copy of a string that has at least this many bytes; new ones are zero.
-fn extended(old: Option<&Value>, len: usize) -> Result<Vec<u8>, Failure> {
-    let old = text(old);
-    let len = len.max(old.len());
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(len)
-        .map_err(|_| Failure::new(format!("no memory for a string of {len} bytes")))?;
-    bytes.extend_from_slice(old);
-    bytes.resize(len, 0);
-    Ok(bytes)
-}
 
 /// How many bytes there have to be for all bits before this one.
 fn bytes_before(bit: u64) -> Result<usize, Failure> {
@@ -27,6 +14,17 @@ fn bytes_before(bit: u64) -> Result<usize, Failure> {
         .ok()
         .filter(|len| *len <= STRING_BYTES_MAX)
         .ok_or_else(|| Failure::new("a string would grow beyond 4 GiB"))
+}
+
+/// Changes the bits of a string, of which so many bytes have to be there.
+fn edit(unit: &mut Unit<'_>, key: &[u8], len: usize, change: impl FnOnce(&mut [u8])) -> Applied {
+    let mut bytes = unit.room(len)?;
+    unit.edit(key, Type::String, |old| {
+        bytes.extend_from_slice(text(old));
+        bytes.resize(bytes.len().max(len), 0);
+        change(&mut bytes);
+        Ok(Some(Value::String(bytes.into())))
+    })
 }
 
 /// `SETBIT key offset bit`
@@ -37,11 +35,7 @@ pub(super) fn setbit(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
         _ => return Err(Failure::new("a bit is neither 0 nor 1")),
     };
     let len = bytes_before(at.saturating_add(1))?;
-    unit.edit(args[1], Type::String, |old| {
-        let mut bytes = extended(old, len)?;
-        put_bits(&mut bytes, at, 1, bit);
-        Ok(Some(Value::String(bytes.into())))
-    })
+    edit(unit, args[1], len, |bytes| put_bits(bytes, at, 1, bit))
 }
 
 /// Reads up to 64 bits. What lies behind the end is zero.
@@ -150,11 +144,8 @@ struct FieldWrite {
 impl FieldWrite {
     fn apply(&self, bytes: &mut [u8]) {
         let Self { format, at, number, adds, overflow } = *self;
-        let (number, other) = if adds {
-            (format.number(bits(bytes, at, format.bits)), number)
-        } else {
-            (number, 0)
-        };
+        let (number, other) =
+            if adds { (format.number(bits(bytes, at, format.bits)), number) } else { (number, 0) };
         if let Some(raw) = format.sum(number, other, overflow) {
             put_bits(bytes, at, format.bits, raw);
         }
@@ -201,11 +192,7 @@ pub(super) fn bitfield(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let ends = writes.iter().map(|write| write.at.saturating_add(write.format.bits.into()));
     let Some(end) = ends.max() else { return Ok(()) };
     let len = bytes_before(end)?;
-    unit.edit(args[1], Type::String, |old| {
-        let mut bytes = extended(old, len)?;
-        writes.iter().for_each(|write| write.apply(&mut bytes));
-        Ok(Some(Value::String(bytes.into())))
-    })
+    edit(unit, args[1], len, |bytes| writes.iter().for_each(|write| write.apply(bytes)))
 }
 
 /// Changes each byte by the one at the same place of another string, which is zero behind its end.
@@ -255,9 +242,9 @@ pub(super) fn bitop(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let (db, destination) = (unit.db(), args[2]);
     let mut sources = Vec::with_capacity(args.len() - 3);
     for key in &args[3..] {
-        match unit.read(db, key, Type::String)? {
-            Source::Known(Some(Value::String(bytes))) => sources.push(bytes),
-            Source::Known(_) => sources.push(Bytes::from(&b""[..])),
+        match source(unit, key)? {
+            Source::Known(Value::String(bytes)) => sources.push(bytes),
+            Source::Absent | Source::Known(_) => sources.push(Bytes::from(&b""[..])),
             Source::Unknown => {
                 unit.withhold(db, destination, Due::Known(None), Reason::Command);
                 return Ok(());

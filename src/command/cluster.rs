@@ -36,9 +36,10 @@ fn slot_of(key: &[u8]) -> u16 {
         let len = behind.iter().position(|byte| *byte == b'}')?;
         behind.get(..len).filter(|tag| !tag.is_empty())
     });
-    let crc = tag.unwrap_or(key).iter().fold(0u16, |crc, byte| {
-        crc << 8 ^ CRC[usize::from((crc >> 8) as u8 ^ byte)]
-    });
+    let crc = tag
+        .unwrap_or(key)
+        .iter()
+        .fold(0u16, |crc, byte| crc << 8 ^ CRC[usize::from((crc >> 8) as u8 ^ byte)]);
     crc % SLOTS
 }
 

@@ -9,7 +9,7 @@ mod estimate;
 mod sketch;
 
 use super::arguments::is;
-use super::string::text;
+use super::string::{source, text};
 use super::unit::Source;
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
@@ -48,10 +48,10 @@ pub(super) fn pfmerge(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let mut registers = sketch::no_registers();
     let mut unpacked = !unit.server().is_since(PACKED_MERGE_SINCE);
     for key in &args[1..] {
-        match unit.read(db, key, Type::String)? {
-            Source::Known(None) => {}
-            Source::Known(some) => {
-                let sketch = Sketch::of(text(some.as_ref()))?;
+        match source(unit, key)? {
+            Source::Absent => {}
+            Source::Known(value) => {
+                let sketch = Sketch::of(text(Some(&value)))?;
                 unpacked |= sketch.is_dense();
                 sketch.merge_into(&mut registers)?;
             }
@@ -81,9 +81,9 @@ pub(super) fn pfmerge(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 /// `PFCOUNT key`: stores the estimate. Of several keys nothing is stored.
 pub(super) fn pfcount(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let [_, key] = args else { return Ok(()) };
-    match unit.read(unit.db(), key, Type::String)? {
-        Source::Known(None) => return Ok(()),
-        Source::Known(some) if Sketch::of(text(some.as_ref()))?.has_estimate() => return Ok(()),
+    match source(unit, key)? {
+        Source::Absent => return Ok(()),
+        Source::Known(value) if Sketch::of(text(Some(&value)))?.has_estimate() => return Ok(()),
         Source::Known(_) | Source::Unknown => {}
     }
     let server = unit.server();

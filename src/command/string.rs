@@ -1,6 +1,7 @@
 //! Commands on strings.
 
 use super::arguments::{Clock, Deadline, integer, number, write_options};
+use super::unit::Source;
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::text::format_i64;
@@ -86,6 +87,16 @@ pub(super) fn text(value: Option<&Value>) -> &[u8] {
     }
 }
 
+/// A string that a command reads to make another one.
+pub(super) fn source(unit: &Unit<'_>, key: &[u8]) -> Result<Source, Failure> {
+    match unit.source(key) {
+        Source::Known(value) if value.kind() != Type::String => {
+            Err(Failure::wrong_type(Type::String))
+        }
+        source => Ok(source),
+    }
+}
+
 /// `APPEND key value`
 pub(super) fn append(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     unit.edit(args[1], Type::String, |old| Ok(Some(Value::string(&[text(old), args[2]].concat()))))
@@ -102,8 +113,9 @@ pub(super) fn setrange(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     if patch.is_empty() {
         return Ok(());
     }
+    let mut bytes = unit.room(end)?;
     unit.edit(args[1], Type::String, |old| {
-        let mut bytes = text(old).to_vec();
+        bytes.extend_from_slice(text(old));
         if bytes.len() < end {
             bytes.resize(end, 0);
         }

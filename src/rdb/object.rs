@@ -74,6 +74,11 @@ impl Builder {
         }
     }
 
+    /// An estimate of the memory that it takes so far.
+    pub(super) fn memory(&self) -> usize {
+        self.value.memory()
+    }
+
     /// The value; None for an aggregate without elements, which servers don't keep either.
     pub(super) fn finish(self) -> Option<Value> {
         match self.value {

@@ -4,10 +4,11 @@
 //! It is driven one feed at a time and meets clock, network and threads only through the seam of
 //! `env`, so that a simulation can step it.
 
+mod unknown;
+
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
-use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -19,22 +20,15 @@ use crate::link::{Feed, LinkState, Transfer};
 use crate::log::{self, Level};
 use crate::table::{Stamp, Table};
 use crate::text::printable;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use unknown::SyncedFor;
 
 /// Bytes that a message may quote of a command's name.
 const QUOTE_BYTES: usize = 32;
 
 /// Progress of a load is told each time so many more bytes were loaded.
 const PROGRESS_BYTES: u64 = 1 << 20;
-
-/// For the same unknown command a full sync is not asked for again so soon: what the last one
-/// brought is out of date with the next such command, and a stream may be full of them.
-const SAME_COMMAND_PAUSE_MS: i64 = 3_600_000;
-
-/// So many different ones are remembered; for more no full sync is asked.
-const UNKNOWN_NAMES_MAX: usize = 64;
 
 /// What the apply thread needs to know of the configuration.
 #[derive(Clone, Debug)]
@@ -60,7 +54,7 @@ pub(super) struct Apply {
     /// The table is what the primary had at the position: the stream may go on from there.
     resumable: bool,
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
-    synced_for: HashMap<String, i64>,
+    synced_for: SyncedFor,
 }
 
 /// A command of a unit with its row in the table of commands, if it has one.
@@ -81,17 +75,6 @@ enum Broken {
     Resync(Error),
     /// Nothing will.
     Stop(Error),
-}
-
-/// What became of the commands of a unit.
-#[derive(Default)]
-struct Outcome {
-    /// One was not applied, and the table differs from the primary.
-    diverged: bool,
-    /// The first reason to follow no further.
-    broken: Option<Broken>,
-    /// The unknown command for which a full sync is asked.
-    sync_for: Option<String>,
 }
 
 impl Apply {
@@ -116,7 +99,7 @@ impl Apply {
             unit,
             ready,
             resumable,
-            synced_for: HashMap::new(),
+            synced_for: SyncedFor::default(),
         }
     }
 
@@ -183,7 +166,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.set_readable(Readable::Yes);
+        self.shared.view.open_up();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -220,7 +203,7 @@ impl Apply {
             is_stopping: &|| control.is_stopping(),
         };
         let before = load.received() / PROGRESS_BYTES;
-        let progress = load.feed(bytes, &mut around, &mut || shared.gate.borrow());
+        let progress = load.feed(bytes, &mut around, &mut || shared.gate());
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
@@ -274,11 +257,10 @@ impl Apply {
     }
 
     fn follow(&mut self, mut stream: Box<Stream>) {
-        loop {
+        while !self.shared.control.is_stopping() {
             let outcome = self.follow_one(&mut stream);
             self.hold(stream.held());
             match outcome {
-                Ok(true) if self.shared.control.is_stopping() => break,
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
@@ -291,6 +273,13 @@ impl Apply {
                 }
                 Err(Broken::Stop(error)) => return self.give_up(error),
             }
+        }
+        let (max, held) = (self.settings.max_memory, stream.memory() as u64);
+        if max > 0 && held > max {
+            // For itself, not on top of the data, most of which it may be about to replace.
+            let text =
+                format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
+            return self.give_up(Error::new(Kind::NoMemory, text));
         }
         self.mode = Mode::Following(stream);
     }
@@ -332,8 +321,8 @@ impl Apply {
     }
 
     fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
-        let mut gate = self.shared.gate.borrow();
-        let heard = gate.get().is_some();
+        let mut gate = self.shared.gate();
+        let heard = gate.is_set();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,
@@ -341,6 +330,7 @@ impl Apply {
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
             server: self.server,
+            max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
@@ -350,111 +340,94 @@ impl Apply {
             self.count_asked(asked);
         }
         drop(gate);
+        // A unit that could not be applied as a whole is not shown at all.
+        let diverged = outcome?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
-        // Also where following ends here: what the gate has heard of is what readers see.
+        // Before anybody who waits for this offset looks. A queue that is not followed must not
+        // flood whoever listens: it is told once.
+        let is_news = diverged
+            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
         self.table.publish(batch, self.stamp());
         self.publish_position();
-        if let Some(command) = outcome.sync_for {
-            self.synced_for.insert(command, self.env.ticks_ms());
+        if is_news {
+            self.tell(Moment::Diverged);
         }
-        if outcome.diverged {
-            let was =
-                self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
-            // A queue that is not followed must not flood whoever listens.
-            if !was {
-                self.tell(Moment::Diverged);
-            }
-        }
-        outcome.broken.map_or_else(|| self.check_memory(), Err)
+        self.check_memory()
     }
 
-    /// Applies the commands of a unit. One that fails does not keep the others from being applied,
-    /// as it would not at the primary, but for SELECT: nobody knows where those behind it belong.
-    fn run_commands<'a>(&self, unit: &mut Unit<'a>, commands: &'a [View<'_>]) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// Applies the commands of a unit; true where one was passed over, so that the table differs
+    /// from the primary from here on.
+    fn run_commands<'a>(
+        &self,
+        unit: &mut Unit<'a>,
+        commands: &'a [View<'_>],
+    ) -> Result<bool, Broken> {
+        // Nobody is to hear of a unit that is going to be dropped.
+        if let Some(args) = self.unbearable(unit, commands) {
+            self.unknown(unit, args)?;
+        }
+        let mut diverged = false;
         for (row, args) in commands {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
-                    if let Err(text) = select(unit, args) {
-                        let error = failed_command(args, &text);
-                        Counters::add(&self.shared.counters.failed_commands, 1);
-                        outcome.diverged = true;
-                        outcome.broken.get_or_insert(Broken::Resync(error));
-                        return outcome;
-                    }
+                    // Nobody knows where what follows belongs, so no policy lets it go on.
+                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    let is_withheld = unit.unknown(args);
-                    outcome.diverged |= !is_withheld;
-                    self.unknown(args, unknown_command(args), is_withheld, &mut outcome);
+                    diverged |= !self.unknown(unit, args)?;
                     Ok(())
                 }
             };
             match applied {
                 Ok(()) => {}
-                // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
+                    // The key is withheld, so that nothing wrong is shown.
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
                     let error = failed_command(args, &failure.to_string());
-                    self.unknown(args, error, false, &mut outcome);
+                    self.judge(self.settings.on_unknown, error)?;
+                }
+                Err(failure) if failure.is_too_large() => {
+                    let text = failed_command(args, &failure.to_string()).text().to_owned();
+                    let error = Error::new(Kind::NoMemory, text);
+                    return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
-                    Counters::add(&self.shared.counters.failed_commands, 1);
-                    let error = failed_command(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error, &mut outcome);
-                    outcome.diverged = true;
+                    let error = self.failed(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error)?;
+                    diverged = true;
                 }
             }
         }
-        outcome
+        Ok(diverged)
     }
 
-    /// `is_withheld`: the command changed a module's value, which is withheld now. Then nothing
-    /// wrong is shown, and a full sync would bring a value that the next such command withholds.
-    fn unknown(&self, args: &[&[u8]], error: Error, is_withheld: bool, outcome: &mut Outcome) {
-        Counters::add(&self.shared.counters.unknown_commands, 1);
-        let policy = self.settings.on_unknown;
-        if is_withheld && policy != Policy::Stop {
-            // A stream may be full of them.
-            log::log(Level::Debug, &format!("withheld: {error}"));
-            return self.trouble(error);
-        }
-        let command = name(args).to_ascii_uppercase();
-        if policy == Policy::Resync && self.was_synced_for(&command) {
-            return self.judge(Policy::Continue, error, outcome);
-        }
-        if policy == Policy::Resync {
-            outcome.sync_for.get_or_insert(command);
-        }
-        self.judge(policy, error, outcome);
-    }
-
-    fn was_synced_for(&self, command: &str) -> bool {
-        match self.synced_for.get(command) {
-            Some(at) => self.env.ticks_ms().saturating_sub(*at) < SAME_COMMAND_PAUSE_MS,
-            None => self.synced_for.len() >= UNKNOWN_NAMES_MAX,
-        }
+    /// What does not fit was different before this command.
+    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        self.shared.board.update(|status| status.diverged = true);
+        failed_command(args, text)
     }
 
     /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
-        let broken = match policy {
+    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
+        match policy {
             Policy::Continue => {
                 let again = self.shared.board.read().diverged;
                 let level = if again { Level::Debug } else { Level::Warning };
                 log::log(level, &format!("not followed: {error}"));
-                return self.trouble(error);
+                self.trouble(error);
+                Ok(())
             }
-            Policy::Resync => Broken::Resync(error),
-            Policy::Stop => Broken::Stop(error),
-        };
-        outcome.broken.get_or_insert(broken);
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
     }
 
     fn count_asked(&self, asked: Asked) {
@@ -553,10 +526,16 @@ impl Apply {
     }
 }
 
-fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+/// The database that SELECT names.
+fn database(args: &[&[u8]]) -> Option<u32> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(number).ok());
-    db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
+    number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok())
+}
+
+fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+    database(args)
+        .map(|db| unit.select(db))
+        .ok_or_else(|| "not the number of a database".to_owned())
 }
 
 fn name(args: &[&[u8]]) -> String {

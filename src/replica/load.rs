@@ -178,7 +178,7 @@ impl Load {
 
     fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
         let aside = self.aside.as_ref().map_or(0, Generation::memory);
-        let used = (around.table.memory() + aside) as u64;
+        let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
         if around.max_memory > 0 && used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
@@ -206,6 +206,7 @@ impl Load {
             offset: self.position.offset,
             // Nothing here depends on it: values come whole.
             server: crate::command::Server::NEWEST,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -330,7 +331,6 @@ impl Load {
     ) -> Result<()> {
         *around.unit += 1;
         let unit = *around.unit;
-        next.edit(|_, _, entry| entry.version = unit);
         self.report_vanished(&mut next, around, gate)?;
         self.report_changed(&mut next, around, gate)?;
         around.table.replace(next, self.stamp(unit));
@@ -403,6 +403,7 @@ impl Load {
             offset: self.position.offset,
             // Nothing here depends on it: values come whole.
             server: crate::command::Server::NEWEST,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);

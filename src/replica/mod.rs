@@ -14,6 +14,7 @@ mod slot;
 mod state;
 mod whole;
 
+use crate::change::{Change, Gate, Verdict};
 use crate::command::Scope;
 use crate::config::{Address, Config};
 use crate::env::{Env, System, Thread};
@@ -23,7 +24,7 @@ use crate::log::{self, Level};
 use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
-use slot::Slot;
+use slot::{Borrowed, Slot};
 use state::{Board, Counters, Trouble};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -132,15 +133,16 @@ impl Replica {
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
         if running {
-            self.shared.control.set_config(engine.config.clone());
-            if !self.shared.control.is_stopping() {
-                // From here on a wait is one for the new configuration's outcome.
-                self.shared.board.update(|status| {
-                    if status.state == State::Failed {
-                        status.state = State::Connecting;
-                    }
-                });
-            }
+            let control = &self.shared.control;
+            let config = engine.config.clone();
+            self.shared.board.update(|status| {
+                // From here on a wait is one for the new configuration's outcome. Both under one
+                // lock: that outcome may come at once and must not be taken back.
+                if status.state == State::Failed && !control.is_stopping() {
+                    status.state = State::Connecting;
+                }
+                control.set_config(config);
+            });
         }
         Ok(())
     }
@@ -271,13 +273,11 @@ impl Replica {
     /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
     /// again.
     pub fn stop(&self, timeout_ms: i64) -> Result<()> {
-        {
-            let mut engine = self.engine.lock();
-            engine.life = Life::Stopped;
-            self.shared.control.stop();
-            self.shared.view.set_readable(Readable::Stopped);
-        }
-        // Not under the lock: whoever waits for something else keeps to a time of its own.
+        // The lock is not kept while waiting: a callback that is still running may ask for an
+        // option, and others may want to stop with less patience.
+        self.engine.lock().life = Life::Stopped;
+        self.shared.view.set_readable(Readable::Stopped);
+        self.shared.control.stop();
         let ended = self
             .shared
             .board
@@ -289,19 +289,17 @@ impl Replica {
             ));
         }
         let threads = std::mem::take(&mut self.engine.lock().threads);
-        for thread in threads {
-            thread.join();
-        }
+        threads.into_iter().for_each(Thread::join);
         let now_ms = self.env.now_ms();
-        let is_new = self.shared.board.update(|status| {
-            let is_new = status.state != State::Stopped;
-            if is_new {
+        let first = self.shared.board.update(|status| {
+            let first = status.state != State::Stopped;
+            if first {
                 status.state = State::Stopped;
                 status.since_ms = now_ms;
             }
-            is_new
+            first
         });
-        if is_new {
+        if first {
             self.shared.tell(Moment::Stopped);
         }
         Ok(())
@@ -327,6 +325,26 @@ impl Replica {
     }
 }
 
+/// The callback, which is asked nothing more once the engine is to stop: whoever stops it waits for
+/// one call, not for all that are left of a unit. Nobody sees what is decided without it.
+struct UntilStopped<'a> {
+    gate: Borrowed<'a, dyn SharedGate>,
+    control: &'a Control,
+}
+
+impl UntilStopped<'_> {
+    /// Whether anybody is asked.
+    fn is_set(&self) -> bool {
+        self.gate.get().is_some()
+    }
+}
+
+impl Gate for UntilStopped<'_> {
+    fn ask(&mut self, change: &Change<'_>) -> Verdict {
+        if self.control.is_stopping() { Verdict::Keep } else { self.gate.ask(change) }
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
         // Waiting for ever is what the header promises: a callback that never returns must not
@@ -339,8 +357,8 @@ impl Shared {
     /// Ends everything after a bug of ours; what may be half-done is no longer shown.
     fn fail(&self, error: Error) {
         log::log(Level::Error, error.text());
-        self.control.stop();
         self.view.set_readable(Readable::Stopped);
+        self.control.stop();
         let at_ms = self.env.now_ms();
         self.board.update(|status| {
             status.state = State::Failed;
@@ -348,6 +366,11 @@ impl Shared {
             status.trouble = Some(Trouble { error, at_ms });
         });
         self.tell(Moment::Failed);
+    }
+
+    /// The callback, for one unit.
+    fn gate(&self) -> UntilStopped<'_> {
+        UntilStopped { gate: self.gate.borrow(), control: &self.control }
     }
 
     /// Tells the listener what just happened.

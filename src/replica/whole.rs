@@ -151,7 +151,8 @@ impl Flat {
             other => other.len(),
         };
         self.spans.try_reserve_exact(elements).map_err(|_| no_memory())?;
-        let nothing = Element { field: None, value: None, score: 0.0, expires_at_ms: None, index: 0 };
+        let nothing =
+            Element { field: None, value: None, score: 0.0, expires_at_ms: None, index: 0 };
         let text = |value| Element { value: Some(value), ..nothing };
         let named = |field| Element { field: Some(field), ..nothing };
         match value {

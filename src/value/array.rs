@@ -40,7 +40,7 @@ impl Array {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.slots.bytes()
+        self.slots.memory()
     }
 
     /// The place behind the last one that is taken.
@@ -118,7 +118,8 @@ impl Array {
         }
         let mut newest_first = Vec::new();
         let mut at = self.cursor.map_or(span - 1, |cursor| cursor % span);
-        while let Some(value) = self.get(at).filter(|_| (newest_first.len() as u64) < size.min(span))
+        while let Some(value) =
+            self.get(at).filter(|_| (newest_first.len() as u64) < size.min(span))
         {
             newest_first.push(value);
             at = at.checked_sub(1).unwrap_or(span - 1);

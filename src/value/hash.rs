@@ -96,7 +96,7 @@ impl Hash {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.fields.bytes()
+        self.fields.memory()
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {

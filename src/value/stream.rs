@@ -21,7 +21,7 @@ impl Stream {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.entries.bytes()
+        self.entries.memory()
     }
 }
 

@@ -61,7 +61,7 @@ impl Zset {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.order.bytes() + self.members.as_ref().map_or(0, |members| members.bytes())
+        self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
     }
 
     /// A member's score.

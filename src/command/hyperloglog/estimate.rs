@@ -31,9 +31,9 @@ pub(super) fn estimate(histogram: &[u32; 64], server: Server) -> u64 {
 fn ertl(histogram: &[u32; 64], registers: f64) -> f64 {
     let highest = f64::from(histogram[COUNTED_BITS + 1]);
     let from_above = registers * tau((registers - highest) / registers);
-    let sum = (1..=COUNTED_BITS).rev().fold(from_above, |sum, count| {
-        (sum + f64::from(histogram[count])) * 0.5
-    });
+    let sum = (1..=COUNTED_BITS)
+        .rev()
+        .fold(from_above, |sum, count| (sum + f64::from(histogram[count])) * 0.5);
     let sum = sum + registers * sigma(f64::from(histogram[0]) / registers);
     ALPHA_INFINITE * registers * registers / sum
 }

@@ -166,8 +166,7 @@ impl Sketch {
         Run::write(&mut split, run.value, index - first);
         Run::write(&mut split, count, 1);
         Run::write(&mut split, run.value, first + run.len - 1 - index);
-        if split.len() > run.bytes
-            && self.bytes.len() + split.len() - run.bytes > PACKED_BYTES_MAX
+        if split.len() > run.bytes && self.bytes.len() + split.len() - run.bytes > PACKED_BYTES_MAX
         {
             return self.raise_unpacked(index, count);
         }

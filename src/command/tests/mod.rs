@@ -232,6 +232,7 @@ impl Bench {
             now_ms: NOW_MS,
             offset: 77,
             server: Server::NEWEST,
+            max_memory: 0,
             decode_payload: payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.db);
@@ -262,8 +263,7 @@ impl Bench {
     /// All that the table has, in the order of databases and keys.
     pub(crate) fn dump(&self) -> String {
         let mut all = Vec::new();
-        let walk = self.table.entries();
-        for (db, key, entry) in walk {
+        for (db, key, entry) in self.table.entries() {
             let db = if db == 0 { String::new() } else { format!("{db}/") };
             all.push(format!("{db}{}={}", text(&key), entry_shown(Some(&entry))));
         }

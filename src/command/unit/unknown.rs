@@ -44,7 +44,7 @@ impl<'a> Unit<'a> {
     }
 
     /// Whether the primary has a module's value there, be it withheld here.
-    pub(in crate::command) fn is_module(&self, db: Db, key: &[u8]) -> bool {
+    pub fn is_module(&self, db: Db, key: &[u8]) -> bool {
         match self.find(db, key) {
             Found::Whole(entry) | Found::Withheld(Some(entry)) => entry.is_module(),
             _ => false,

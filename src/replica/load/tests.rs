@@ -563,8 +563,7 @@ fn the_snapshot_says_who_wrote_it_and_which_database_was_selected() {
 /// For each key that is there on either side: whether it has to be asked about.
 fn differences(site: &Site, truth: &Truth) -> Vec<(Db, Bytes)> {
     let mut differ = Vec::new();
-    let walk = site.bench.table.entries();
-    for (db, key, entry) in walk {
+    for (db, key, entry) in site.bench.table.entries() {
         let name = (db, String::from_utf8_lossy(&key).into_owned());
         let truly = truth.keys.get(&name).map_or(ABSENT, |held| held.print());
         if known_fingerprint(&entry) != Some(truly) {
