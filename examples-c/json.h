@@ -48,6 +48,10 @@ static void json_value(FILE *out, const rets_value *value) {
             json_string(out, e.value, e.value_len);
         return;
     }
+    if (type == RETS_TYPE_MODULE) {
+        fputs("null", out);
+        return;
+    }
     putc('[', out);
     for (i = 0; rets_value_at(value, i, &e) == RETS_OK; i++) {
         if (i > 0)
@@ -63,6 +67,11 @@ static void json_value(FILE *out, const rets_value *value) {
             putc('[', out);
             json_string(out, e.field, e.field_len);
             fprintf(out, ", \"%.17g\"]", e.score);
+            break;
+        case RETS_TYPE_ARRAY:
+            fprintf(out, "[%llu, ", (unsigned long long)e.index);
+            json_string(out, e.value, e.value_len);
+            putc(']', out);
             break;
         default:
             putc('[', out);
@@ -85,6 +94,8 @@ static const char *json_type(rets_type_id type) {
     case RETS_TYPE_SET:    return "set";
     case RETS_TYPE_ZSET:   return "zset";
     case RETS_TYPE_HASH:   return "hash";
+    case RETS_TYPE_ARRAY:  return "array";
+    case RETS_TYPE_MODULE: return "module";
     default:               return "none";
     }
 }

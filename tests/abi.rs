@@ -89,7 +89,8 @@ structs! {
         value_len: 24,
         score: 32,
         expires_at_ms: 40,
-        reserved: 48,
+        index: 48,
+        reserved: 56,
     }
     rets_info_t = 840 {
         struct_size: 0,

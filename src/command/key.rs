@@ -63,8 +63,11 @@ fn transfer(unit: &mut Unit<'_>, from: (Db, &[u8]), to: (Db, &[u8]), reason: Rea
             }
         }
         Found::Partial(_) | Found::Withheld(_) | Found::Excluded => {
-            let due = unit.due(from.0, from.1);
+            let (due, is_module) = (unit.due(from.0, from.1), unit.is_module(from.0, from.1));
             unit.withhold(to.0, to.1, due, reason);
+            if is_module {
+                unit.mark_module(to.0, to.1);
+            }
         }
     }
     true

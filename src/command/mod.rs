@@ -11,10 +11,15 @@
 //! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
 
 mod arguments;
+mod array;
+mod bitmap;
+mod cluster;
 mod hash;
+mod hyperloglog;
 mod key;
 mod list;
 mod scope;
+mod server;
 mod set;
 mod sort;
 mod string;
@@ -27,6 +32,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use scope::Scope;
+pub use server::Server;
 pub use unit::{Asked, Setting, Unit, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
@@ -135,10 +141,20 @@ use Action::{Apply, Ignore};
 /// Every command that is known, in the order of their names.
 pub static ROWS: &[Row] = &[
     row("APPEND", 3, Apply(string::append)),
+    row("ARDEL", 3, Apply(array::ardel)),
+    row("ARDELRANGE", 4, Apply(array::ardelrange)),
+    row("ARINSERT", 3, Apply(array::arinsert)),
+    row("ARMSET", 4, Apply(array::armset)),
+    row("ARRING", 4, Apply(array::arring)),
+    row("ARSEEK", 3, Apply(array::arseek)),
+    row("ARSET", 4, Apply(array::arset)),
+    row("BITFIELD", 2, Apply(bitmap::bitfield)),
+    row("BITOP", 4, Apply(bitmap::bitop)),
     row("BLMOVE", 6, Apply(list::lmove)),
     row("BLPOP", 3, Apply(list::blpop)),
     row("BRPOP", 3, Apply(list::brpop)),
     row("BRPOPLPUSH", 4, Apply(list::rpoplpush)),
+    row("CLUSTER", 2, Apply(cluster::cluster)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
@@ -183,6 +199,10 @@ pub static ROWS: &[Row] = &[
     row("PERSIST", 2, Apply(key::persist)),
     row("PEXPIRE", 3, Apply(key::pexpire)),
     row("PEXPIREAT", 3, Apply(key::pexpireat)),
+    row("PFADD", 2, Apply(hyperloglog::pfadd)),
+    row("PFCOUNT", 2, Apply(hyperloglog::pfcount)),
+    row("PFDEBUG", 3, Apply(hyperloglog::pfdebug)),
+    row("PFMERGE", 2, Apply(hyperloglog::pfmerge)),
     row("PING", 1, Ignore),
     row("PSETEX", 4, Apply(string::psetex)),
     row("PUBLISH", 1, Ignore),
@@ -200,9 +220,11 @@ pub static ROWS: &[Row] = &[
     row("SDIFFSTORE", 3, Apply(set::sdiffstore)),
     row("SELECT", 2, Action::Select),
     row("SET", 3, Apply(string::set)),
+    row("SETBIT", 4, Apply(bitmap::setbit)),
     row("SETEX", 4, Apply(string::setex)),
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),
+    row("SFLUSH", 3, Apply(cluster::sflush)),
     row("SINTERSTORE", 3, Apply(set::sinterstore)),
     row("SMOVE", 4, Apply(set::smove)),
     row("SORT", 2, Apply(sort::sort)),
@@ -210,6 +232,7 @@ pub static ROWS: &[Row] = &[
     row("SREM", 3, Apply(set::srem)),
     row("SUNIONSTORE", 3, Apply(set::sunionstore)),
     row("SWAPDB", 3, Apply(key::swapdb)),
+    row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
 ];
 

@@ -19,12 +19,13 @@
 mod element;
 mod held;
 mod source;
+mod unknown;
 
-use super::{Failure, Scope};
+use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
-use held::{due, ghost, is_kind, skipped_write};
+use held::{due, ghost, is_kind, of_module, skipped_write};
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
@@ -43,6 +44,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// Who the primary is.
+    pub server: Server,
     /// No value may become larger than this, in bytes; 0 for no limit.
     pub max_memory: u64,
     /// Turns a DUMP payload into a value.
@@ -130,13 +133,6 @@ impl<'a> Unit<'a> {
         self.args = args;
     }
 
-    /// Tells the gate of a command that we can't follow.
-    pub fn unknown(&mut self, args: &'a [&'a [u8]]) {
-        self.args = args;
-        let db = Some(self.db);
-        self.ask_about_database(Effect::Unknown, Reason::Command, db);
-    }
-
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
     pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
         let max = self.setting.max_memory;
@@ -149,6 +145,11 @@ impl<'a> Unit<'a> {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.setting.now_ms
+    }
+
+    /// Who the primary is.
+    pub(super) fn server(&self) -> Server {
+        self.setting.server
     }
 
     pub(super) fn decode_payload(&self, payload: &[u8]) -> Result<Value, Failure> {
@@ -219,17 +220,18 @@ impl<'a> Unit<'a> {
             result_known: value.is_some() && due != Due::Unknown,
             ..Question::new(Effect::Set, reason, db, key)
         });
-        match (verdict, value, due) {
-            (Verdict::Keep, Some(value), Due::Known(at)) => {
-                self.put(db, key, Entry::new(value, at), false);
-            }
+        let is_module = matches!(value, Some(Value::Module(_)));
+        let (entry, is_same) = match (verdict, value, due) {
+            (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
             (Verdict::Skip, Some(value), Due::Known(at)) => {
                 let primary = Some(fingerprint(&value, at));
-                self.put(db, key, skipped_write(before, primary, due), true);
+                (skipped_write(before, primary, due), true)
             }
-            (Verdict::Keep, None, _) => self.put(db, key, ghost(None, due), false),
-            _ => self.put(db, key, skipped_write(before, None, due), true),
-        }
+            (Verdict::Keep, None, _) => (ghost(None, due), false),
+            _ => (skipped_write(before, None, due), true),
+        };
+        let entry = if is_module { of_module(entry) } else { entry };
+        self.put(db, key, entry, is_same);
     }
 
     /// The key goes away. Nothing happens where it was not there.
@@ -257,6 +259,13 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// All keys whose names are `wanted` go away, in every database.
+    pub(super) fn delete_where(&mut self, wanted: impl Fn(&[u8]) -> bool, reason: Reason) {
+        for (db, key) in self.batch.keys(self.setting.table, wanted) {
+            self.delete(db, &key, reason);
+        }
+    }
+
     /// The key gets another deadline, or none.
     pub(super) fn expire(&mut self, db: Db, key: &[u8], at: Option<i64>) {
         let (entry, known) = match self.find(db, key) {
@@ -271,6 +280,7 @@ impl<'a> Unit<'a> {
             ..Question::new(Effect::Expire, Reason::Command, db, key)
         });
         let Some(entry) = entry else { return };
+        let is_module = entry.is_module();
         let entry = if entry.value.is_none() {
             // Nobody sees a ghost's deadline, but a later write may build on it.
             ghost(None, Due::Known(at))
@@ -281,6 +291,7 @@ impl<'a> Unit<'a> {
             let primary = wanted.as_ref().and_then(known_fingerprint);
             skipped_write(Some(entry), primary, Due::Known(at))
         };
+        let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, true);
     }
 

@@ -416,9 +416,10 @@ pub unsafe extern "C" fn rets_wait_offset(
 ///                     empty text where the primary has none; NULL if it isn't wanted
 /// @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
 ///                     stay as they are unless RETS_OK or RETS_INCOMPLETE
-/// @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld or could not be
-///         followed, so it can't equal the primary's; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_NO_MEMORY; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
+/// @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
+///         followed, or is a module's value, which only the module can digest, so it
+///         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
+///         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
 ///         RETS_PANIC
 ///
 /// Threads: any, any number at a time; not inside a callback. Since: 0.1

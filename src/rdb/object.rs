@@ -1,7 +1,9 @@
 //! Makes values from their bytes, or passes over them, one element at a time: what is there of a
 //! large value is worked off while the rest is on its way.
 
+use super::array;
 use super::cursor::{Cursor, Parsed, bad};
+use super::module::{self, ModuleValue};
 use super::packed::{Block, Walk};
 use super::types::{Form, Layout, Part};
 use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
@@ -18,6 +20,8 @@ pub(super) struct Builder {
     layout: Layout,
     value: Value,
     least_deadline: i64,
+    /// What there is of a module's value.
+    module: ModuleValue,
     /// None until the number of elements was read.
     left: Option<u64>,
 }
@@ -32,9 +36,10 @@ impl Builder {
             Type::Hash => Value::Hash(Hash::default()),
             Type::Stream => Value::Stream(Stream::default()),
             Type::Array => Value::Array(Array::default()),
-            Type::Module => Value::string(b""),
+            Type::Module => Value::Module(ModuleValue::default().finish()),
         };
-        Self { layout, value, least_deadline: 0, left: None }
+        let module = ModuleValue::default();
+        Self { layout, value, least_deadline: 0, module, left: None }
     }
 
     /// Goes on with the bytes at hand; Ok when the value is whole.
@@ -46,6 +51,9 @@ impl Builder {
                     self.least_deadline = cursor.i64_le()?;
                 }
                 let count = if self.layout.counted { cursor.length()? } else { 1 };
+                if let Value::Array(array) = &mut self.value {
+                    array.set_cursor(array::cursor(cursor)?);
+                }
                 cursor.commit();
                 none.insert(count)
             }
@@ -60,7 +68,9 @@ impl Builder {
             Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
             Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
             Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
-            Value::Stream(_) | Value::Array(_) | Value::Module(_) => Ok(()),
+            Value::Array(array) => each(left, cursor, |c| array::part(array, c, scratch)),
+            Value::Module(_) => each(left, cursor, |c| self.module.run(c)),
+            Value::Stream(_) => Ok(()),
         }
     }
 
@@ -71,8 +81,11 @@ impl Builder {
 
     /// The value; None for an aggregate without elements, which servers don't keep either.
     pub(super) fn finish(self) -> Option<Value> {
-        let kept = self.layout.family == Type::String || !self.value.is_empty();
-        kept.then_some(self.value)
+        match self.value {
+            Value::Module(_) => Some(Value::Module(self.module.finish())),
+            Value::String(_) => Some(self.value),
+            value => (!value.is_empty()).then_some(value),
+        }
     }
 }
 
@@ -250,6 +263,9 @@ impl Skipper {
                     cursor.i64_le()?;
                 }
                 let count = if self.layout.counted { cursor.length()? } else { 1 };
+                if self.layout.family == Type::Array {
+                    array::cursor(cursor)?;
+                }
                 cursor.commit();
                 none.insert(count)
             }
@@ -260,6 +276,8 @@ impl Skipper {
                     Part::Text => cursor.skip_string()?,
                     Part::DoubleText => cursor.skip_double_text()?,
                     Part::EightBytes => cursor.skip(8),
+                    Part::SlotValue => array::skip(cursor)?,
+                    Part::ModuleData => module::skip(cursor)?,
                     Part::Length => {
                         cursor.length()?;
                         cursor.commit();

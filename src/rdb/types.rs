@@ -42,6 +42,10 @@ pub(super) enum Form {
     DeadlineLast,
     /// A block of name, value, deadline (0 is none).
     BlockWithDeadlines(Block),
+    /// Index, form of the value, value.
+    Slots,
+    /// The module's and the type's name, then what the module wrote.
+    Opaque,
 }
 
 /// A piece of an element, as far as passing over it goes.
@@ -51,6 +55,10 @@ pub(super) enum Part {
     Length,
     DoubleText,
     EightBytes,
+    /// The form of a value of an array, and the value.
+    SlotValue,
+    /// What a module wrote, up to its end.
+    ModuleData,
 }
 
 /// Where the bytes of a value are.
@@ -94,7 +102,7 @@ const fn with_least_deadline(row: Row) -> Row {
 /// The row of a type.
 pub(super) fn row(number: u8, dialect: Dialect) -> Row {
     use Dialect::{Redis, Valkey};
-    use Part::{DoubleText, EightBytes, Length, Text};
+    use Part::{DoubleText, EightBytes, Length, ModuleData, SlotValue, Text};
     match (number, dialect) {
         (0, _) => one(Type::String, Form::Strings),
         (1, _) => many(Type::List, Form::Strings, &[Text]),
@@ -103,7 +111,13 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
         (4, _) => many(Type::Hash, Form::Strings, &[Text, Text]),
         (5, _) => many(Type::Zset, Form::ScoreBinary, &[Text, EightBytes]),
         (6, _) => Row::Named("module of a release candidate"),
-        (7, _) => Row::Named("module"),
+        (7, _) => Row::Known(Layout {
+            family: Type::Module,
+            form: Form::Opaque,
+            least_deadline: false,
+            counted: false,
+            parts: &[Length, ModuleData],
+        }),
         (9, _) => one(Type::Hash, Form::Blocks(Block::Zipmap)),
         (10, _) => one(Type::List, Form::Blocks(Block::Ziplist)),
         (11, _) => one(Type::Set, Form::Blocks(Block::Intset)),
@@ -125,7 +139,7 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
         (25, Redis) => {
             with_least_deadline(one(Type::Hash, Form::BlockWithDeadlines(Block::Listpack)))
         }
-        (28, Redis) => Row::Named("array"),
+        (28, Redis) => many(Type::Array, Form::Slots, &[Length, SlotValue]),
         (29, Redis) => Row::Named("rate limit or hash template"),
         (30..=32, Redis) => Row::Named("hash template"),
         (33, Redis) => Row::Named("rate limit or bitmap"),

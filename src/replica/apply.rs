@@ -4,13 +4,15 @@
 //! It is driven one feed at a time and meets clock, network and threads only through the seam of
 //! `env`, so that a simulation can step it.
 
+mod unknown;
+
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Asked, Row, Scope, Setting, Unit};
+use crate::command::{self, Action, Asked, Row, Scope, Server, Setting, Unit};
 use crate::config::Policy;
 use crate::env::Env;
 use crate::error::{Error, Kind};
@@ -20,6 +22,7 @@ use crate::table::{Stamp, Table};
 use crate::text::printable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use unknown::SyncedFor;
 
 /// Bytes that a message may quote of a command's name.
 const QUOTE_BYTES: usize = 32;
@@ -44,10 +47,14 @@ pub(super) struct Apply {
     table: Table,
     mode: Mode,
     position: Position,
+    /// Who wrote the last snapshot.
+    server: Server,
     unit: u64,
     ready: bool,
     /// The table is what the primary had at the position: the stream may go on from there.
     resumable: bool,
+    /// For which unknown commands a full sync was asked, and when by the monotonic clock.
+    synced_for: SyncedFor,
 }
 
 /// A command of a unit with its row in the table of commands, if it has one.
@@ -80,7 +87,20 @@ impl Apply {
         let position = Position { replid: None, offset: -1, db: 0 };
         let mode = Mode::Waiting;
         let (unit, ready, resumable) = (0, false, false);
-        Self { env, shared, settings, table, mode, position, unit, ready, resumable }
+        let server = Server::NEWEST;
+        Self {
+            env,
+            shared,
+            settings,
+            table,
+            mode,
+            position,
+            server,
+            unit,
+            ready,
+            resumable,
+            synced_for: SyncedFor::default(),
+        }
     }
 
     /// Takes in one feed of the link.
@@ -210,6 +230,7 @@ impl Apply {
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
         let server = &load.server;
+        self.server = Server::new(server.valkey, &server.version);
         self.shared.board.update(|status| {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
@@ -308,6 +329,7 @@ impl Apply {
             phase: Phase::Live,
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
+            server: self.server,
             max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
@@ -345,10 +367,9 @@ impl Apply {
         unit: &mut Unit<'a>,
         commands: &'a [View<'_>],
     ) -> Result<bool, Broken> {
-        if self.settings.on_unknown != Policy::Continue {
-            // Nobody is to hear of a unit that is going to be dropped.
-            let unknown = commands.iter().find(|(row, _)| row.is_none());
-            unknown.map_or(Ok(()), |(_, args)| self.unknown(unit, args))?;
+        // Nobody is to hear of a unit that is going to be dropped.
+        if let Some(args) = self.unbearable(unit, commands) {
+            self.unknown(unit, args)?;
         }
         let mut diverged = false;
         for (row, args) in commands {
@@ -360,8 +381,7 @@ impl Apply {
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    self.unknown(unit, args)?;
-                    diverged = true;
+                    diverged |= !self.unknown(unit, args)?;
                     Ok(())
                 }
             };
@@ -386,12 +406,6 @@ impl Apply {
             }
         }
         Ok(diverged)
-    }
-
-    fn unknown<'a>(&self, unit: &mut Unit<'a>, args: &'a [&'a [u8]]) -> Result<(), Broken> {
-        unit.unknown(args);
-        Counters::add(&self.shared.counters.unknown_commands, 1);
-        self.judge(self.settings.on_unknown, unknown_command(args))
     }
 
     /// What does not fit was different before this command.
@@ -512,10 +526,16 @@ impl Apply {
     }
 }
 
-fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+/// The database that SELECT names.
+fn database(args: &[&[u8]]) -> Option<u32> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok());
-    db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
+    number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok())
+}
+
+fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+    database(args)
+        .map(|db| unit.select(db))
+        .ok_or_else(|| "not the number of a database".to_owned())
 }
 
 fn name(args: &[&[u8]]) -> String {

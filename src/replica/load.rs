@@ -204,6 +204,8 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            // Nothing here depends on it: values come whole.
+            server: crate::command::Server::NEWEST,
             max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
@@ -399,6 +401,8 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            // Nothing here depends on it: values come whole.
+            server: crate::command::Server::NEWEST,
             max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };

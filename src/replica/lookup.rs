@@ -463,7 +463,7 @@ mod tests {
 
     fn withheld(names: &[&str]) -> Hold {
         let withheld: Withheld = names.iter().map(|name| (bytes(name), None)).collect();
-        Hold { frozen: false, fingerprint: None, withheld }
+        Hold { withheld, ..Hold::default() }
     }
 
     #[test]

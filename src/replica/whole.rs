@@ -2,24 +2,27 @@
 //! that is used again for the next value.
 
 use crate::error::{Error, Kind, Result};
-use crate::value::{Type, Value};
+use crate::value::{Field, Type, Value};
 use std::sync::OnceLock;
 
 /// One element of a [`Whole`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Element<'a> {
-    /// A hash's field, a member of a set or sorted set.
+    /// A hash's field, a member of a set or sorted set, the type's name of a module's value.
     pub field: Option<&'a [u8]>,
-    /// The string itself, a list's element, a field's value.
+    /// The string itself, an element of a list or array, a field's value, a module's bytes.
     pub value: Option<&'a [u8]>,
     /// A sorted set's score, else 0.
     pub score: f64,
     /// A field's deadline.
     pub expires_at_ms: Option<i64>,
+    /// Where an array has the value, else 0.
+    pub index: u64,
 }
 
-/// A copy of a value: a string is one element, a list is in its order, sets and hashes in the order
-/// of their names' bytes, a sorted set from the lowest to the highest.
+/// A copy of a value: a string and what only a module understands are one element, a list and an
+/// array are in their order, sets and hashes in the order of their names' bytes, a sorted set from
+/// the lowest to the highest.
 #[derive(Debug, Default)]
 pub struct Whole {
     kind: Option<Type>,
@@ -43,6 +46,7 @@ struct Span {
     value_len: Option<usize>,
     score: f64,
     expires_at_ms: Option<i64>,
+    index: u64,
 }
 
 impl Whole {
@@ -76,7 +80,7 @@ impl Whole {
     pub fn len(&self) -> usize {
         match (&self.source, self.flat.get()) {
             (_, Some(flat)) => flat.spans.len(),
-            (Some(Value::String(_)), None) => 1,
+            (Some(Value::String(_) | Value::Module(_)), None) => 1,
             (Some(value), None) => value.len(),
             (None, None) => 0,
         }
@@ -142,32 +146,40 @@ impl Whole {
 
 impl Flat {
     fn lay_out(&mut self, value: &Value, hide_at: Option<i64>) -> Result<()> {
-        let elements = if let Value::String(_) = value { 1 } else { value.len() };
+        let elements = match value {
+            Value::String(_) | Value::Module(_) => 1,
+            other => other.len(),
+        };
         self.spans.try_reserve_exact(elements).map_err(|_| no_memory())?;
+        let nothing =
+            Element { field: None, value: None, score: 0.0, expires_at_ms: None, index: 0 };
+        let text = |value| Element { value: Some(value), ..nothing };
+        let named = |field| Element { field: Some(field), ..nothing };
         match value {
-            Value::String(bytes) => self.push(None, Some(bytes), 0.0, None),
-            Value::List(list) => list.iter().try_for_each(|e| self.push(None, Some(e), 0.0, None)),
-            Value::Set(set) => set.iter().try_for_each(|m| self.push(Some(m), None, 0.0, None)),
-            Value::Stream(_) | Value::Array(_) | Value::Module(_) => Ok(()),
-            Value::Zset(zset) => {
-                zset.iter().try_for_each(|(m, score)| self.push(Some(m), None, score, None))
+            Value::String(bytes) => self.push(text(bytes)),
+            Value::List(list) => list.iter().try_for_each(|element| self.push(text(element))),
+            Value::Set(set) => set.iter().try_for_each(|member| self.push(named(member))),
+            Value::Stream(_) => Ok(()),
+            Value::Array(array) => array
+                .iter()
+                .try_for_each(|(index, value)| self.push(Element { index, ..text(value) })),
+            Value::Module(module) => {
+                self.push(Element { value: Some(&module.payload), ..named(&module.name) })
             }
+            Value::Zset(zset) => zset
+                .iter()
+                .try_for_each(|(member, score)| self.push(Element { score, ..named(member) })),
             Value::Hash(hash) => hash
                 .iter()
                 .filter(|(_, field)| !hide_at.is_some_and(|now| field.is_expired(now)))
-                .try_for_each(|(name, field)| {
-                    self.push(Some(name), Some(field.value), 0.0, field.expires_at_ms)
+                .try_for_each(|(name, Field { value, expires_at_ms })| {
+                    self.push(Element { value: Some(value), expires_at_ms, ..named(name) })
                 }),
         }
     }
 
-    fn push(
-        &mut self,
-        field: Option<&[u8]>,
-        value: Option<&[u8]>,
-        score: f64,
-        expires_at_ms: Option<i64>,
-    ) -> Result<()> {
+    fn push(&mut self, element: Element<'_>) -> Result<()> {
+        let Element { field, value, score, expires_at_ms, index } = element;
         let start = self.bytes.len();
         for part in [field, value].into_iter().flatten() {
             self.bytes.try_reserve(part.len()).map_err(|_| no_memory())?;
@@ -175,7 +187,7 @@ impl Flat {
         }
         let field_len = field.map(<[u8]>::len);
         let value_len = value.map(<[u8]>::len);
-        self.spans.push(Span { start, field_len, value_len, score, expires_at_ms });
+        self.spans.push(Span { start, field_len, value_len, score, expires_at_ms, index });
         Ok(())
     }
 
@@ -188,6 +200,7 @@ impl Flat {
             value: span.value_len.and_then(|len| cut(middle, len)),
             score: span.score,
             expires_at_ms: span.expires_at_ms,
+            index: span.index,
         })
     }
 }
@@ -199,7 +212,7 @@ fn no_memory() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Bytes, Field, Hash, List, Set, Zset};
+    use crate::value::{Array, Bytes, Hash, List, Module, Set, Zset};
 
     fn bytes(text: &str) -> Bytes {
         Bytes::from(text.as_bytes())
@@ -210,7 +223,9 @@ mod tests {
             .map(|at| {
                 let e = whole.element(at).unwrap().unwrap();
                 let text = |b: Option<&[u8]>| b.map(|b| String::from_utf8_lossy(b).into_owned());
-                format!("{:?} {:?} {} {:?}", text(e.field), text(e.value), e.score, e.expires_at_ms)
+                let at = if e.index == 0 { String::new() } else { format!(" at {}", e.index) };
+                let (field, value) = (text(e.field), text(e.value));
+                format!("{field:?} {value:?} {} {:?}{at}", e.score, e.expires_at_ms)
             })
             .collect()
     }
@@ -224,6 +239,8 @@ mod tests {
         .collect();
         let list: List = ["z", "a"].into_iter().map(bytes).collect();
         let set: Set = ["y", "x"].into_iter().map(bytes).collect();
+        let array: Array = [(u64::MAX - 1, "z"), (7, "a")].into_iter().collect();
+        let module = Module { name: *b"vectorset", version: 1, payload: bytes("raw") };
         let zset: Zset = [(bytes("hi"), 2.0), (bytes("lo"), -1.0)].into_iter().collect();
         vec![
             (Value::string(b""), vec!["None Some(\"\") 0 None"]),
@@ -231,6 +248,14 @@ mod tests {
             (Value::List(list), vec!["None Some(\"z\") 0 None", "None Some(\"a\") 0 None"]),
             (Value::Set(set), vec!["Some(\"x\") None 0 None", "Some(\"y\") None 0 None"]),
             (Value::Zset(zset), vec!["Some(\"lo\") None -1 None", "Some(\"hi\") None 2 None"]),
+            (
+                Value::Array(array),
+                vec![
+                    "None Some(\"a\") 0 None at 7",
+                    "None Some(\"z\") 0 None at 18446744073709551614",
+                ],
+            ),
+            (Value::Module(module), vec!["Some(\"vectorset\") Some(\"raw\") 0 None"]),
             (
                 Value::Hash(hash),
                 vec!["Some(\"a\") Some(\"1\") 0 None", "Some(\"b\") Some(\"\") 0 Some(9)"],

@@ -1,7 +1,7 @@
 //! The digests of `DEBUG DIGEST` and `DEBUG DIGEST-VALUE`: two replicas of one primary can be told
 //! apart by 20 bytes, and a replica from its primary.
 
-use super::{Field, Hash, Type, Value, Zset};
+use super::{Array, Field, Hash, Type, Value, Zset};
 use crate::text::{format_f64_17g, format_f64_short};
 use sha1::{Digest as _, Sha1};
 
@@ -30,7 +30,23 @@ pub struct DigestRules {
 
 const KEY_DEADLINE_MARK: &[u8] = b"!!expire!!";
 const FIELD_DEADLINE_MARK: &[u8] = b"!!hexpire!!";
+/// Stands for a place of an array that is not taken.
+const HOLE: &[u8] = b"(null)";
 const NOTHING: Digest = [0; 20];
+
+/// Beyond so many places an array's digest is not computed: each takes its time, also those that
+/// are not taken, and there may be 2^64 of them. The servers would be at it for a minute, and
+/// answer nothing else.
+const SPAN_MAX: u64 = 1 << 28;
+
+/// Whether a value's digest can be computed: not for what only a module understands.
+pub fn has_digest(value: &Value) -> bool {
+    match value {
+        Value::Module(_) => false,
+        Value::Array(array) => array.span() <= SPAN_MAX,
+        _ => true,
+    }
+}
 
 /// A key's share of a [`DatasetDigest`].
 pub fn key_digest(db_key: &[u8], value: &Value, has_expiry: bool, rules: &DigestRules) -> Digest {
@@ -119,12 +135,26 @@ fn add_value(digest: &mut Digest, value: &Value, has_expiry: bool, rules: &Diges
         Value::Set(set) => set.iter().for_each(|member| join(digest, member)),
         Value::Zset(zset) => add_zset(digest, zset, rules.scores),
         Value::Hash(hash) => add_hash(digest, hash, rules),
+        Value::Array(array) if has_digest(value) => add_array(digest, array),
         Value::Stream(_) | Value::Array(_) => {}
         // Only the module itself could tell.
         Value::Module(_) => {}
     }
     if has_expiry {
         join(digest, KEY_DEADLINE_MARK);
+    }
+}
+
+fn add_array(digest: &mut Digest, array: &Array) {
+    let hole = sha1(HOLE);
+    let mut next = 0;
+    for (index, value) in array.iter() {
+        for _ in next..index {
+            xor(digest, &hole);
+            *digest = sha1(digest);
+        }
+        chain(digest, value);
+        next = index + 1;
     }
 }
 
@@ -159,7 +189,7 @@ fn add_hash(digest: &mut Digest, hash: &Hash, rules: &DigestRules) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Bytes, List, Set};
+    use crate::value::{Bytes, List, Module, Set};
 
     const OLD: DigestRules = DigestRules {
         scores: ScoreText::G17,
@@ -290,6 +320,22 @@ mod tests {
         let without = hash(&[("a", "1", None), ("b", "2", None)]);
         assert_eq!(valkey(5, &all), value_digest(&plain, false, &OLD));
         assert_eq!(valkey(6, &all), value_digest(&without, false, &OLD));
+    }
+
+    #[test]
+    fn an_array_is_digested_with_its_holes_and_what_cannot_be_is_told() {
+        let array: Array = [(1, "v"), (3, "w")].into_iter().collect();
+        let mut digest = NOTHING;
+        chain(&mut digest, &7u32.to_be_bytes());
+        for part in ["(null)", "v", "(null)", "w"] {
+            chain(&mut digest, part.as_bytes());
+        }
+        assert_eq!(value_digest(&Value::Array(array.clone()), false, &REDIS_8), digest);
+        assert!(has_digest(&Value::Array(array)));
+        let far: Array = [(u64::MAX - 1, "v")].into_iter().collect();
+        assert!(!has_digest(&Value::Array(far)));
+        let module = Module { name: *b"vectorset", version: 1, payload: bytes("") };
+        assert!(!has_digest(&Value::Module(module)));
     }
 
     /// The stream of the sample, which no [`Value`] holds: one entry 5-1 with two pairs.

@@ -52,7 +52,17 @@ pub fn seal(kind: Type, content: Fingerprint, expires_at_ms: Option<i64>) -> Fin
 pub fn content_fingerprint(value: &Value) -> Fingerprint {
     match value {
         Value::String(bytes) => element_fingerprint(bytes, b"", 0),
-        Value::Stream(_) | Value::Array(_) => 0,
+        Value::Stream(_) => 0,
+        Value::Array(array) => {
+            let mut hasher = hasher();
+            hasher.write_u64(array.cursor().unwrap_or(u64::MAX));
+            for (index, value) in array.iter() {
+                hasher.write_u64(index);
+                hasher.write_usize(value.len());
+                hasher.write(value);
+            }
+            hasher.finish()
+        }
         Value::Module(module) => {
             element_fingerprint(&module.payload, &module.name, module.version.into())
         }
@@ -80,7 +90,7 @@ pub fn content_fingerprint(value: &Value) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Field, Hash, List, Set};
+    use crate::value::{Array, Field, Hash, List, Set};
 
     #[test]
     fn depends_on_content_type_and_deadline_but_not_on_the_order_of_a_set() {
@@ -94,6 +104,14 @@ mod tests {
         assert_ne!(print(Value::string(b"a")), print(Value::List(one)));
         let sum = element_fingerprint(b"b", b"", 0).wrapping_add(element_fingerprint(b"a", b"", 0));
         assert_eq!(print(Value::Set(set)), seal(Type::Set, sum, None));
+        let array = |index, cursor| {
+            let mut array: Array = [(index, "v")].into_iter().collect();
+            array.set_cursor(cursor);
+            print(Value::Array(array))
+        };
+        assert_ne!(array(1, None), array(2, None));
+        assert_ne!(array(1, None), array(1, Some(1)));
+        assert_eq!(array(1, Some(1)), array(1, Some(1)));
         let hash = |at| {
             let mut hash = Hash::default();
             hash.insert(b"f", Field { value: b"v", expires_at_ms: at });

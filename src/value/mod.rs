@@ -20,7 +20,9 @@ mod zset;
 use std::sync::Arc;
 
 pub use array::Array;
-pub use digest::{DatasetDigest, Digest, DigestRules, ScoreText, key_digest, value_digest};
+pub use digest::{
+    DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
+};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };

@@ -234,6 +234,7 @@ impl Bench {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
+            server: Server::NEWEST,
             max_memory: 0,
             decode_payload: payload,
         };

@@ -433,6 +433,7 @@ fn what_a_payload_brings_that_cannot_be_read_is_withheld_and_reported() {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: -1,
+            server: Server::NEWEST,
             max_memory: 0,
             decode_payload: super::payload,
         };

@@ -55,8 +55,7 @@ impl Aggregate {
 
     fn into_entry(self) -> Entry {
         let Self { value, expires_at_ms, version, withheld } = self;
-        let hold = (!withheld.is_empty())
-            .then(|| Arc::new(Hold { frozen: false, fingerprint: None, withheld }));
+        let hold = (!withheld.is_empty()).then(|| Arc::new(Hold { withheld, ..Hold::default() }));
         Entry { value: Some(value), expires_at_ms, version, hold }
     }
 }

@@ -30,7 +30,7 @@ impl Generator {
     }
 
     fn end(&mut self) -> &'static str {
-        self.dice.pick(&["LEFT", "RIGHT", "left"])
+        self.dice.pick::<&str>(&["LEFT", "RIGHT", "left"])
     }
 
     /// Mostly near one of the ends.
