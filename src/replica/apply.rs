@@ -7,7 +7,6 @@
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
-use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -148,7 +147,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.set_readable(Readable::Yes);
+        self.shared.view.let_readers_in();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();

@@ -128,15 +128,15 @@ impl Replica {
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         if running {
-            self.shared.control.set_config(engine.config.clone());
-            if !self.shared.control.is_stopping() {
-                // From here on a wait is one for the new configuration's outcome.
-                self.shared.board.update(|status| {
-                    if status.state == State::Failed {
-                        status.state = State::Connecting;
-                    }
-                });
-            }
+            let control = &self.shared.control;
+            // Under the lock under which a refusal becomes the state: one of the old configuration
+            // comes before and is taken back, or after and is known as such.
+            self.shared.board.update(|status| {
+                control.set_config(engine.config.clone());
+                if status.state == State::Failed && !control.is_stopping() {
+                    status.state = State::Connecting;
+                }
+            });
         }
         Ok(())
     }
@@ -161,9 +161,6 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
-        if engine.life == Life::Stopped {
-            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
-        }
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }
