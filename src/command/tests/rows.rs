@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// What was applied before, the command, what is heard, what the table has then.
-type Case = (&'static str, &'static str, &'static [&'static str], &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static [&'static str], &'static str);
 
 const STRINGS: &[Case] = &[
     ("", "SET k v", &["set k \"v\""], "k=\"v\""),
@@ -225,7 +225,9 @@ const HASHES: &[Case] = &[
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    STRINGS.iter().chain(KEYS).chain(HASHES)
+    let families =
+        [STRINGS, KEYS, HASHES, array::CASES, bitmap::CASES, cluster::CASES, hyperloglog::CASES];
+    families.into_iter().flatten()
 }
 
 #[test]
