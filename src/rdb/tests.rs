@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::value::{Field, Hash, List, Set, Zset};
+use crate::value::{Array, Field, Hash, List, Module, Set, Zset};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -451,6 +451,17 @@ fn field_deadlines_count_from_the_least_one() {
     assert!(text.contains("deadline"), "{text}");
 }
 
+/// The identifier of Redis' own vector sets, with version 1 of their encoding.
+const VECTORSET: &[u8] = b"\x81\xbd\xe7\x2d\xa2\xbb\x1e\xb4\x01";
+
+/// One of each kind that a module can write.
+const MODULE_DATA: &[u8] = b"\x01\x7f\xff\x02\x05\x03abcd\x04abcdefgh\x05\x03xyz\x05\xc1\x01\x02\
+    \x05\xc3\x05\x0b\x00a\xe0\x01\x00";
+
+fn vectorset(data: &[u8]) -> Value {
+    Value::Module(Module { name: *b"vectorset", version: 1, payload: bytes(data) })
+}
+
 /// Every opcode and every layout, small enough to be cut everywhere.
 fn everything() -> (Vec<u8>, Vec<Item>) {
     let module_aux = b"\xf7\x81\x01\x02\x03\x04\x05\x06\x07\x08\x02\x02\x01\x7f\xff\
@@ -486,6 +497,16 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
     let least = 5i64.to_le_bytes();
     body.push(key(24, "deadlines", &[&least, b"\x01\x02\x01a\x01b"]));
     body.push(key(25, "deadlines lp", &[&least, &listpack(&["a", "b", "#6", "c", "d", "#0"])]));
+    body.push(key(7, "module", &[VECTORSET, MODULE_DATA, b"\x00"]));
+    let mut array =
+        b"\x05\x01\x40\x63\x00\x00\xc0\x07\x02\x01\xfe\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    array.extend(b"\x03\x03\x05short\x05\x02");
+    array.extend(2f64.to_le_bytes());
+    array.extend(b"\x81\xff\xff\xff\xff\xff\xff\xff\xfe\x00\xc3\x05\x0b\x00a\xe0\x01\x00");
+    body.push(key(28, "array", &[&array]));
+    let slots = [(0, "7"), (2, "-2"), (3, "short"), (5, "2.0"), (u64::MAX - 1, "aaaaaaaaaaa")];
+    let mut array: Array = slots.into_iter().collect();
+    array.set_cursor(Some(99));
     let expected = vec![
         Item::Header { version: 14, valkey: false },
         Item::Aux { name: bytes("redis-ver"), value: bytes("7") },
@@ -507,6 +528,8 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
         entry(5, "set lp", set_of(["a", "1"]), None),
         entry(5, "deadlines", hash_of([("a", "b", Some(6))]), None),
         entry(5, "deadlines lp", hash_of([("a", "b", Some(6)), ("c", "d", None)]), None),
+        entry(5, "module", vectorset(MODULE_DATA), None),
+        entry(5, "array", Value::Array(array), None),
         Item::End { checksum: Checksum::Verified },
     ];
     (snapshot("REDIS0014", &body.iter().map(Vec::as_slice).collect::<Vec<_>>()), expected)
@@ -542,13 +565,11 @@ fn every_opcode_and_layout_cut_at_every_byte_gives_the_same_items() {
 fn types_that_cannot_be_read_yet_are_refused_by_name() {
     let names = [
         (6, "module of a release candidate"),
-        (7, "module"),
         (15, "stream"),
         (19, "stream"),
         (21, "stream"),
         (26, "stream"),
         (27, "stream"),
-        (28, "array"),
         (29, "rate limit or hash template"),
         (30, "hash template"),
         (31, "hash template"),
@@ -556,12 +577,15 @@ fn types_that_cannot_be_read_yet_are_refused_by_name() {
         (33, "rate limit or bitmap"),
     ];
     for (number, name) in names {
-        let bytes = snapshot("REDIS0012", &[b"\xfe\x07", &key(number, "a\nkey", &[b"\0"])]);
-        let text = format!(
-            "snapshot offset 11, db 7 key \"{}\": type {number} ({name}) is not supported",
-            text::printable(b"a\nkey", KEY_SHOWN_MAX)
-        );
-        assert_eq!(refused(&bytes), (Kind::Unsupported, text));
+        // Also of the version that brought some of them.
+        for header in ["REDIS0012", "REDIS0015"] {
+            let bytes = snapshot(header, &[b"\xfe\x07", &key(number, "a\nkey", &[b"\0"])]);
+            let text = format!(
+                "snapshot offset 11, db 7 key \"{}\": type {number} ({name}) is not supported",
+                text::printable(b"a\nkey", KEY_SHOWN_MAX)
+            );
+            assert_eq!(refused(&bytes), (Kind::Unsupported, text));
+        }
     }
     for (opcode, name) in [(246, "function of a release candidate"), (242, "hash template")] {
         let text = format!("snapshot offset 9: opcode {opcode} ({name}) is not supported");
@@ -612,7 +636,7 @@ fn the_checksum_is_verified_and_may_be_switched_off() {
 
 #[test]
 fn damaged_values_are_refused_with_their_place() {
-    let cases: [(u8, &[&[u8]], u64, &str); 15] = [
+    let cases: [(u8, &[&[u8]], u64, &str); 20] = [
         (0, &[b"\xc4"], 14, "string encoding 4 is unknown"),
         (0, &[b"\x81\x10\0\0\0\0\0\0\0"], 14, "a string can't have 1152921504606846976 bytes"),
         (
@@ -633,6 +657,16 @@ fn damaged_values_are_refused_with_their_place() {
         (18, &[b"\x01\x03\x01a"], 15, "list container 3 does not exist"),
         (20, &[&listpack(&["a", "a"])], 14, "a member is there twice"),
         (25, &[&[0; 8], &listpack(&["a", "b", "#-1"])], 22, "a field's deadline is no time"),
+        (7, &[VECTORSET, b"\x01\x05\x06"], 25, "module data of kind 6 does not exist"),
+        (28, &[b"\x01\x02"], 14, "an array can't have 2 places"),
+        (28, &[b"\x01\x00\x00\x04"], 16, "form 4 of an array's value does not exist"),
+        (28, &[b"\x02\x00\x07\x00\x01a\x07\x00\x01b"], 20, "index 7 is there twice"),
+        (
+            28,
+            &[b"\x01\x00\x81", &[0xff; 8], b"\x00\x01a"],
+            16,
+            "index 18446744073709551615 is there twice",
+        ),
     ];
     for (number, value, offset, expected) in cases {
         let (kind, text) =
@@ -653,6 +687,8 @@ fn aggregates_without_elements_are_left_out() {
         let kept = &decoded(&bytes)[1];
         assert_eq!(*kept, entry(0, "k", text_value(""), None), "type {number}");
     }
+    let array = snapshot("REDIS0014", &[&key(28, "gone", &[b"\0\x01\x05"])]);
+    assert_eq!(decoded(&array).len(), 2);
     for number in [16, 17, 20] {
         let bytes = snapshot("REDIS0012", &[&key(number, "gone", &[&listpack(&[])])]);
         assert_eq!(decoded(&bytes).len(), 2, "type {number}");
@@ -691,6 +727,10 @@ fn payloads_have_a_dialect_and_perhaps_metadata_in_front() {
     let with_meta = b"\xf3\x01spec\x02\x05\x05\x02ab\x00\x00\x01v";
     assert_eq!(decode_payload(&payload(with_meta, 13)).unwrap(), text_value("v"));
     assert!(decode_payload(&payload(with_meta, 80)).is_err());
+    let module = [b"\x07", VECTORSET, MODULE_DATA, b"\x00"].concat();
+    assert_eq!(decode_payload(&payload(&module, 12)).unwrap(), vectorset(MODULE_DATA));
+    let nothing = [b"\x07", VECTORSET, b"\x00"].concat();
+    assert_eq!(decode_payload(&payload(&nothing, 12)).unwrap(), vectorset(b""));
     let unsummed = b"\x00\x01v\x0a\x00\0\0\0\0\0\0\0\0";
     assert_eq!(decode_payload(unsummed).unwrap(), text_value("v"));
 }

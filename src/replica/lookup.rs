@@ -94,12 +94,6 @@ impl View {
         let _ = self.readable.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Opens the table for readers, unless the engine was stopped meanwhile.
-    pub(super) fn open_up(&self) {
-        let (from, to) = (Readable::NotYet as u8, Readable::Yes as u8);
-        let _ = self.readable.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
-    }
-
     /// The option `hide-expired`.
     pub fn set_hide_expired(&self, hide: bool) {
         self.hide_expired.store(hide, Ordering::Relaxed);

@@ -170,9 +170,6 @@ impl Replica {
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }
-        if engine.life == Life::Stopped {
-            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
-        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };

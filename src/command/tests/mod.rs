@@ -1,7 +1,11 @@
 //! The commands and the rules of *skip* as a specification: what is heard, what is stored.
 
+mod array;
+mod bitmap;
+mod cluster;
 mod elements;
 mod filters;
+mod hyperloglog;
 mod list;
 mod rows;
 mod set;
@@ -37,7 +41,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A value as tests write it: `"text"`, `[a b]`, `{f=1 g=2@5}`, `<m>` for a set, `(m:1)` for a
-/// sorted set.
+/// sorted set, `|0=a 7=b >7|` for an array and where its next value goes behind.
 pub(crate) fn shown(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(" ");
     match value {
@@ -55,6 +59,13 @@ pub(crate) fn shown(value: &Value) -> String {
             };
             format!("{{{}}}", joined(hash.iter().map(field).collect()))
         }
+        Value::Array(array) => {
+            let mut parts: Vec<_> =
+                array.iter().map(|(index, value)| format!("{index}={}", text(value))).collect();
+            parts.extend(array.cursor().map(|cursor| format!(">{cursor}")));
+            format!("|{}|", joined(parts))
+        }
+        Value::Module(module) => format!("module {}", text(&module.name)),
         other => format!("{other:?}"),
     }
 }

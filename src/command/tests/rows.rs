@@ -225,7 +225,7 @@ const HASHES: &[Case] = &[
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    let families = [STRINGS, KEYS, HASHES, list::CASES, set::CASES, sort::CASES];
+    let families = [STRINGS, KEYS, HASHES, array::CASES, bitmap::CASES, cluster::CASES, hyperloglog::CASES, list::CASES, set::CASES, sort::CASES];
     families.into_iter().flatten()
 }
 
