@@ -333,17 +333,35 @@ pub struct StreamBuilder {
     entries: Builder,
     stream: Inner,
     len: u64,
+    /// The names of the block that was begun last.
+    shape: usize,
 }
 
 impl StreamBuilder {
-    /// Adds an entry; `parts` are a name, a value, a name, ... False where the id is not larger
-    /// than that of the entry before.
+    /// Begins a block of entries, of which some have these names.
+    pub fn begin_block<B: AsRef<[u8]>>(&mut self, names: &[B]) {
+        self.shape = self.stream.shapes.keep(names);
+    }
+
+    /// Adds an entry with these values for the names of its block. False, and nothing is done,
+    /// where the id is not larger than that of the entry before.
+    pub fn push_values<B: AsRef<[u8]>>(&mut self, id: Id, values: &[B]) -> bool {
+        let entry = entry::entry(id, self.shape, values.iter());
+        self.push_entry(id, &entry, values.len())
+    }
+
+    /// Adds an entry with names of its own; `parts` are a name, a value, a name, ...
     pub fn push<B: AsRef<[u8]>>(&mut self, id: Id, parts: &[B]) -> bool {
+        let entry = self.stream.shapes.encode(id, parts);
+        self.push_entry(id, &entry, parts.len() / 2)
+    }
+
+    fn push_entry(&mut self, id: Id, entry: &[u8], pairs: usize) -> bool {
         if self.len > 0 && id <= self.stream.last_id {
             return false;
         }
-        self.entries.push(&self.stream.shapes.encode(id, parts));
-        self.stream.pairs += parts.len() / 2;
+        self.entries.push(entry);
+        self.stream.pairs += pairs;
         self.stream.last_id = id;
         self.len += 1;
         true

@@ -6,9 +6,9 @@ use crate::value::Bytes;
 use crate::value::tree::{push_length, split_length};
 use std::sync::Arc;
 
-/// So many different lists of names are kept per stream, ...
+/// Commands add lists of names until there are so many, ...
 const SHAPES_MAX: usize = 16;
-/// ... none of them longer than this. Entries with others have their names themselves.
+/// ... none of them longer than this. Other entries have their names themselves.
 const SHAPE_BYTES_MAX: usize = 512;
 
 /// An entry of a stream.
@@ -54,6 +54,27 @@ fn put(bytes: &mut Vec<u8>, string: &[u8]) {
     bytes.extend_from_slice(string);
 }
 
+/// Strings as they lie one behind the other.
+fn list<B: AsRef<[u8]>>(strings: impl Iterator<Item = B>) -> Vec<u8> {
+    let mut list = Vec::new();
+    strings.for_each(|string| put(&mut list, string.as_ref()));
+    list
+}
+
+/// An entry as it lies in the tree: values with the names of this number, or with 0 names and
+/// values in turn.
+pub(super) fn entry<B: AsRef<[u8]>>(
+    id: Id,
+    shape: usize,
+    strings: impl Iterator<Item = B>,
+) -> Vec<u8> {
+    let mut entry = Vec::new();
+    id.pack(&mut entry);
+    push_length(&mut entry, shape);
+    strings.for_each(|string| put(&mut entry, string.as_ref()));
+    entry
+}
+
 /// The lists of names that entries share.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shapes(Arc<Vec<Bytes>>);
@@ -64,36 +85,38 @@ impl Shapes {
         self.0.iter().map(|names| names.len() + 32).sum()
     }
 
-    /// The number under which entries know these names, from 1; 0 where they aren't kept.
-    fn number(&mut self, names: &[u8]) -> usize {
-        match self.0.iter().position(|shape| **shape == *names) {
-            Some(at) => at + 1,
-            None if self.0.len() < SHAPES_MAX && names.len() <= SHAPE_BYTES_MAX => {
-                let shapes = Arc::make_mut(&mut self.0);
-                shapes.push(Bytes::from(names));
-                shapes.len()
-            }
-            None => 0,
-        }
+    /// The number under which entries know these names, from 1. It is looked for among those that
+    /// were added last.
+    fn find(&self, names: &[u8]) -> Option<usize> {
+        let recent = self.0.len().saturating_sub(SHAPES_MAX);
+        let last = self.0.get(recent..).unwrap_or_default();
+        last.iter().position(|shape| **shape == *names).map(|at| recent + at + 1)
+    }
+
+    fn add(&mut self, names: &[u8]) -> usize {
+        let shapes = Arc::make_mut(&mut self.0);
+        shapes.push(Bytes::from(names));
+        shapes.len()
+    }
+
+    /// Keeps the names of a block, however many there are: what takes their place must not take
+    /// more memory than they did.
+    pub(super) fn keep<B: AsRef<[u8]>>(&mut self, names: &[B]) -> usize {
+        let names = list(names.iter());
+        self.find(&names).unwrap_or_else(|| self.add(&names))
     }
 
     /// An entry as it lies in the tree. `parts` are a name, a value, a name, ...
     pub(super) fn encode<B: AsRef<[u8]>>(&mut self, id: Id, parts: &[B]) -> Vec<u8> {
-        let mut names = Vec::new();
-        parts.iter().step_by(2).for_each(|name| put(&mut names, name.as_ref()));
-        let shape = self.number(&names);
-        let mut entry = Vec::new();
-        id.pack(&mut entry);
-        push_length(&mut entry, shape);
-        for (at, part) in parts.iter().enumerate() {
-            if shape == 0 || at % 2 == 1 {
-                put(&mut entry, part.as_ref());
-            }
+        let names = list(parts.iter().step_by(2));
+        let has_room = self.0.len() < SHAPES_MAX && names.len() <= SHAPE_BYTES_MAX;
+        match self.find(&names).or_else(|| has_room.then(|| self.add(&names))) {
+            Some(shape) => entry(id, shape, parts.iter().skip(1).step_by(2)),
+            None => entry(id, 0, parts.iter()),
         }
-        entry
     }
 
-    /// What [`Shapes::encode`] made, taken apart.
+    /// What [`entry`] made, taken apart.
     pub(super) fn decode<'a>(&'a self, entry: &'a [u8]) -> Entry<'a> {
         let (id, rest) = Id::unpack(entry);
         let (shape, rest) = split_length(rest);

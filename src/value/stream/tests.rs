@@ -161,8 +161,14 @@ proptest! {
         check(&stream, &model)?;
         check(&frozen.0, &frozen.1)?;
         let mut builder = StreamBuilder::default();
-        for (id, parts) in &model.entries {
-            prop_assert!(builder.push(*id, parts));
+        for (at, (id, parts)) in model.entries.iter().enumerate() {
+            if at % 3 == 0 {
+                builder.begin_block(&parts.iter().step_by(2).collect::<Vec<_>>());
+                let values: Vec<_> = parts.iter().skip(1).step_by(2).collect();
+                prop_assert!(builder.push_values(*id, &values));
+            } else {
+                prop_assert!(builder.push(*id, parts));
+            }
         }
         prop_assert_eq!(builder.len(), stream.len() as u64);
         if let Some((id, parts)) = model.entries.last_key_value() {
