@@ -8,6 +8,8 @@
 #   make install    PREFIX=/usr/local LIBDIR=$PREFIX/lib DESTDIR=
 #   make header     writes include/rets.h anew from the Rust sources
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
+#   make differential SERVER=8.2 SECONDS=600 SEED=1
+#                   random commands on one server for so long, digests compared after each burst
 #   make fmt, make lint, make clean
 
 SHELL := /bin/bash
@@ -32,7 +34,11 @@ static_libs := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 strict := -Wall -Wextra -pedantic -Werror
 uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../release'
 
-.PHONY: library demo test examples header install servers fmt lint clean
+SERVER ?= 8.2
+SECONDS ?= 600
+SEED ?=
+
+.PHONY: library demo test differential examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -66,6 +72,12 @@ demo:
 test:
 	@tests/support/install servers valgrind pkg-config rustfmt clippy
 	@tests/support/run
+
+# In release mode the server is the slower side.
+differential:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test differential -- --nocapture
 
 servers:
 	@tests/support/install servers

@@ -298,6 +298,12 @@ typedef enum {
     RETS_TYPE_ZSET = 4,
     /** Fields with a value each, and perhaps a deadline. */
     RETS_TYPE_HASH = 5,
+    /** Entries under growing ids, and the groups that consume them. */
+    RETS_TYPE_STREAM = 6,
+    /** Values at places that need not be next to each other (Redis 8.8). */
+    RETS_TYPE_ARRAY = 7,
+    /** Bytes that only a module of the primary's understands. */
+    RETS_TYPE_MODULE = 8,
 } rets_type_id;
 
 /** Where an engine is in its life. A later version may add states. */
@@ -790,16 +796,17 @@ RETS_API void rets_free(rets_t *r);
  *     store   (all)
  *         all or none. Whether there is a table; none is for programs that only
  *         listen.
- *     max-memory   (0)
+ *     max-memory*   (0)
  *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
- *         the data may take; running into it is a state, not a crash.
+ *         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
+ *         until an option changes, and the old data is served.
  *     hide-expired   (yes)
  *         yes or no. Whether lookups hide keys and fields whose deadline has passed
  *         by the local clock.
- *     on-unknown   (continue)
+ *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
  *         version can't follow.
- *     on-failure   (resync)
+ *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
  *     ack   (truth)

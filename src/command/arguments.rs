@@ -26,7 +26,9 @@ pub(super) fn integer(argument: &[u8]) -> Result<i64, Failure> {
 
 /// A database's number.
 pub(super) fn database(argument: &[u8]) -> Result<u32, Failure> {
-    u32::try_from(integer(argument)?).map_err(|_| Failure::new("not the number of a database"))
+    // As C has them.
+    let number = i32::try_from(integer(argument)?).ok().and_then(|db| u32::try_from(db).ok());
+    number.ok_or_else(|| Failure::new("not the number of a database"))
 }
 
 /// Whether an argument is this word, in any case.

@@ -24,7 +24,7 @@ fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
 
 /// `EXPIRE key seconds [condition]`
 pub(super) fn expire(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    // From 2.6 on a primary sends DEL for a time that has passed; before, it deletes and sends this.
+    // A time that has passed: from 2.6 on a primary sends DEL, before it deleted and sent this.
     if integer(args[2])? <= 0 {
         return del(unit, &args[..2]);
     }

@@ -33,17 +33,32 @@ pub use unit::{Asked, Setting, Unit, known_fingerprint};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     text: Cow<'static, str>,
-    unsupported: bool,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Differs,
+    Unsupported,
+    TooLarge,
 }
 
 impl Failure {
     fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into(), unsupported: false }
+        Self { text: text.into(), cause: Cause::Differs }
     }
 
     fn of_payload(error: &Error) -> Self {
-        let unsupported = error.kind() == Kind::Unsupported;
-        Self { text: error.text().to_owned().into(), unsupported }
+        let cause = match error.kind() {
+            Kind::Unsupported => Cause::Unsupported,
+            _ => Cause::Differs,
+        };
+        Self { text: error.text().to_owned().into(), cause }
+    }
+
+    fn too_large() -> Self {
+        let text = "a value would grow beyond max-memory, or what the machine has";
+        Self { text: text.into(), cause: Cause::TooLarge }
     }
 
     fn wrong_type(wanted: crate::value::Type) -> Self {
@@ -56,7 +71,12 @@ impl Failure {
 
     /// Nothing is wrong with our data: the command brings what this version has no type for.
     pub fn is_unsupported(&self) -> bool {
-        self.unsupported
+        self.cause == Cause::Unsupported
+    }
+
+    /// There is no memory for what the command makes.
+    pub fn is_too_large(&self) -> bool {
+        self.cause == Cause::TooLarge
     }
 }
 

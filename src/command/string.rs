@@ -101,8 +101,9 @@ pub(super) fn setrange(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     if patch.is_empty() {
         return Ok(());
     }
+    let mut bytes = unit.room(end)?;
     unit.edit(args[1], Type::String, |old| {
-        let mut bytes = text(old).to_vec();
+        bytes.extend_from_slice(text(old));
         if bytes.len() < end {
             bytes.resize(end, 0);
         }

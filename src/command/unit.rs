@@ -9,6 +9,10 @@
 //! - frozen: the table kept what it had when a write, a delete or a deadline was skipped;
 //! - partial: single fields or members are missing or frozen.
 //!
+//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps
+//! nothing but a name, and names that nobody can reach must not pile up. The same holds for single
+//! elements.
+//!
 //! The table must not make up values: an edit whose outcome depends on something that is withheld
 //! is offered with `result_known` false and never stored.
 
@@ -37,6 +41,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// No value may become larger than this, in bytes; 0 for no limit.
+    pub max_memory: u64,
     /// Turns a DUMP payload into a value.
     pub decode_payload: fn(&[u8]) -> crate::error::Result<Value>,
 }
@@ -127,6 +133,16 @@ impl<'a> Unit<'a> {
         self.args = args;
         let db = Some(self.db);
         self.ask_about_database(Effect::Unknown, Reason::Command, db);
+    }
+
+    /// An empty buffer with room for so many bytes, if there may be a value of that size.
+    pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
+        let max = self.setting.max_memory;
+        let mut buffer = Vec::new();
+        if max > 0 && bytes as u64 > max || buffer.try_reserve_exact(bytes).is_err() {
+            return Err(Failure::too_large());
+        }
+        Ok(buffer)
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -396,7 +412,7 @@ impl<'a> Unit<'a> {
             db: Some(question.db),
             key: question.key,
             value: question.value,
-            expires_at_ms: question.expires_at_ms,
+            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
             result_known: question.result_known,
             deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
             key_gone: question.key_gone,

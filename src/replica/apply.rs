@@ -7,7 +7,6 @@
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
-use super::lookup::Readable;
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -71,15 +70,6 @@ enum Broken {
     Stop(Error),
 }
 
-/// What became of the commands of a unit.
-#[derive(Default)]
-struct Outcome {
-    /// One was not applied, and the table differs from the primary.
-    diverged: bool,
-    /// The first reason to follow no further.
-    broken: Option<Broken>,
-}
-
 impl Apply {
     pub(super) fn new(
         env: Arc<dyn Env>,
@@ -101,8 +91,9 @@ impl Apply {
             }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes(bytes) => {
-                self.bytes(&bytes);
+                // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
+                self.bytes(&bytes);
             }
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
@@ -118,12 +109,14 @@ impl Apply {
     }
 
     fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        self.settings = self.shared.settings.lock().clone();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
         let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
+        self.hold(0);
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
         self.shared.control.set_applied(-1);
@@ -137,6 +130,7 @@ impl Apply {
     }
 
     fn go_on(&mut self, replid: Option<[u8; 40]>) {
+        self.settings = self.shared.settings.lock().clone();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
         }
@@ -150,18 +144,19 @@ impl Apply {
     fn follow_from_here(&mut self) {
         let position = self.position;
         self.ready = true;
-        self.resumable = position.offset >= 0;
+        self.resumable = position.replid.is_some() && position.offset >= 0;
+        // Before anybody who waits is told.
+        self.shared.view.open_up();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
-        // Before anybody who waits is woken: the first lookup after the wait has to answer.
-        self.shared.view.set_readable(Readable::Yes);
         self.shared.board.update(|status| {
             status.ready = true;
             status.offset = position.offset;
             status.replid = position.replid;
         });
         self.enter(State::Following, Moment::Ready);
+        self.shared.board.update(|status| status.announced = true);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -170,6 +165,7 @@ impl Apply {
             Mode::Loading(load) => self.load(load, bytes),
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
+                self.hold(stream.held());
                 self.follow(stream);
             }
         }
@@ -187,11 +183,13 @@ impl Apply {
             is_stopping: &|| control.is_stopping(),
         };
         let before = load.received() / PROGRESS_BYTES;
-        let progress = load.feed(bytes, &mut around, &mut || shared.gate.borrow());
+        let progress = load.feed(bytes, &mut around, &mut || shared.gate());
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
-        self.count_asked(std::mem::take(&mut load.asked));
+        if self.shared.gate.is_set() {
+            self.count_asked(std::mem::take(&mut load.asked));
+        }
         match progress {
             Ok(Progress::More) => {
                 let told = before == load.received() / PROGRESS_BYTES;
@@ -224,10 +222,13 @@ impl Apply {
     fn abort_load(&mut self, error: Error) {
         match error.kind() {
             Kind::Stopped => {}
-            Kind::NoMemory => self.give_up(error),
+            Kind::NoMemory => {
+                self.tell(Moment::LoadAborted);
+                self.give_up(error);
+            }
             _ => {
                 log::log(Level::Error, &format!("load aborted: {error}"));
-                self.trouble(error.clone(), true);
+                self.trouble(error.clone());
                 self.tell(Moment::LoadAborted);
                 self.shared.control.restart_sync(error);
             }
@@ -235,22 +236,30 @@ impl Apply {
     }
 
     fn follow(&mut self, mut stream: Box<Stream>) {
-        loop {
-            match self.follow_one(&mut stream) {
-                Ok(true) if self.shared.control.is_stopping() => break,
+        while !self.shared.control.is_stopping() {
+            let outcome = self.follow_one(&mut stream);
+            self.hold(stream.held());
+            match outcome {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
                     self.resumable = false;
                     log::log(Level::Error, &format!("asking for a full sync: {error}"));
-                    self.trouble(error.clone(), true);
+                    self.trouble(error.clone());
+                    self.hold(0);
                     self.shared.control.restart_sync(error);
                     return;
                 }
                 Err(Broken::Stop(error)) => return self.give_up(error),
             }
         }
-        self.shared.held.store(stream.held() as u64, Ordering::Relaxed);
+        let (max, held) = (self.settings.max_memory, stream.memory() as u64);
+        if max > 0 && held > max {
+            // For itself, not on top of the data, most of which it may be about to replace.
+            let text =
+                format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
+            return self.give_up(Error::new(Kind::NoMemory, text));
+        }
         self.mode = Mode::Following(stream);
     }
 
@@ -291,100 +300,125 @@ impl Apply {
     }
 
     fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
-        let mut gate = self.shared.gate.borrow();
+        let mut gate = self.shared.gate();
+        let heard = gate.is_set();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,
             phase: Phase::Live,
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
+            max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
         let outcome = self.run_commands(&mut unit, commands);
         let (batch, asked, db) = unit.finish();
+        if heard {
+            self.count_asked(asked);
+        }
         drop(gate);
-        self.count_asked(asked);
+        // A unit that could not be applied as a whole is not shown at all.
+        let diverged = outcome?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
-        // Also where following ends here: what the gate has heard of is what readers see.
+        // Before anybody who waits for this offset looks. A queue that is not followed must not
+        // flood whoever listens: it is told once.
+        let is_news = diverged
+            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
         self.table.publish(batch, self.stamp());
         self.publish_position();
-        if outcome.diverged {
-            self.shared.board.update(|status| status.diverged = true);
+        if is_news {
             self.tell(Moment::Diverged);
         }
-        outcome.broken.map_or_else(|| self.check_memory(), Err)
+        self.check_memory()
     }
 
-    /// Applies the commands of a unit. One that fails does not keep the others from being applied,
-    /// as it would not at the primary, but for SELECT: nobody knows where those behind it belong.
-    fn run_commands<'a>(&self, unit: &mut Unit<'a>, commands: &'a [View<'_>]) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// Applies the commands of a unit; true where one was passed over, so that the table differs
+    /// from the primary from here on.
+    fn run_commands<'a>(
+        &self,
+        unit: &mut Unit<'a>,
+        commands: &'a [View<'_>],
+    ) -> Result<bool, Broken> {
+        if self.settings.on_unknown != Policy::Continue {
+            // Nobody is to hear of a unit that is going to be dropped.
+            let unknown = commands.iter().find(|(row, _)| row.is_none());
+            unknown.map_or(Ok(()), |(_, args)| self.unknown(unit, args))?;
+        }
+        let mut diverged = false;
         for (row, args) in commands {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
-                    if let Err(text) = select(unit, args) {
-                        let error = failed_command(args, &text);
-                        Counters::add(&self.shared.counters.failed_commands, 1);
-                        outcome.diverged = true;
-                        outcome.broken.get_or_insert(Broken::Resync(error));
-                        return outcome;
-                    }
+                    // Nobody knows where what follows belongs, so no policy lets it go on.
+                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    unit.unknown(args);
-                    self.unknown(unknown_command(args), &mut outcome);
-                    outcome.diverged = true;
+                    self.unknown(unit, args)?;
+                    diverged = true;
                     Ok(())
                 }
             };
             match applied {
                 Ok(()) => {}
-                // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
-                    self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                    // The key is withheld, so that nothing wrong is shown.
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
+                    let error = failed_command(args, &failure.to_string());
+                    self.judge(self.settings.on_unknown, error)?;
+                }
+                Err(failure) if failure.is_too_large() => {
+                    let text = failed_command(args, &failure.to_string()).text().to_owned();
+                    let error = Error::new(Kind::NoMemory, text);
+                    return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
-                    Counters::add(&self.shared.counters.failed_commands, 1);
-                    let error = failed_command(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error, &mut outcome);
-                    outcome.diverged = true;
+                    let error = self.failed(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error)?;
+                    diverged = true;
                 }
             }
         }
-        outcome
+        Ok(diverged)
     }
 
-    fn unknown(&self, error: Error, outcome: &mut Outcome) {
+    fn unknown<'a>(&self, unit: &mut Unit<'a>, args: &'a [&'a [u8]]) -> Result<(), Broken> {
+        unit.unknown(args);
         Counters::add(&self.shared.counters.unknown_commands, 1);
-        self.judge(self.settings.on_unknown, error, outcome);
+        self.judge(self.settings.on_unknown, unknown_command(args))
+    }
+
+    /// What does not fit was different before this command.
+    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        self.shared.board.update(|status| status.diverged = true);
+        failed_command(args, text)
     }
 
     /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
-        let broken = match policy {
+    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
+        match policy {
             Policy::Continue => {
-                log::log(Level::Warning, &format!("not followed: {error}"));
-                return self.trouble(error, true);
+                let again = self.shared.board.read().diverged;
+                let level = if again { Level::Debug } else { Level::Warning };
+                log::log(level, &format!("not followed: {error}"));
+                self.trouble(error);
+                Ok(())
             }
-            Policy::Resync => Broken::Resync(error),
-            Policy::Stop => Broken::Stop(error),
-        };
-        outcome.broken.get_or_insert(broken);
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
     }
 
     fn count_asked(&self, asked: Asked) {
-        if self.shared.gate.is_set() {
-            Counters::add(&self.shared.counters.asked, asked.all);
-            Counters::add(&self.shared.counters.skipped, asked.skipped);
-        }
+        Counters::add(&self.shared.counters.asked, asked.all);
+        Counters::add(&self.shared.counters.skipped, asked.skipped);
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
@@ -401,9 +435,9 @@ impl Apply {
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
-        self.shared.held.store(0, Ordering::Relaxed);
+        self.hold(0);
         log::log(Level::Warning, &format!("link lost: {error}"));
-        self.trouble(error, true);
+        self.trouble(error);
         if was_loading {
             self.tell(Moment::LoadAborted);
         }
@@ -424,7 +458,7 @@ impl Apply {
                 status.state = State::Failed;
                 status.since_ms = now_ms;
             }
-            status.trouble = Some(Trouble { error, at_ms: now_ms, will_retry: !is_final });
+            status.trouble = Some(Trouble { error, at_ms: now_ms });
             is_final
         });
         if is_final {
@@ -442,18 +476,24 @@ impl Apply {
         self.enter(state, moment);
     }
 
-    /// Ends following for good; what is there stays readable.
+    /// Ends following until the options change; what is there stays readable.
     fn give_up(&mut self, error: Error) {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
-        self.shared.control.stop();
-        self.trouble(error, false);
-        self.enter(State::Failed, Moment::Failed);
+        self.resumable = false;
+        self.hold(0);
+        self.shared.control.park(&error);
+        self.refused(error);
     }
 
-    fn trouble(&self, error: Error, will_retry: bool) {
-        let trouble = Trouble { error, at_ms: self.now_ms(), will_retry };
+    fn trouble(&self, error: Error) {
+        let trouble = Trouble { error, at_ms: self.now_ms() };
         self.shared.board.update(|status| status.trouble = Some(trouble));
+    }
+
+    /// Bytes of the stream that were taken over and belong to no complete unit yet.
+    fn hold(&self, bytes: usize) {
+        self.shared.held.store(bytes as u64, Ordering::Relaxed);
     }
 
     fn enter(&self, state: State, moment: Moment) {
@@ -474,7 +514,7 @@ impl Apply {
 
 fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(number).ok());
+    let db = number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok());
     db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
 }
 

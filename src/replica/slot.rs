@@ -19,12 +19,20 @@ pub(super) struct Slot<T: ?Sized> {
 
 struct Held<T: ?Sized> {
     callback: Option<Arc<T>>,
-    borrowed: usize,
+    /// How often the callback was exchanged.
+    exchanges: u64,
+    /// Who has borrowed the present callback, and who an earlier one: an engine that borrows again
+    /// and again must not keep whoever waits for the old one waiting.
+    present: usize,
+    earlier: usize,
 }
 
 impl<T: ?Sized> Default for Slot<T> {
     fn default() -> Self {
-        Self { held: Mutex::new(Held { callback: None, borrowed: 0 }), idle: Condvar::new() }
+        Self {
+            held: Mutex::new(Held { callback: None, exchanges: 0, present: 0, earlier: 0 }),
+            idle: Condvar::new(),
+        }
     }
 }
 
@@ -33,7 +41,9 @@ impl<T: ?Sized> Slot<T> {
     pub(super) fn replace(&self, callback: Option<Arc<T>>) {
         let mut held = self.held.lock();
         let old = std::mem::replace(&mut held.callback, callback);
-        while held.borrowed > 0 {
+        held.exchanges += 1;
+        held.earlier += std::mem::take(&mut held.present);
+        while held.earlier > 0 {
             self.idle.wait(&mut held);
         }
         drop(held);
@@ -48,8 +58,8 @@ impl<T: ?Sized> Slot<T> {
     /// The callback for what begins now. No lock is held while it is borrowed.
     pub(super) fn borrow(&self) -> Borrowed<'_, T> {
         let mut held = self.held.lock();
-        held.borrowed += 1;
-        Borrowed { slot: self, callback: held.callback.clone() }
+        held.present += 1;
+        Borrowed { slot: self, callback: held.callback.clone(), exchanges: held.exchanges }
     }
 }
 
@@ -57,6 +67,7 @@ impl<T: ?Sized> Slot<T> {
 pub(super) struct Borrowed<'a, T: ?Sized> {
     slot: &'a Slot<T>,
     callback: Option<Arc<T>>,
+    exchanges: u64,
 }
 
 impl<T: ?Sized> Borrowed<'_, T> {
@@ -75,8 +86,13 @@ impl Gate for Borrowed<'_, dyn SharedGate> {
 impl<T: ?Sized> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         self.callback = None;
-        self.slot.held.lock().borrowed -= 1;
-        self.slot.idle.notify_all();
+        let mut held = self.slot.held.lock();
+        if self.exchanges == held.exchanges {
+            held.present -= 1;
+        } else {
+            held.earlier -= 1;
+            self.slot.idle.notify_all();
+        }
     }
 }
 
@@ -103,8 +119,11 @@ mod tests {
         }
         assert!(!replaced.load(Ordering::SeqCst), "returned while the old one was borrowed");
         assert_eq!(borrowed.get(), Some(&1));
+        // Somebody who has borrowed the new one does not matter.
+        let new = slot.borrow();
         drop(borrowed);
         thread.join().unwrap();
+        drop(new);
         assert_eq!(slot.borrow().get(), Some(&2));
     }
 }

@@ -19,7 +19,8 @@ pub struct Entry {
 /// How an entry differs from what the primary has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hold {
-    /// The primary has something else and edits are not stored.
+    /// The primary has something else and edits are not stored. For a ghost: its deadline is not
+    /// known.
     pub frozen: bool,
     /// For ghosts and frozen entries: of the primary's value, where it is known.
     pub fingerprint: Option<Fingerprint>,

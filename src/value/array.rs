@@ -21,7 +21,7 @@ impl Array {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.slots.bytes()
+        self.slots.memory()
     }
 }
 

@@ -28,8 +28,8 @@ impl<'a> Field<'a> {
 /// everything about one field logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub struct Hash {
-    /// An entry is the length of the name with a bit for a deadline, the name, the deadline if there
-    /// is one, and the value.
+    /// An entry is the length of the name with a bit for a deadline, the name, the deadline if
+    /// there is one, and the value.
     fields: Tree,
     /// How many fields have a deadline; 0 lets readers skip all tests.
     volatile: usize,
@@ -96,7 +96,7 @@ impl Hash {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.fields.bytes()
+        self.fields.memory()
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {
@@ -172,7 +172,9 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_sorted_map(
-            steps in proptest::collection::vec((any::<bool>(), 0u16..300, any::<Option<i64>>()), 0..500)
+            steps in proptest::collection::vec(
+                (any::<bool>(), 0u16..300, any::<Option<i64>>()), 0..500
+            )
         ) {
             let mut model: BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)> = BTreeMap::new();
             let mut hash = Hash::default();
@@ -195,7 +197,8 @@ mod tests {
             }
             let volatile = model.values().filter(|field| field.1.is_some()).count();
             prop_assert_eq!((hash.len(), hash.volatile_len()), (model.len(), volatile));
-            let all: Vec<_> = model.into_iter().map(|(name, (value, at))| (name, value, at)).collect();
+            let all: Vec<_> =
+                model.into_iter().map(|(name, (value, at))| (name, value, at)).collect();
             prop_assert_eq!(Hash::distinct(&all), Some(hash));
         }
     }

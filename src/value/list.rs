@@ -23,7 +23,7 @@ impl List {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.elements.bytes()
+        self.elements.memory()
     }
 
     /// The element at this place, counted from 0 at the head.

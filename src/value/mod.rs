@@ -1,8 +1,9 @@
 //! The data types of Redis as plain values: no locks, no clock, no I/O.
 //!
 //! Every value can be cloned in constant time and the clone never changes: aggregates are trees of
-//! packed blocks (`tree.rs`) that share what they have in common with their clones. That is what lets a unit of writes be prepared aside, and a reader
-//! hold a consistent copy while the writer goes on.
+//! packed blocks (`tree.rs`) that share what they have in common with their clones. That is what
+//! lets a unit of writes be prepared aside, and a reader hold a consistent copy while the writer
+//! goes on.
 
 mod array;
 mod digest;
@@ -115,8 +116,8 @@ impl Value {
         }
     }
 
-    /// Bytes of a string or module value, elements of anything else (as `STRLEN`, `LLEN`, `SCARD`, ... count them:
-    /// a hash field whose deadline has passed still counts).
+    /// Bytes of a string or module value, elements of anything else (as `STRLEN`, `LLEN`, `SCARD`,
+    /// ... count them: a hash field whose deadline has passed still counts).
     pub fn len(&self) -> usize {
         match self {
             Self::String(bytes) => bytes.len(),

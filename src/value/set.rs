@@ -34,7 +34,7 @@ impl Set {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.members.bytes()
+        self.members.memory()
     }
 
     fn find(&self, member: &[u8]) -> Result<usize, usize> {

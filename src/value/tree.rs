@@ -19,6 +19,10 @@ use std::sync::Arc;
 /// leaf of its own, so that its neighbours' edits don't copy it.
 const LEAF_BYTES: usize = 1024;
 
+/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in the
+/// node above.
+const LEAF_OVERHEAD: usize = 80;
+
 /// Neighbours are merged when they fit in this together: less than a leaf, so that they aren't
 /// split again at once.
 const MERGED_BYTES: usize = LEAF_BYTES * 3 / 4;
@@ -56,9 +60,10 @@ impl Tree {
         self.len
     }
 
-    /// Bytes of all entries with their lengths: about the memory that they take.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
+    /// of its nodes, taking leaves to be three quarters full.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + (self.bytes / (LEAF_BYTES * 3 / 4) + 1) * LEAF_OVERHEAD
     }
 
     /// The entry at this place.
@@ -646,7 +651,10 @@ mod tests {
         }
 
         #[test]
-        fn finds_what_is_sorted(numbers in proptest::collection::btree_set(any::<u16>(), 0..2000), sought: u16) {
+        fn finds_what_is_sorted(
+            numbers in proptest::collection::btree_set(any::<u16>(), 0..2000),
+            sought: u16,
+        ) {
             let sorted: Vec<u16> = numbers.into_iter().collect();
             let all: Vec<Vec<u8>> = sorted.iter().map(|n| entry(*n)).collect();
             let tree: Tree = all.iter().map(Vec::as_slice).collect();
@@ -664,7 +672,7 @@ mod tests {
                 tree.insert(at, &[7; 20]);
             }
             let leaves = leaves(tree.root.as_ref().unwrap());
-            assert!(tree.bytes() / leaves > LEAF_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
+            assert!(tree.bytes / leaves > LEAF_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
             while tree.len() > 0 {
                 tree.remove(tree.len() / 2);
             }

@@ -33,7 +33,7 @@ impl Withheld {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.names.bytes()
+        self.names.memory()
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {

@@ -61,7 +61,7 @@ impl Zset {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.order.bytes() + self.members.as_ref().map_or(0, |members| members.bytes())
+        self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
     }
 
     /// A member's score.
@@ -213,14 +213,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_sorted_map(steps in proptest::collection::vec((0u8..10, 0u16..150, -20i8..20), 0..500)) {
+        fn behaves_like_a_sorted_map(
+            steps in proptest::collection::vec((0u8..10, 0u16..150, -20i8..20), 0..500)
+        ) {
             let mut model: BTreeMap<Vec<u8>, f64> = BTreeMap::new();
             let mut zset = Zset::default();
             for (kind, number, score) in steps {
                 let member = number.to_string().into_bytes();
                 let score = f64::from(score) / 4.0;
                 match kind {
-                    0..=6 => prop_assert_eq!(zset.insert(&member, score), model.insert(member, score)),
+                    0..=6 => {
+                        prop_assert_eq!(zset.insert(&member, score), model.insert(member, score));
+                    }
                     7..=8 => prop_assert_eq!(zset.remove(&member), model.remove(&member)),
                     _ => {
                         let start = usize::from(number) % (model.len() + 1);
@@ -233,7 +237,8 @@ mod tests {
                 }
                 prop_assert_eq!(zset.len(), model.len());
             }
-            let mut sorted: Vec<(&[u8], f64)> = model.iter().map(|(m, s)| (m.as_slice(), *s)).collect();
+            let mut sorted: Vec<(&[u8], f64)> =
+                model.iter().map(|(m, s)| (m.as_slice(), *s)).collect();
             sorted.sort_by(|a, b| order(*a, *b));
             prop_assert!(zset.iter().eq(sorted.iter().copied()));
             for (rank, (member, score)) in sorted.iter().enumerate() {
@@ -241,7 +246,8 @@ mod tests {
                 prop_assert_eq!(zset.score(member), Some(*score));
                 prop_assert_eq!(zset.at(rank), Some((*member, *score)));
             }
-            prop_assert_eq!(zset.partition_point(|_, score| score < 0.0), sorted.iter().filter(|m| m.1 < 0.0).count());
+            let below = sorted.iter().filter(|m| m.1 < 0.0).count();
+            prop_assert_eq!(zset.partition_point(|_, score| score < 0.0), below);
             prop_assert_eq!(Zset::distinct(&sorted), Some(zset));
         }
     }

@@ -277,10 +277,11 @@ pub fn keys(replica: &Replica) -> BTreeMap<u32, Vec<Vec<u8>>> {
     keys
 }
 
-/// Cuts the primary's connections to its replicas and waits until this one noticed.
+/// Cuts the primary's connections to its replicas and waits until this one syncs again.
 #[track_caller]
 pub fn cut_link(replica: &Replica, client: &mut Client) {
-    let before = replica.info().connects;
+    let syncs = || replica.info().full_syncs + replica.info().partial_syncs;
+    let before = syncs();
     client.accepted(&["CLIENT", "KILL", "TYPE", "replica"]);
-    wait_until("the replica connects again", || replica.info().connects > before);
+    wait_until("the replica syncs again", || syncs() > before);
 }

@@ -559,11 +559,12 @@ pub fn samples(seed: u64) -> Vec<Words> {
         0 => b"inf".to_vec(),
         1 => b"-inf".to_vec(),
         2 => n.to_string().into_bytes(),
-        3 => format!(
-            "{:e}",
-            f64::from_bits(d.any() & !(0x7ff << 52) | (1023 + 40 - n as u64 % 80) << 52)
-        )
-        .into_bytes(),
+        3 => {
+            // Any fraction, with exponents on both sides of zero.
+            let exponent = 1023 + 40 - n as u64 % 80;
+            let bits = d.any() & !(0x7ff << 52) | exponent << 52;
+            format!("{:e}", f64::from_bits(bits)).into_bytes()
+        }
         4 => b"-0".to_vec(),
         _ => format!("{}", d.below(1000) as f64 / 8.0).into_bytes(),
     };

@@ -14,6 +14,7 @@ fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict
         phase: Phase::Live,
         now_ms: NOW_MS,
         offset: 77,
+        max_memory: 0,
         decode_payload: payload,
     };
     let mut unit = Unit::new(setting, &mut gate, 0);

@@ -116,6 +116,7 @@ fn an_unknown_command_is_told_with_its_arguments_and_changes_nothing() {
         phase: Phase::Live,
         now_ms: NOW_MS,
         offset: 5,
+        max_memory: 0,
         decode_payload: payload,
     };
     let mut args_heard = 0;

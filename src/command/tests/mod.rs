@@ -267,6 +267,7 @@ impl Bench {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
+            max_memory: 0,
             decode_payload: payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.db);
@@ -297,8 +298,7 @@ impl Bench {
     /// All that the table has, in the order of databases and keys.
     pub(crate) fn dump(&self) -> String {
         let mut all = Vec::new();
-        let mut walk = self.table.entries();
-        while let Some((db, key, entry)) = walk.next() {
+        for (db, key, entry) in self.table.entries() {
             let db = if db == 0 { String::new() } else { format!("{db}/") };
             all.push(format!("{db}{}={}", text(&key), entry_shown(Some(&entry))));
         }

@@ -282,7 +282,7 @@ impl Mirror {
                 self.keys.entry(key).and_modify(|held| held.at = change.expires_at_ms);
             }
             Effect::HashSet { .. } | Effect::HashDelete { .. } | Effect::HashExpire { .. } => {
-                if let Some(held) = self.keys.get_mut(&key) {
+                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
                     held.at = change.expires_at_ms;
                 }
                 if kept && known {
@@ -324,8 +324,7 @@ impl Mirror {
 /// What readers see: values, but for hashes of which nothing is there.
 pub(crate) fn visible(table: &Table) -> Keys {
     let mut keys = Keys::new();
-    let mut walk = table.entries();
-    while let Some((db, key, entry)) = walk.next() {
+    for (db, key, entry) in table.entries() {
         if let Some(value) = entry.value {
             let held = Held::of(&value, entry.expires_at_ms);
             if held.data != Data::Fields(Fields::new()) {
@@ -339,8 +338,7 @@ pub(crate) fn visible(table: &Table) -> Keys {
 /// What must hold between the primary, the table and the program that listens.
 pub(crate) fn check(table: &Table, scope: &Scope, truth: &Truth, mirror: &Mirror) {
     let mut names: BTreeSet<_> = truth.keys.keys().cloned().collect();
-    let mut walk = table.entries();
-    while let Some((db, key, _)) = walk.next() {
+    for (db, key, _) in table.entries() {
         names.insert((db, text(&key)));
     }
     for (db, key) in names {

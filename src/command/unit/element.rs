@@ -37,9 +37,15 @@ impl Aggregate {
         };
         let value = value.unwrap_or_else(|| empty(kind));
         let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-        // Where the primary has no key any more, the next edit makes it anew, without a deadline.
-        let expires_at_ms = expires_at_ms.filter(|_| !primary_has_none(&value, &withheld));
         Self { value, expires_at_ms, version, withheld }
+    }
+
+    /// An element is about to come. Where the primary has no key any more, that makes it anew, and
+    /// a new key has no deadline.
+    fn admit(&mut self) {
+        if primary_has_none(&self.value, &self.withheld) {
+            self.expires_at_ms = None;
+        }
     }
 
     /// Nothing is left here or at the primary.
@@ -84,7 +90,10 @@ impl Unit<'_> {
         if before.as_ref().is_some_and(|entry| !is_kind(entry, edit.kind)) {
             return Err(Failure::wrong_type(edit.kind));
         }
-        let old = Aggregate::of(before, edit.kind);
+        let mut old = Aggregate::of(before, edit.kind);
+        if edit.fingerprint != ABSENT {
+            old.admit();
+        }
         if depends && old.withheld.contains(edit.name) {
             self.edit_withheld_element(key, &edit, old);
         } else {

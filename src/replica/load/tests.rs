@@ -325,7 +325,7 @@ fn readers_move_over_in_one_step_after_the_last_question() {
     let snapshot = Snapshot::new(0).with(&["a=9", "c=3"]).end();
     let mut seen = Vec::new();
     site.answer(&snapshot, &mut |change| {
-        let a = reader.read(0, b"a", |entry| entry_shown(entry));
+        let a = reader.read(0, b"a", entry_shown);
         seen.push((change.phase, change.reason, change.offset, a, reader.count(0)));
         Verdict::Keep
     });
@@ -563,8 +563,7 @@ fn the_snapshot_says_who_wrote_it_and_which_database_was_selected() {
 /// For each key that is there on either side: whether it has to be asked about.
 fn differences(site: &Site, truth: &Truth) -> Vec<(Db, Bytes)> {
     let mut differ = Vec::new();
-    let mut walk = site.bench.table.entries();
-    while let Some((db, key, entry)) = walk.next() {
+    for (db, key, entry) in site.bench.table.entries() {
         let name = (db, String::from_utf8_lossy(&key).into_owned());
         let truly = truth.keys.get(&name).map_or(ABSENT, |held| held.print());
         if known_fingerprint(&entry) != Some(truly) {
