@@ -78,17 +78,13 @@ impl Builder {
         }
     }
 
-<<<<<<< HEAD
-    /// The value; None for an aggregate without elements, which servers don't keep either, but for
-    /// streams.
-=======
     /// An estimate of the memory that it takes so far.
     pub(super) fn memory(&self) -> usize {
-        self.value.memory()
+        self.stream.as_ref().map_or_else(|| self.value.memory(), |stream| stream.memory())
     }
 
-    /// The value; None for an aggregate without elements, which servers don't keep either.
->>>>>>> types
+    /// The value; None for an aggregate without elements, which servers don't keep either, but for
+    /// streams.
     pub(super) fn finish(self) -> Option<Value> {
         if let Some(stream) = self.stream {
             return Some(Value::Stream(stream.finish()));

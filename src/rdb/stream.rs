@@ -100,6 +100,12 @@ impl StreamReader {
         Ok(())
     }
 
+    /// An estimate of the memory that it takes so far.
+    pub(super) fn memory(&self) -> usize {
+        let groups = self.stream.memory() + self.group.1.memory();
+        self.builder.memory() + groups + self.idmp.memory()
+    }
+
     /// The stream.
     pub(super) fn finish(self) -> Stream {
         self.stream

@@ -86,7 +86,7 @@ impl Stream {
         let groups = inner.groups.iter();
         let groups = groups.map(|(name, group)| GROUP_BYTES + name.len() + group.memory());
         let idmp = inner.idmp.as_ref().map_or(0, |idmp| idmp.memory());
-        let parts = inner.entries.bytes() + inner.shapes.memory() + idmp + groups.sum::<usize>();
+        let parts = inner.entries.memory() + inner.shapes.memory() + idmp + groups.sum::<usize>();
         size_of::<Inner>() + parts
     }
 
@@ -375,6 +375,11 @@ impl StreamBuilder {
     /// No entry was added.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// An estimate of the memory it takes so far, in bytes.
+    pub fn memory(&self) -> usize {
+        self.entries.memory() + self.stream.shapes.memory()
     }
 
     /// The stream, as if its entries were all that were ever added to it.

@@ -130,9 +130,9 @@ impl Group {
     }
 
     /// An estimate of the memory it takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
+    pub fn memory(&self) -> usize {
         let trees = [&self.consumers, &self.names, &self.pending, &self.owned];
-        size_of::<Self>() + trees.iter().map(|tree| tree.bytes()).sum::<usize>()
+        size_of::<Self>() + trees.iter().map(|tree| tree.memory()).sum::<usize>()
     }
 
     /// How many consumers there are.

@@ -85,8 +85,8 @@ impl Default for Idmp {
 
 impl Idmp {
     /// An estimate of the memory it takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.messages.0.bytes()
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.messages.0.memory()
     }
 
     /// All messages in the order of their producers and ids.
