@@ -282,8 +282,8 @@ impl<'a> Unit<'a> {
         self.put(db, key, entry, true);
     }
 
-    /// A string, list or stream is edited as a whole: `edit` gets the old value and returns the new one, or
-    /// none where nothing is left. The deadline stays.
+    /// A string, list or stream is edited as a whole: `edit` gets the old value and returns the new
+    /// one, or none where nothing is left. The deadline stays.
     pub(super) fn edit(
         &mut self,
         key: &[u8],

@@ -1,3 +1,5 @@
+//! Streams as snapshots of all types have them, cut anywhere, and damaged ones.
+
 use super::super::tests::{
     decoded, everything, items_of, key, listpack, refused, skips_all, snapshot,
 };

@@ -1,5 +1,5 @@
-//! Consumer groups: how far each has read, who its consumers are, and what was delivered to whom and
-//! not acknowledged yet.
+//! Consumer groups: how far each has read, who its consumers are, and what was delivered to whom
+//! and not acknowledged yet.
 
 use super::Id;
 use super::pack::{push_number, split_number, split_time};

@@ -1,3 +1,5 @@
+//! Streams against what anybody would write down, and what they take.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
