@@ -22,6 +22,8 @@ mod scope;
 mod server;
 mod set;
 mod sort;
+mod stream;
+mod stream_group;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -234,6 +236,18 @@ pub static ROWS: &[Row] = &[
     row("SWAPDB", 3, Apply(key::swapdb)),
     row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
+    row("XACK", 4, Apply(stream_group::xack)),
+    row("XACKDEL", 6, Apply(stream_group::xackdel)),
+    row("XADD", 5, Apply(stream::xadd)),
+    row("XCFGSET", 4, Apply(stream::xcfgset)),
+    row("XCLAIM", 6, Apply(stream_group::xclaim)),
+    row("XDEL", 3, Apply(stream::xdel)),
+    row("XDELEX", 5, Apply(stream::xdelex)),
+    row("XGROUP", 4, Apply(stream_group::xgroup)),
+    row("XIDMPRECORD", 5, Apply(stream::xidmprecord)),
+    row("XNACK", 7, Apply(stream_group::xnack)),
+    row("XSETID", 3, Apply(stream::xsetid)),
+    row("XTRIM", 4, Apply(stream::xtrim)),
 ];
 
 /// The longest name of the table; a longer one is not looked for.

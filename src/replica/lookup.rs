@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use super::whole::{Element, Whole};
 pub use crate::value::Type;
+pub use crate::value::{Group, Stream};
 
 /// The wall clock in Unix milliseconds.
 pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;

@@ -30,7 +30,10 @@ pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
 pub use set::Set;
-pub use stream::Stream;
+pub use stream::{
+    Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
+    StreamBuilder, Trim,
+};
 pub use withheld::Withheld;
 pub use zset::Zset;
 
@@ -140,7 +143,7 @@ impl Value {
         }
     }
 
-    /// An empty string, or an aggregate without elements (which the servers never keep).
+    /// An empty string, or an aggregate without elements (which the servers keep of streams only).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
