@@ -26,6 +26,8 @@ pub(super) const CASES: &[Case] = &[
     ("", "RPOP l 5", &[], ""),
     ("RPUSH l a b c", "LSET l 1 x", &["edit l [a x c]"], "l=[a x c]"),
     ("RPUSH l a b c", "LSET l -3 x", &["edit l [x b c]"], "l=[x b c]"),
+    ("RPUSH l a b c", "LSET l 4294967297 x", &["edit l [a x c]"], "l=[a x c]"),
+    ("RPUSH l a b c", "LSET l 9223372036854775807 x", &["edit l [a b x]"], "l=[a b x]"),
     ("RPUSH l a b c", "LSET l -1 c", &["edit l [a b c]"], "l=[a b c]"),
     ("RPUSH l a b a", "LINSERT l BEFORE a x", &["edit l [x a b a]"], "l=[x a b a]"),
     ("RPUSH l a b a", "linsert l after a x", &["edit l [a x b a]"], "l=[a x b a]"),
