@@ -109,7 +109,6 @@
  *
  * RETS_SKIP leaves the table as it was. As it must not make up values, it remembers what
  * is missing:
-<<<<<<< HEAD
  *  - Where there was no key, one whose value was skipped is a ghost: known by name, and
  *    lookups answer RETS_WITHHELD. Where there was one, it is frozen: lookups go on finding
  *    the old value. So does a key whose delete or deadline was skipped. What a frozen key
@@ -121,19 +120,9 @@
  *    key is then partial. What was new is RETS_WITHHELD, what was there keeps its old
  *    content, and where something is lacking the whole is RETS_INCOMPLETE. Edits of a
  *    withheld element that depend on it (HINCRBY) are not stored.
- *  - A skipped edit of a string or list withholds the key: it becomes a ghost.
+ *  - A skipped edit of a string, list, stream or array withholds the key: it becomes a
+ *    ghost.
  *  - A command that reads such a key to write another (RENAME, COPY, ...) makes that one
-=======
- *  - A key whose new value was skipped is a ghost: known by name, lookups answer
- *    RETS_WITHHELD. An edit that builds on it (INCR, APPEND, LPUSH, ...) is shown with
- *    result_known 0 and not stored. A new whole value or a delete ends the ghost.
- *  - Where a field or member was skipped, the key is partial: its other elements are there,
- *    this one is RETS_WITHHELD, and the whole of it RETS_INCOMPLETE.
- *  - A skipped edit of a string, list, stream or array withholds the key.
- *  - A skipped delete or expiry freezes a key as it is: lookups go on finding the old value
- *    until a new whole value comes, or a delete that isn't skipped.
- *  - A command that reads a withheld key to write another (RENAME, COPY, ...) makes that one
->>>>>>> fam-stream
  *    withheld too.
  *  - FLUSH, SWAP and UNKNOWN can be heard but not skipped.
  * A snapshot brings whole keys, so in the first load and after a resync a hash is one SET
@@ -534,13 +523,16 @@ typedef struct {
  */
 typedef struct {
     /**
-     * The field of a hash or of a stream's entry, the member of a set or sorted set; else
-     * NULL.
+     * The field of a hash or of a stream's entry, the member of a set or sorted set, the name of
+     * the type of a module's value; else NULL.
      */
     const void *field;
     /** Its length in bytes. */
     size_t field_len;
-    /** The string itself, the element of a list, the value of a field; else NULL. */
+    /**
+     * The string itself, the element of a list or array, the value of a field, the bytes of a
+     * module's value; else NULL.
+     */
     const void *value;
     /** Its length in bytes. */
     size_t value_len;
@@ -548,6 +540,8 @@ typedef struct {
     double score;
     /** The deadline of a hash's field in Unix milliseconds; -1 for none. */
     int64_t expires_at_ms;
+    /** The index of an array's element; else 0. */
+    uint64_t index;
     /** The id of a stream's entry: its first number; else 0. */
     uint64_t id_ms;
     /** Its second number; else 0. */
@@ -926,7 +920,8 @@ RETS_API void rets_free(rets_t *r);
  *         by the local clock.
  *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
- *         version can't follow.
+ *         version can't follow; resync: once an hour for the same command, and never
+ *         for one on a module's value, which is withheld instead.
  *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
@@ -1387,8 +1382,8 @@ rets_status rets_read(const rets_t *r,
 RETS_API rets_type_id rets_value_type(const rets_value *v);
 
 /**
- * How many elements rets_value_at() can show. A string is one element; of a stream each
- * field of each entry is one.
+ * How many elements rets_value_at() can show. A string is one element, and so is what
+ * only a module understands; of a stream each field of each entry is one.
  *
  * @param[in] v  the value
  * @return the number; 0 for an empty value or NULL
@@ -1401,7 +1396,8 @@ RETS_API size_t rets_value_len(const rets_value *v);
 /**
  * Shows one element: the string itself; an element of a list, from its head; a
  * member of a set or a field of a hash, in the order of their bytes; a member of a
- * sorted set, from the lowest; a field of a stream's entry, one entry behind the other,
+ * sorted set, from the lowest; an element of an array, by its index; a module's value
+ * as its bytes in a snapshot; a field of a stream's entry, one entry behind the other,
  * those of one entry having its id. A value may have no element, as a stream without
  * entries.
  *
@@ -1652,9 +1648,10 @@ rets_status rets_wait_offset(const rets_t *r,
  *                     empty text where the primary has none; NULL if it isn't wanted
  * @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
  *                     stay as they are unless RETS_OK or RETS_INCOMPLETE
- * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld or could not be
- *         followed, so it can't equal the primary's; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_NO_MEMORY; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
+ * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
+ *         followed, or is a module's value, which only the module can digest, so it
+ *         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
+ *         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
  *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Since: 0.1

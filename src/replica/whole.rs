@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 /// One element of a [`Whole`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Element<'a> {
-    /// A field of a hash or of a stream's entry, a member of a set or sorted set, the name of the type
-    /// of a module's value.
+    /// A field of a hash or of a stream's entry, a member of a set or sorted set, the name of the
+    /// type of a module's value.
     pub field: Option<&'a [u8]>,
     /// The string itself, an element of a list or array, a field's value, a module's bytes.
     pub value: Option<&'a [u8]>,
