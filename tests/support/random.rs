@@ -1,6 +1,12 @@
 //! Random commands of the families that are followed: right ones, wrong ones, and those at the edge
 //! of what is a number, a deadline or a type. The same seed gives the same commands.
 
+macro_rules! words {
+    ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
+}
+
+mod bits;
+
 /// A command: its words.
 pub type Words = Vec<Vec<u8>>;
 
@@ -45,7 +51,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "any"];
+const PREFIXES: &[&str] = &["s", "h", "b", "p", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -109,10 +115,6 @@ pub struct Generator {
     /// What the connection has selected.
     db: u32,
     now_ms: i64,
-}
-
-macro_rules! words {
-    ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
 }
 
 impl Generator {
@@ -281,11 +283,13 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(100) {
+        match self.dice.below(120) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
             70..=81 => self.expiry_command(),
+            82..=91 => self.bit_command(),
+            92..=101 => self.hyperloglog_command(),
             _ => self.key_command(),
         }
     }
