@@ -7,7 +7,7 @@ mod support;
 
 use rets::change::{Phase, Reason};
 use rets::error::Kind;
-use rets::replica::{Answer, Replica, State};
+use rets::replica::{Answer, Replica, State, Whole};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::follower::{
@@ -27,6 +27,7 @@ on_each_server!(
     what_is_expired_is_hidden_before_the_primary_deletes_it,
     a_field_that_has_expired_is_not_rescued,
     a_stream_that_is_not_followed_yet_is_refused_by_name,
+    vector_sets_are_kept_as_they_are_and_withheld_when_they_change,
     a_restart_with_the_same_data_changes_nothing,
     a_restart_with_other_data_is_heard_as_the_difference,
     a_restart_with_nothing_deletes_everything,
@@ -614,4 +615,60 @@ fn a_stream_that_is_not_followed_yet_is_refused_by_name(which: Which) {
     catch_up(&replica, &mut client);
     assert!(replica.info().diverged);
     assert_eq!(replica.info().unknown_commands, 1);
+}
+
+/// Vector sets are a module's that Redis has had built in since 8.0.
+fn vector_sets_are_kept_as_they_are_and_withheld_when_they_change(which: Which) {
+    let server = Server::start(which);
+    let mut client = server.client();
+    if client.command(&["VADD", "early", "VALUES", "2", "1", "2", "element"]).error().is_some() {
+        return;
+    }
+    client.accepted(&["SET", "beside", "1"]);
+    let replica = ready(&server.url(), &[("on-unknown", "resync")]);
+    let holds = |key: &str, wanted: Answer<&[u8]>| {
+        let mut copy = Whole::default();
+        let found = replica.lookups().whole(0, key.as_bytes(), false, &mut copy).unwrap();
+        let name = found.map(|()| copy.element(0).unwrap().unwrap().field.unwrap());
+        assert_eq!(name, wanted, "{key}");
+    };
+    let vectors = Answer::Found(&b"vectorset"[..]);
+    holds("early", vectors);
+    let Answer::Found(digest) = replica.digest() else { panic!("closed") };
+    assert!(!digest.complete, "only the module can digest its value");
+
+    // One that comes into being is not seen until a full sync brings it; the next ones have to wait.
+    client.accepted(&["VADD", "late", "VALUES", "2", "1", "2", "element"]);
+    wait_info(&replica, "a second full sync", |info| info.full_syncs == 2 && info.ready);
+    catch_up(&replica, &mut client);
+    holds("late", vectors);
+    assert!(!replica.info().diverged);
+    for number in 0..50 {
+        client.accepted(&["VADD", "late", "VALUES", "2", "3", "4", &format!("n{number}")]);
+    }
+    client.accepted(&["VREM", "late", "element"]);
+    client.accepted(&["VSETATTR", "early", "element", "{}"]);
+    catch_up(&replica, &mut client);
+    holds("late", Answer::Withheld);
+    holds("early", Answer::Withheld);
+    assert_eq!(get(&replica, 0, "beside"), found("1"));
+    let info = replica.info();
+    assert_eq!((info.full_syncs, info.diverged, info.unknown_commands), (2, false, 53));
+
+    for number in 0..50 {
+        client.accepted(&["VADD", &format!("new{number}"), "VALUES", "2", "1", "2", "element"]);
+    }
+    catch_up(&replica, &mut client);
+    assert_eq!((replica.info().full_syncs, replica.info().diverged), (2, true));
+    holds("new0", Answer::NotFound);
+
+    // What comes whole is whole, also as a payload.
+    client.accepted(&["SET", "late", "text"]);
+    client.accepted(&["RENAME", "early", "renamed"]);
+    let payload = client.accepted(&["DUMP", "new0"]).bytes();
+    client.accepted(&[&b"RESTORE"[..], b"copy", b"0", &payload]);
+    catch_up(&replica, &mut client);
+    assert_eq!(get(&replica, 0, "late"), found("text"));
+    holds("renamed", Answer::Withheld);
+    holds("copy", vectors);
 }

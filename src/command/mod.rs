@@ -161,6 +161,7 @@ pub static ROWS: &[Row] = &[
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
     row("DEL", 2, Apply(key::del)),
+    row("DELEX", 2, Apply(key::delex)),
     row("DISCARD", 1, Action::Discard),
     row("EXEC", 1, Action::Exec),
     row("EXPIRE", 3, Apply(key::expire)),

@@ -5,6 +5,7 @@ macro_rules! words {
     ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
 }
 
+mod bits;
 mod lists;
 
 /// A command: its words.
@@ -51,7 +52,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "l", "t", "any"];
+const PREFIXES: &[&str] = &["s", "h", "l", "t", "b", "p", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -283,7 +284,7 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(150) {
+        match self.dice.below(170) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
@@ -291,6 +292,8 @@ impl Generator {
             82..=109 => self.list_command(),
             110..=122 => self.set_command(),
             123..=131 => self.sort_command(),
+            132..=141 => self.bit_command(),
+            142..=151 => self.hyperloglog_command(),
             _ => self.key_command(),
         }
     }

@@ -73,6 +73,7 @@ const STRINGS: &[Case] = &[
 const KEYS: &[Case] = &[
     ("SET a 1; SET b 2; SET c 3", "DEL a b none", &["delete a gone", "delete b gone"], "c=\"3\""),
     ("SET a 1", "DEL a a", &["delete a gone"], ""),
+    ("SET a 1; SET IFEQ 1", "DELEX a IFEQ 1", &["delete a gone"], "IFEQ=\"1\""),
     ("HSET h f 1", "unlink h", &["delete h gone"], ""),
     ("SET a 1", "GETDEL a", &["delete a gone"], ""),
     ("SET a 1 PXAT 999999", "DEL a", &["delete a gone late"], ""),
