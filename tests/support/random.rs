@@ -1,6 +1,12 @@
 //! Random commands of the families that are followed: right ones, wrong ones, and those at the edge
 //! of what is a number, a deadline or a type. The same seed gives the same commands.
 
+macro_rules! words {
+    ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
+}
+
+mod streams;
+
 /// A command: its words.
 pub type Words = Vec<Vec<u8>>;
 
@@ -45,7 +51,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "any"];
+const PREFIXES: &[&str] = &["s", "h", "x", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -65,6 +71,7 @@ pub const SAMPLE_KEYS: &[&str] = &[
     "hash:small",
     "hash:big",
     "hash:deadlines",
+    "stream",
     "text",
     "number",
     "long",
@@ -109,16 +116,20 @@ pub struct Generator {
     /// What the connection has selected.
     db: u32,
     now_ms: i64,
-}
-
-macro_rules! words {
-    ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
+    streams: streams::Recent,
 }
 
 impl Generator {
     /// A generator for a connection that has just been made.
     pub fn new(seed: u64, payloads: Vec<Vec<u8>>) -> Self {
-        Self { dice: Dice::new(seed), payloads, floats_in_scripts: true, db: 0, now_ms: 0 }
+        Self {
+            dice: Dice::new(seed),
+            payloads,
+            floats_in_scripts: true,
+            db: 0,
+            now_ms: 0,
+            streams: streams::Recent::default(),
+        }
     }
 
     /// A burst of so many commands, more or less, for one connection.
@@ -281,11 +292,12 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(100) {
+        match self.dice.below(140) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
             70..=81 => self.expiry_command(),
+            82..=121 => self.stream_command(),
             _ => self.key_command(),
         }
     }
@@ -575,6 +587,12 @@ pub fn samples(seed: u64) -> Vec<Words> {
     many("HSET", "hash:deadlines", 30, &mut |n, _| words![format!("f{n}"), n.to_string()]);
     all.push(words!["HPEXPIRE", "hash:deadlines", "10000000", "FIELDS", "2", "f1", "f2"]);
     all.push(words!["HPEXPIRE", "hash:deadlines", "20000000", "FIELDS", "1", "f3"]);
+    for n in 1..150 {
+        all.push(words!["XADD", "stream", format!("{}-{n}", n / 3), "f", text(n, &mut dice)]);
+    }
+    all.push(words!["XDEL", "stream", "5-15", "7-21"]);
+    all.push(words!["XGROUP", "CREATE", "stream", "g1", "0"]);
+    all.push(words!["XREADGROUP", "GROUP", "g1", "al", "COUNT", "9", "STREAMS", "stream", ">"]);
     all.push(words!["SET", "text", "some words"]);
     all.push(words!["SET", "number", "-12345"]);
     all.push(words!["SET", "long", "abcdefgh".repeat(2000), "PX", "100000000"]);
