@@ -6,8 +6,11 @@
 mod support;
 
 use rets::command::ROWS;
+use rets::rdb::decode_payload;
 use rets::replica::{Answer, Replica, Type, Whole};
-use rets::value::{Bytes, DigestRules, Field, Hash, ScoreText, Value, value_digest};
+use rets::value::{
+    Bytes, Consumer, DigestRules, Field, Hash, ScoreText, Stream, Value, value_digest,
+};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::follower::{self, assert_equal, digests, keys, whole};
@@ -46,6 +49,7 @@ struct Tally {
     deadlines: u64,
     /// Bursts after which the primary differed from its own replica, which was as we are.
     not_ours: u64,
+    streams: u64,
 }
 
 /// The digest of the server's own replica at this offset.
@@ -100,6 +104,7 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
         }
         if tally.bursts % BURSTS_PER_LOOK == 0 {
             tally.deadlines += compare_deadlines(&replica, &mut client, &server, seed);
+            tally.streams += compare_streams(&replica, &mut client, &server, seed);
         }
     }
     report(&replica, &tap, &server, seed, &tally);
@@ -216,6 +221,7 @@ fn value_of(copy: &Whole) -> Value {
         Type::List => Value::List(elements.iter().map(|e| bytes(e.value)).collect()),
         Type::Set => Value::Set(elements.iter().map(|e| bytes(e.field)).collect()),
         Type::Zset => Value::Zset(elements.iter().map(|e| (bytes(e.field), e.score)).collect()),
+        Type::Stream => Value::Stream(copy.stream().cloned().expect("a stream")),
         Type::Hash => {
             let mut hash = Hash::default();
             for e in &elements {
@@ -249,12 +255,21 @@ fn their_row(client: &mut Client, key: &[u8]) -> Option<Row> {
         "set" => vec![b"SMEMBERS", key],
         "zset" => vec![b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
         "hash" => vec![b"HGETALL", key],
+        "stream" => vec![b"XRANGE", key, b"-", b"+"],
         _ => return None,
     };
     let text = |reply: &Reply| String::from_utf8_lossy(&reply.bytes()).into_owned();
     let elements = match client.accepted(&words) {
         Reply::Array(all) if kind == "hash" || kind == "zset" => {
             all.chunks(2).map(|pair| format!("{}={}", text(&pair[0]), text(&pair[1]))).collect()
+        }
+        Reply::Array(all) if kind == "stream" => {
+            // As our own side shows them: field by field.
+            let entries = all.iter().map(|entry| entry.array()[1].array());
+            let fields = entries.flat_map(|fields| {
+                fields.chunks(2).map(|pair| format!("{}={}", text(&pair[0]), text(&pair[1])))
+            });
+            fields.collect()
         }
         Reply::Array(all) => all.iter().map(text).collect(),
         Reply::Nil => return None,
@@ -327,13 +342,59 @@ fn compare_fields(replica: &Replica, client: &mut Client, db: u32, key: &[u8], s
     compared
 }
 
+/// Compares what the digest leaves out of streams: their ids, and their groups. Returns how many.
+fn compare_streams(replica: &Replica, client: &mut Client, server: &Server, seed: u64) -> u64 {
+    follower::catch_up(replica, client);
+    let mut compared = 0;
+    for (db, keys) in keys(replica) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        for key in keys {
+            let mut copy = Whole::default();
+            let found = replica.lookups().whole(db, &key, true, &mut copy).expect("memory");
+            let (Answer::Found(()), Some(ours)) = (found, copy.stream()) else { continue };
+            let Reply::Bulk(dump) = client.accepted(&[b"DUMP".as_slice(), &key]) else { continue };
+            let Ok(Value::Stream(theirs)) = decode_payload(&dump) else { panic!("no stream") };
+            let (ours, theirs) =
+                (stream_shown(ours, server.version()), stream_shown(&theirs, server.version()));
+            let key = key.escape_ascii();
+            assert_eq!(ours, theirs, "seed {seed}: ours and theirs, stream {key} in {db}");
+            compared += 1;
+        }
+    }
+    client.accepted(&["SELECT", "0"]);
+    compared
+}
+
+/// What a replica of this server can know of a stream. Before 7.0 nobody counts entries; a consumer
+/// that asked and got nothing is made without telling.
+fn stream_shown(stream: &Stream, version: (u32, u32, u32)) -> Vec<String> {
+    let mut lines = vec![format!("{} entries, last {}", stream.len(), stream.last_id())];
+    let counts = version >= (7, 0, 0);
+    if counts {
+        lines.push(format!("deleted {}, added {}", stream.max_deleted_id(), stream.added()));
+    }
+    for (name, group) in stream.groups() {
+        // 7.0 counts what is read without telling; only newer servers know that nobody can have
+        // read more than there was.
+        let told = group.entries_read.filter(|_| version >= (7, 2, 0));
+        let read = told.map(|read| read.min(stream.added()));
+        lines.push(format!("{} {} {read:?}", name.escape_ascii(), group.last_id));
+        let told = |consumer: &Consumer<'_>| consumer.pending > 0;
+        lines.extend(group.consumers().filter(told).map(|consumer| {
+            format!("  {} has {}", consumer.name.escape_ascii(), consumer.pending)
+        }));
+        lines.extend(group.pending().map(|pending| format!("  {pending:?}")));
+    }
+    lines
+}
+
 fn report(replica: &Replica, tap: &Tap, server: &Server, seed: u64, tally: &Tally) {
     let info = replica.info();
-    let Tally { bursts, commands, refused, deadlines, not_ours } = tally;
+    let Tally { bursts, commands, refused, deadlines, not_ours, streams } = tally;
     println!(
         "server {:?}, seed {seed}: {commands} commands ({refused} refused), {} units compared in \
-         {bursts} bursts ({not_ours} with a fault of the server), {deadlines} deadlines compared, \
-         {} keys in the end",
+         {bursts} bursts ({not_ours} with a fault of the server), {deadlines} deadlines and \
+         {streams} whole streams compared, {} keys in the end",
         server.version(),
         info.units,
         info.keys

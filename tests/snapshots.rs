@@ -5,7 +5,7 @@
 
 mod support;
 
-use rets::error::{Error, Kind};
+use rets::error::Error;
 use rets::rdb::{Checksum, Decoder, Item, decode_payload};
 use rets::value::{DatasetDigest, DigestRules, ScoreText, Value, key_digest};
 use std::collections::BTreeMap;
