@@ -14,10 +14,12 @@ mod arguments;
 mod array;
 mod bitmap;
 mod cluster;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod key;
 mod list;
+mod partial_sort;
 mod scope;
 mod server;
 mod set;
@@ -28,6 +30,9 @@ mod string;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod zset;
+mod zset_range;
+mod zset_store;
 
 use crate::error::{Error, Kind};
 use std::borrow::Cow;
@@ -169,6 +174,9 @@ pub static ROWS: &[Row] = &[
     row("FLUSHALL", 1, Apply(key::flushall)),
     row("FLUSHDB", 1, Apply(key::flushdb)),
     row("FUNCTION", 1, Ignore),
+    row("GEORADIUS", 6, Apply(geo::georadius)),
+    row("GEORADIUSBYMEMBER", 5, Apply(geo::georadiusbymember)),
+    row("GEOSEARCHSTORE", 6, Apply(geo::geosearchstore)),
     row("GETDEL", 2, Apply(key::del)),
     row("GETSET", 3, Apply(string::getset)),
     row("HDEL", 3, Apply(hash::hdel)),
@@ -249,6 +257,18 @@ pub static ROWS: &[Row] = &[
     row("XNACK", 7, Apply(stream_group::xnack)),
     row("XSETID", 3, Apply(stream::xsetid)),
     row("XTRIM", 4, Apply(stream::xtrim)),
+    row("ZADD", 4, Apply(zset::zadd)),
+    row("ZDIFFSTORE", 4, Apply(zset_store::zdiffstore)),
+    row("ZINCRBY", 4, Apply(zset::zincrby)),
+    row("ZINTERSTORE", 4, Apply(zset_store::zinterstore)),
+    row("ZPOPMAX", 2, Apply(zset::zpopmax)),
+    row("ZPOPMIN", 2, Apply(zset::zpopmin)),
+    row("ZRANGESTORE", 5, Apply(zset_store::zrangestore)),
+    row("ZREM", 3, Apply(zset::zrem)),
+    row("ZREMRANGEBYLEX", 4, Apply(zset::zremrangebylex)),
+    row("ZREMRANGEBYRANK", 4, Apply(zset::zremrangebyrank)),
+    row("ZREMRANGEBYSCORE", 4, Apply(zset::zremrangebyscore)),
+    row("ZUNIONSTORE", 4, Apply(zset_store::zunionstore)),
 ];
 
 /// The longest name of the table; a longer one is not looked for.

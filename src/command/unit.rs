@@ -20,6 +20,7 @@ mod element;
 mod held;
 mod source;
 mod unknown;
+mod unseen;
 
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};

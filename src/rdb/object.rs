@@ -94,9 +94,12 @@ impl Builder {
 
     /// The value; None for an aggregate without elements, which servers don't keep either, but for
     /// streams.
-    pub(super) fn finish(self) -> Option<Value> {
+    pub(super) fn finish(mut self) -> Option<Value> {
         if let Some(stream) = self.stream {
             return Some(Value::Stream(stream.finish()));
+        }
+        if let Value::Zset(zset) = &mut self.value {
+            zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
         }
         match self.value {
             Value::Module(_) => Some(Value::Module(self.module.finish())),

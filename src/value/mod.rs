@@ -35,7 +35,7 @@ pub use stream::{
     StreamBuilder, Trim,
 };
 pub use withheld::Withheld;
-pub use zset::Zset;
+pub use zset::{PACKED_LEN_MAX, Zset};
 
 /// A string of bytes that is shared, never edited in place.
 pub type Bytes = Arc<[u8]>;

@@ -7,6 +7,7 @@ macro_rules! words {
 
 mod bits;
 mod lists;
+mod scored;
 mod streams;
 
 /// A command: its words.
@@ -53,7 +54,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "l", "t", "x", "b", "p", "any"];
+const PREFIXES: &[&str] = &["s", "h", "l", "t", "z", "g", "x", "b", "p", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -294,7 +295,7 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(210) {
+        match self.dice.below(250) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
@@ -305,6 +306,8 @@ impl Generator {
             132..=141 => self.bit_command(),
             142..=151 => self.hyperloglog_command(),
             152..=191 => self.stream_command(),
+            192..=220 => self.zset_command(),
+            221..=231 => self.geo_command(),
             _ => self.key_command(),
         }
     }
