@@ -194,25 +194,16 @@ pub(super) fn hpexpireat(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HPERSIST key FIELDS count field [field ...]`
 ///
-/// A primary sends this as it came if it did something to one of the fields. Those whose deadline
-/// had passed it left alone, and deletes them later. When we lag, our clock also finds passed what
-/// was not; so it is asked only where another field explains why the command was sent at all. A
-/// field that we keep by mistake goes with the primary's next HDEL.
+/// A primary sends this as it came if it did something to one of the fields; those whose deadline
+/// had passed it left alone, and deletes them later. Our clock can't tell which these were: when
+/// we lag, it finds passed what was not, and a field that we failed to keep would stay hidden for
+/// ever. One that we keep by mistake goes with the primary's next HDEL.
 pub(super) fn hpersist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     if !is(args[2], "FIELDS") {
         return Err(Failure::syntax());
     }
-    let (key, names, now_ms) = (args[1], counted(args, 3, 1)?, unit.now_ms());
-    let has_passed = |unit: &Unit<'_>, name: &[u8]| {
-        let old = field(unit, key, name).filter(|old| old.expires_at_ms.is_some());
-        old.map(|old| old.is_expired(now_ms))
-    };
-    let is_explained = names.iter().any(|name| has_passed(unit, name) == Some(false));
-    for name in names {
-        if is_explained && has_passed(unit, name) == Some(true) {
-            continue;
-        }
-        set_deadline(unit, key, name, None, None)?;
+    for name in counted(args, 3, 1)? {
+        set_deadline(unit, args[1], name, None, None)?;
     }
     Ok(())
 }
