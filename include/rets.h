@@ -109,21 +109,28 @@
  *
  * RETS_SKIP leaves the table as it was. As it must not make up values, it remembers what
  * is missing:
- *  - A key whose new value was skipped is a ghost: known by name, lookups answer
- *    RETS_WITHHELD. An edit that builds on it (INCR, APPEND, LPUSH, ...) is shown with
- *    result_known 0 and not stored. A new whole value or a delete ends the ghost.
- *  - Where a field or member was skipped, the key is partial: its other elements are there,
- *    this one is RETS_WITHHELD, and the whole of it RETS_INCOMPLETE.
- *  - A skipped edit of a string or list withholds the key.
- *  - A skipped delete or expiry freezes a key as it is: lookups go on finding the old value
- *    until a new whole value comes, or a delete that isn't skipped.
- *  - A command that reads a withheld key to write another (RENAME, COPY, ...) makes that one
+ *  - Where there was no key, one whose value was skipped is a ghost: known by name, and
+ *    lookups answer RETS_WITHHELD. Where there was one, it is frozen: lookups go on finding
+ *    the old value. So does a key whose delete or deadline was skipped. What a frozen key
+ *    does not have is RETS_WITHHELD, as nobody knows what the primary has there by now.
+ *  - An edit that builds on a ghost or a frozen key (INCR, APPEND, LPUSH, ...) is shown
+ *    with result_known 0 and not stored. A new whole value ends either state, and so does
+ *    a delete; that of a frozen key only if it isn't skipped.
+ *  - Fields of a hash and members of a set or sorted set can be skipped one by one: the
+ *    key is then partial. What was new is RETS_WITHHELD, what was there keeps its old
+ *    content, and where something is lacking the whole is RETS_INCOMPLETE. Edits of a
+ *    withheld element that depend on it (HINCRBY) are not stored.
+ *  - A skipped edit of a string or list withholds the key: it becomes a ghost.
+ *  - A command that reads such a key to write another (RENAME, COPY, ...) makes that one
  *    withheld too.
  *  - FLUSH, SWAP and UNKNOWN can be heard but not skipped.
- *  - A new full sync asks again only about keys that have changed on the primary.
+ * A snapshot brings whole keys, so in the first load and after a resync a hash is one SET
+ * event with all its fields, and is kept or skipped as a whole. A new full sync asks again
+ * only about keys that have changed on the primary since they were asked about.
  * The options databases, keys and exclude-keys leave things out before anything is asked,
- * which is cheaper; those keys are RETS_WITHHELD too. store=none keeps no table at all, for
- * programs that only listen.
+ * which is cheaper; those keys are RETS_WITHHELD too, whether the primary has them or not.
+ * store=none keeps no table at all, for programs that only listen: everything is
+ * RETS_WITHHELD.
  *
  *
  * EQUAL TO THE PRIMARY
@@ -138,7 +145,8 @@
  *  - what no replica can know, as a real one.
  * A write command that this version can't follow is counted, logged and shown as
  * RETS_EVENT_UNKNOWN, and `diverged` in rets_info() says so; it is never passed over in
- * silence.
+ * silence. While the data has diverged, RETS_NOT_FOUND may be wrong for what such a command
+ * has made. COMMANDS.md of the source tree lists the commands that are followed.
  *
  *
  * VERSIONS
@@ -298,6 +306,12 @@ typedef enum {
     RETS_TYPE_ZSET = 4,
     /** Fields with a value each, and perhaps a deadline. */
     RETS_TYPE_HASH = 5,
+    /** Entries under growing ids, and the groups that consume them. */
+    RETS_TYPE_STREAM = 6,
+    /** Values at places that need not be next to each other (Redis 8.8). */
+    RETS_TYPE_ARRAY = 7,
+    /** Bytes that only a module of the primary's understands. */
+    RETS_TYPE_MODULE = 8,
 } rets_type_id;
 
 /** Where an engine is in its life. A later version may add states. */
@@ -425,7 +439,7 @@ typedef struct {
     int32_t result_known;
     /** 1 if the deadline of what goes away, or of what is set, has passed already; else 0. */
     int32_t deadline_passed;
-    /** 1 if the key no longer exists afterwards, because its last element went; else 0. */
+    /** 1 if the key no longer exists afterwards: it or its last element is deleted; else 0. */
     int32_t key_gone;
     /** The key; empty for FLUSH, SWAP and UNKNOWN. */
     const void *key;
@@ -449,7 +463,10 @@ typedef struct {
      * NULL where there is none or it isn't known.
      */
     const rets_value *whole;
-    /** The deadline of the key afterwards in Unix milliseconds; -1 for none. */
+    /**
+     * The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
+     * away (DEL): the one it had.
+     */
     int64_t expires_at_ms;
     /** The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none. */
     int64_t field_expires_at_ms;
@@ -571,7 +588,7 @@ typedef struct {
     uint64_t spooled_bytes;
     /** Connections made. */
     uint64_t connects;
-    /** Snapshots loaded to their end. */
+    /** Snapshots begun. */
     uint64_t full_syncs;
     /** Reconnects that went on where they were. */
     uint64_t partial_syncs;
@@ -589,9 +606,15 @@ typedef struct {
     uint64_t skipped;
     /** When the last error was, in Unix milliseconds; -1 never. */
     int64_t last_error_at_ms;
-    /** What kind of error; RETS_OK if there was none. */
+    /**
+     * What kind of error was the last one; it stays after things are well again. RETS_OK if there
+     * was none.
+     */
     rets_status last_error;
-    /** 1 if the engine tries again by itself, 0 if it has given up. */
+    /**
+     * 1 while the engine works or tries again by itself; 0 if it has given up (FAILED: until an
+     * option changes), was stopped, or was not started.
+     */
     int32_t will_retry;
     /** Which link; 0. */
     int32_t link;
@@ -790,16 +813,17 @@ RETS_API void rets_free(rets_t *r);
  *     store   (all)
  *         all or none. Whether there is a table; none is for programs that only
  *         listen.
- *     max-memory   (0)
+ *     max-memory*   (0)
  *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
- *         the data may take; running into it is a state, not a crash.
+ *         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
+ *         until an option changes, and the old data is served.
  *     hide-expired   (yes)
  *         yes or no. Whether lookups hide keys and fields whose deadline has passed
  *         by the local clock.
- *     on-unknown   (continue)
+ *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
  *         version can't follow.
- *     on-failure   (resync)
+ *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
  *     ack   (truth)
@@ -1413,7 +1437,9 @@ rets_status rets_count(const rets_t *r,
  * @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
  * @return RETS_OK: it is applied; RETS_OTHER_HISTORY: the id is not the one followed,
  *         so the offset says nothing; RETS_TIMEOUT; RETS_STOPPED; RETS_UNSUPPORTED: this
- *         primary has no offsets (Redis before 2.8); RETS_INVALID for a NULL handle, a
+ *         primary has no offsets (Redis before 2.8), or the engine gave up with that; RETS_AUTH,
+ *         RETS_PROTOCOL, RETS_IO or RETS_NO_MEMORY if it gave up with one of these, so
+ *         that the offset will not come; RETS_INVALID for a NULL handle, a
  *         negative offset, an id that can't be, or a time below -1; RETS_BUSY_CALLBACK;
  *         RETS_FORKED; RETS_PANIC
  *

@@ -194,6 +194,9 @@ enums! {
         RETS_TYPE_SET = 3,
         RETS_TYPE_ZSET = 4,
         RETS_TYPE_HASH = 5,
+        RETS_TYPE_STREAM = 6,
+        RETS_TYPE_ARRAY = 7,
+        RETS_TYPE_MODULE = 8,
     }
     rets_state {
         RETS_STATE_NEW = 0,

@@ -27,6 +27,11 @@ fn a_handle_lives_and_ends_without_ever_being_started() {
 }
 
 #[test]
+fn to_stop_waits_for_one_call_and_is_final() {
+    runs("stopped.c", &[]);
+}
+
+#[test]
 fn a_forked_child_is_told_so_and_does_not_hang() {
     let folder = tempfile::tempdir().unwrap();
     let binary = compiled(&folder, "forked.c");

@@ -85,6 +85,7 @@ fn row(replica: &Replica, db: u32, key: &[u8]) -> Value {
         Type::Set => all(&|e| bytes(e.field)),
         Type::Zset => all(&|e| json!([bytes(e.field), score(e.score)])),
         Type::Hash => all(&|e| json!([bytes(e.field), bytes(e.value), e.expires_at_ms])),
+        other => panic!("no {} yet", other.name()),
     };
     json!({
         "db": db,

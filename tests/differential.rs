@@ -6,8 +6,8 @@
 mod support;
 
 use rets::command::ROWS;
-use rets::replica::{Answer, Element, Replica, Type, Whole};
-use rets::value::{Bytes, DigestRules, Field, ScoreText, Value, value_digest};
+use rets::replica::{Answer, Replica, Type, Whole};
+use rets::value::{Bytes, DigestRules, Field, Hash, ScoreText, Value, value_digest};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::follower::{self, Digests, assert_equal, digests, keys, whole};
@@ -247,12 +247,15 @@ fn value_of(copy: &Whole) -> Value {
         Type::Set => Value::Set(elements.iter().map(|e| bytes(e.field)).collect()),
         Type::Zset => Value::Zset(elements.iter().map(|e| (bytes(e.field), e.score)).collect()),
         Type::Hash => {
-            let field = |e: &Element<'_>| {
-                let field = Field { value: bytes(e.value), expires_at_ms: e.expires_at_ms };
-                (bytes(e.field), field)
-            };
-            Value::Hash(elements.iter().map(field).collect())
+            let mut hash = Hash::default();
+            for e in &elements {
+                let value = e.value.unwrap_or_default();
+                let field = Field { value, expires_at_ms: e.expires_at_ms };
+                hash.insert(e.field.unwrap_or_default(), field);
+            }
+            Value::Hash(hash)
         }
+        other => panic!("no {} here yet", other.name()),
     }
 }
 

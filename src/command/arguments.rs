@@ -9,14 +9,26 @@ pub(super) fn argument<'a>(args: &[&'a [u8]], at: usize) -> Result<&'a [u8], Fai
     args.get(at).copied().ok_or_else(Failure::syntax)
 }
 
-/// An integer as the servers read it.
+/// An integer as any server reads it. Those before 4.0 also took `+5`, `007` and an empty text,
+/// and send what they took.
+pub(super) fn number(text: &[u8]) -> Option<i64> {
+    let lenient = || match std::str::from_utf8(text) {
+        Ok("") => Some(0),
+        text => text.ok()?.parse().ok(),
+    };
+    parse_i64(text).or_else(lenient)
+}
+
+/// The same, of an argument.
 pub(super) fn integer(argument: &[u8]) -> Result<i64, Failure> {
-    parse_i64(argument).ok_or_else(|| Failure::new("an argument is not an integer"))
+    number(argument).ok_or_else(|| Failure::new("an argument is not an integer"))
 }
 
 /// A database's number.
 pub(super) fn database(argument: &[u8]) -> Result<u32, Failure> {
-    u32::try_from(integer(argument)?).map_err(|_| Failure::new("not the number of a database"))
+    // As C has them.
+    let number = i32::try_from(integer(argument)?).ok().and_then(|db| u32::try_from(db).ok());
+    number.ok_or_else(|| Failure::new("not the number of a database"))
 }
 
 /// Whether an argument is this word, in any case.
@@ -74,51 +86,73 @@ pub(super) enum Deadline {
     At(i64),
 }
 
-/// Reads the options of SET, MSETEX and HSETEX from `args[at..]` up to the word `until` (or the
-/// end), and returns the deadline with the place behind what was read. Conditions are passed over:
-/// a primary sends only what met them.
+/// Reads the deadline among the options of SET and MSETEX that begin at this place. Conditions are
+/// passed over: a primary sends only what met them.
 pub(super) fn write_options(
     args: &[&[u8]],
     mut at: usize,
-    until: Option<&str>,
     now_ms: i64,
-) -> Result<(Deadline, usize), Failure> {
+) -> Result<Deadline, Failure> {
     let mut deadline = Deadline::Clear;
     while let Some(option) = args.get(at) {
-        if until.is_some_and(|word| is(option, word)) {
-            return Ok((deadline, at + 1));
-        }
-        if let Some(clock) = Clock::named(option) {
-            deadline = Deadline::At(clock.deadline(argument(args, at + 1)?, now_ms)?);
-            at += 2;
-            continue;
-        }
-        at += match option.to_ascii_uppercase().as_slice() {
-            b"KEEPTTL" => {
-                deadline = Deadline::Keep;
-                1
-            }
-            b"NX" | b"XX" | b"FNX" | b"FXX" | b"GET" => 1,
-            b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE" => 2,
-            _ => return Err(Failure::syntax()),
-        };
+        at += write_option(args, at, option, &mut deadline, now_ms)?;
     }
-    match until {
-        Some(_) => Err(Failure::syntax()),
-        None => Ok((deadline, at)),
+    Ok(deadline)
+}
+
+/// Reads one option and says how many arguments it takes.
+fn write_option(
+    args: &[&[u8]],
+    at: usize,
+    option: &[u8],
+    deadline: &mut Deadline,
+    now_ms: i64,
+) -> Result<usize, Failure> {
+    if let Some(clock) = Clock::named(option) {
+        *deadline = Deadline::At(clock.deadline(argument(args, at + 1)?, now_ms)?);
+        return Ok(2);
+    }
+    match option.to_ascii_uppercase().as_slice() {
+        b"KEEPTTL" => {
+            *deadline = Deadline::Keep;
+            Ok(1)
+        }
+        b"NX" | b"XX" | b"FNX" | b"FXX" | b"GET" => Ok(1),
+        b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE" => argument(args, at + 1).map(|_| 2),
+        _ => Err(Failure::syntax()),
     }
 }
 
-/// The list behind `FIELDS`: a count, then that many groups of `width` arguments, to the end.
-pub(super) fn counted<'a, 'b>(
+/// The options of HSETEX, and its fields each with a value.
+pub(super) fn field_write_options<'a, 'b>(
     args: &'b [&'a [u8]],
-    at: usize,
+    now_ms: i64,
+) -> Result<(Deadline, &'b [&'a [u8]]), Failure> {
+    let mut deadline = Deadline::Clear;
+    let fields =
+        fields(args, 2, 2, |at, option| write_option(args, at, option, &mut deadline, now_ms))?;
+    Ok((deadline, fields))
+}
+
+/// The list behind the word `FIELDS`: a count, then that many groups of `width` arguments. Before
+/// it stand options (and behind it, since Redis 8.6); `option` says how many arguments each takes.
+pub(super) fn fields<'a, 'b>(
+    args: &'b [&'a [u8]],
+    mut at: usize,
     width: usize,
+    mut option: impl FnMut(usize, &'a [u8]) -> Result<usize, Failure>,
 ) -> Result<&'b [&'a [u8]], Failure> {
-    let count = usize::try_from(integer(argument(args, at)?)?).map_err(|_| Failure::syntax())?;
-    let list = args.get(at + 1..).ok_or_else(Failure::syntax)?;
-    if count == 0 || count.checked_mul(width) != Some(list.len()) {
-        return Err(Failure::syntax());
+    let mut found = None;
+    while let Some(word) = args.get(at).copied() {
+        if found.is_some() || !is(word, "FIELDS") {
+            at += option(at, word)?;
+            continue;
+        }
+        let count = usize::try_from(integer(argument(args, at + 1)?)?).ok();
+        let end = count.and_then(|n| n.checked_mul(width)).and_then(|n| n.checked_add(at + 2));
+        let list = end.and_then(|end| args.get(at + 2..end)).filter(|list| !list.is_empty());
+        found = Some(list.ok_or_else(Failure::syntax)?);
+        at = end.unwrap_or(at + 2);
     }
-    Ok(list)
+    found.ok_or_else(Failure::syntax)
 }

@@ -1,39 +1,55 @@
 //! Commands on hashes, their fields and the fields' deadlines.
 
-use super::arguments::{Clock, Deadline, argument, counted, integer, is, write_options};
+use super::arguments::{Clock, Deadline, field_write_options, fields, integer, number};
 use super::unit::{ElementEdit, Found};
 use super::{Applied, Failure, Unit};
 use crate::change::Effect;
-use crate::text::{format_i64, parse_i64};
-use crate::value::{ABSENT, Bytes, Field, Type, Value, element_fingerprint};
+use crate::text::format_i64;
+use crate::value::{ABSENT, Field, Type, Value, element_fingerprint};
+
+/// A field's value and deadline, as the table has them now.
+type Owned = (Vec<u8>, Option<i64>);
 
 /// The field as the table has it now.
-fn field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Field> {
+fn field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Owned> {
     match unit.find(unit.db(), key) {
         Found::Whole(entry) | Found::Partial(entry) => match entry.value {
-            Some(Value::Hash(hash)) => hash.get(name).cloned(),
+            Some(Value::Hash(hash)) => {
+                hash.get(name).map(|field| (field.value.to_vec(), field.expires_at_ms))
+            }
             _ => None,
         },
         _ => None,
     }
 }
 
-fn print(name: &[u8], field: &Field) -> u64 {
-    element_fingerprint(name, &field.value, field.expires_at_ms.unwrap_or(-1))
+/// The field, where what the table has is what the primary has.
+fn known_field(unit: &Unit<'_>, key: &[u8], name: &[u8]) -> Option<Owned> {
+    if unit.can_read_element(key, name) { field(unit, key, name) } else { None }
+}
+
+/// For commands whose fields come with no options.
+fn no_option(_at: usize, _option: &[u8]) -> Result<usize, Failure> {
+    Err(Failure::syntax())
+}
+
+fn print(name: &[u8], field: Field<'_>) -> u64 {
+    element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
 }
 
 fn put(
     unit: &mut Unit<'_>,
     key: &[u8],
     name: &[u8],
-    new: Field,
+    new: Field<'_>,
     effect: Effect<'_>,
     depends: bool,
 ) -> Applied {
-    let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: print(name, &new) };
+    let (kind, fingerprint, due_ms) = (Type::Hash, print(name, new), new.expires_at_ms);
+    let edit = ElementEdit { kind, name, effect, fingerprint, due_ms };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
-            hash.insert(Bytes::from(name), new);
+            hash.insert(name, new);
         }
     })
 }
@@ -48,9 +64,9 @@ fn set_field(
     let (at, depends) = match deadline {
         Deadline::Clear => (None, false),
         Deadline::At(at) => (Some(at), false),
-        Deadline::Keep => (field(unit, key, name).and_then(|old| old.expires_at_ms), true),
+        Deadline::Keep => (known_field(unit, key, name).and_then(|(_, at)| at), true),
     };
-    let new = Field { value: Bytes::from(value), expires_at_ms: at };
+    let new = Field { value, expires_at_ms: at };
     let effect = Effect::HashSet { field: name, value: Some(value), expires_at_ms: at };
     put(unit, key, name, new, effect, depends)
 }
@@ -69,8 +85,8 @@ pub(super) fn hset(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HSETEX key [conditions] [deadline | KEEPTTL] FIELDS count field value [field value ...]`
 pub(super) fn hsetex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let (deadline, at) = write_options(args, 2, Some("FIELDS"), unit.now_ms())?;
-    for pair in counted(args, at, 2)?.chunks_exact(2) {
+    let (deadline, fields) = field_write_options(args, unit.now_ms())?;
+    for pair in fields.chunks_exact(2) {
         set_field(unit, args[1], pair[0], pair[1], deadline)?;
     }
     Ok(())
@@ -81,22 +97,23 @@ pub(super) fn hincrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let (key, name, increment) = (args[1], args[2], integer(args[3])?);
     if !unit.can_read_element(key, name) {
         let effect = Effect::HashSet { field: name, value: None, expires_at_ms: None };
-        return put(unit, key, name, Field::new(Bytes::default()), effect, true);
+        return put(unit, key, name, Field::new(b""), effect, true);
     }
     let old = field(unit, key, name);
     let number = match &old {
         None => 0,
-        Some(old) => parse_i64(&old.value)
-            .ok_or_else(|| Failure::new("the field's value is not an integer"))?,
+        Some((value, _)) => {
+            number(value).ok_or_else(|| Failure::new("the field's value is not an integer"))?
+        }
     };
     let sum = number
         .checked_add(increment)
         .ok_or_else(|| Failure::new("the sum does not fit in 64 bits"))?;
-    let at = old.and_then(|old| old.expires_at_ms);
+    let at = old.and_then(|(_, at)| at);
     let text = format_i64(sum);
     let text = text.as_ref();
     let effect = Effect::HashSet { field: name, value: Some(text), expires_at_ms: at };
-    put(unit, key, name, Field { value: Bytes::from(text), expires_at_ms: at }, effect, true)
+    put(unit, key, name, Field { value: text, expires_at_ms: at }, effect, true)
 }
 
 fn remove(unit: &mut Unit<'_>, key: &[u8], names: &[&[u8]]) -> Applied {
@@ -105,8 +122,9 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], names: &[&[u8]]) -> Applied {
         if !unit.may_have(key, has, name) {
             continue;
         }
-        let effect = Effect::HashDelete { field: name };
-        let edit = ElementEdit { kind: Type::Hash, name, effect, fingerprint: ABSENT };
+        let (kind, effect) = (Type::Hash, Effect::HashDelete { field: name });
+        let due_ms = field(unit, key, name).and_then(|(_, at)| at);
+        let edit = ElementEdit { kind, name, effect, fingerprint: ABSENT, due_ms };
         unit.edit_element(key, edit, false, |value| {
             if let Value::Hash(hash) = value {
                 hash.remove(name);
@@ -123,34 +141,49 @@ pub(super) fn hdel(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HGETDEL key FIELDS count field [field ...]`, which Valkey sends as it is
 pub(super) fn hgetdel(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    if !is(args[2], "FIELDS") {
-        return Err(Failure::syntax());
-    }
-    remove(unit, args[1], counted(args, 3, 1)?)
+    remove(unit, args[1], fields(args, 2, 1, no_option)?)
 }
 
 /// A condition on the deadline that a field has: the one kind of condition that is tested again,
 /// because Valkey sends all fields of the command, also those that did not meet it.
-fn meets(condition: Option<&[u8]>, old: Option<i64>, new: i64) -> bool {
-    match condition.map(<[u8]>::to_ascii_uppercase).as_deref() {
-        Some(b"NX") => old.is_none(),
-        Some(b"XX") => old.is_some(),
-        Some(b"GT") => old.is_some_and(|old| new > old),
-        Some(b"LT") => old.is_none_or(|old| new < old),
-        _ => true,
+#[derive(Clone, Copy)]
+enum Condition {
+    Nx,
+    Xx,
+    Gt,
+    Lt,
+}
+
+impl Condition {
+    fn named(option: &[u8]) -> Option<Self> {
+        match option.to_ascii_uppercase().as_slice() {
+            b"NX" => Some(Self::Nx),
+            b"XX" => Some(Self::Xx),
+            b"GT" => Some(Self::Gt),
+            b"LT" => Some(Self::Lt),
+            _ => None,
+        }
+    }
+
+    fn is_met(self, old: Option<i64>, new: i64) -> bool {
+        match self {
+            Self::Nx => old.is_none(),
+            Self::Xx => old.is_some(),
+            Self::Gt => old.is_some_and(|old| new > old),
+            Self::Lt => old.is_none_or(|old| new < old),
+        }
     }
 }
 
 fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
     let at = clock.deadline(args[2], unit.now_ms())?;
-    let (condition, fields_at) = if is(args[3], "FIELDS") {
-        (None, 4)
-    } else if is(argument(args, 4)?, "FIELDS") {
-        (Some(args[3]), 5)
-    } else {
-        return Err(Failure::syntax());
-    };
-    for name in counted(args, fields_at, 1)? {
+    let mut condition = None;
+    let names = fields(args, 3, 1, |_, option| {
+        condition = Some(Condition::named(option).ok_or_else(Failure::syntax)?);
+        Ok(1)
+    })?;
+    unit.expect_kind(args[1], Type::Hash)?;
+    for name in names {
         set_deadline(unit, args[1], name, Some(at), condition)?;
     }
     Ok(())
@@ -161,15 +194,23 @@ fn set_deadline(
     key: &[u8],
     name: &[u8],
     at: Option<i64>,
-    condition: Option<&[u8]>,
+    condition: Option<Condition>,
 ) -> Applied {
     let effect = Effect::HashExpire { field: name, expires_at_ms: at };
-    match field(unit, key, name) {
-        None if unit.can_read_element(key, name) => Ok(()),
-        None => put(unit, key, name, Field::new(Bytes::default()), effect, true),
-        Some(old) if !meets(condition, old.expires_at_ms, at.unwrap_or(i64::MAX)) => Ok(()),
-        Some(old) => put(unit, key, name, Field { expires_at_ms: at, ..old }, effect, true),
+    if !unit.can_read_element(key, name) {
+        let unknown = Field { value: b"", expires_at_ms: at };
+        return put(unit, key, name, unknown, effect, true);
     }
+    let Some((value, old)) = field(unit, key, name) else { return Ok(()) };
+    let is_met = match (condition, at) {
+        (Some(condition), Some(at)) => condition.is_met(old, at),
+        (_, None) => old.is_some(),
+        (None, Some(_)) => true,
+    };
+    if is_met {
+        put(unit, key, name, Field { value: &value, expires_at_ms: at }, effect, true)?;
+    }
+    Ok(())
 }
 
 /// `HEXPIRE key seconds [condition] FIELDS count field [field ...]`
@@ -199,11 +240,10 @@ pub(super) fn hpexpireat(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 /// we lag, it finds passed what was not, and a field that we failed to keep would stay hidden for
 /// ever. One that we keep by mistake goes with the primary's next HDEL.
 pub(super) fn hpersist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    if !is(args[2], "FIELDS") {
-        return Err(Failure::syntax());
-    }
-    for name in counted(args, 3, 1)? {
-        set_deadline(unit, args[1], name, None, None)?;
+    let (key, names) = (args[1], fields(args, 2, 1, no_option)?);
+    unit.expect_kind(key, Type::Hash)?;
+    for name in names {
+        set_deadline(unit, key, name, None, None)?;
     }
     Ok(())
 }

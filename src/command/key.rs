@@ -1,7 +1,7 @@
 //! Commands on keys of any type: deletion, deadlines, names, databases.
 
 use super::arguments::{Clock, argument, database, integer, is};
-use super::unit::Found;
+use super::unit::{Due, Found};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::table::Db;
@@ -24,6 +24,10 @@ fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
 
 /// `EXPIRE key seconds [condition]`
 pub(super) fn expire(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
+    // A time that has passed: from 2.6 on a primary sends DEL, before it deleted and sent this.
+    if integer(args[2])? <= 0 {
+        return del(unit, &args[..2]);
+    }
     expire_by(unit, args, Clock::Seconds)
 }
 
@@ -59,7 +63,8 @@ fn transfer(unit: &mut Unit<'_>, from: (Db, &[u8]), to: (Db, &[u8]), reason: Rea
             }
         }
         Found::Partial(_) | Found::Withheld(_) | Found::Excluded => {
-            unit.withhold(to.0, to.1, reason);
+            let due = unit.due(from.0, from.1);
+            unit.withhold(to.0, to.1, due, reason);
         }
     }
     true
@@ -131,9 +136,17 @@ pub(super) fn restore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let ttl = integer(args[2])?;
     let clock = if absolute { Clock::UnixMillis } else { Clock::Millis };
     let deadline = if ttl == 0 { None } else { Some(clock.deadline(args[2], unit.now_ms())?) };
-    let value = unit.decode_payload(args[3])?;
-    unit.write(db, args[1], value, deadline, Reason::Command);
-    Ok(())
+    match unit.decode_payload(args[3]) {
+        Ok(value) => {
+            unit.write(db, args[1], value, deadline, Reason::Command);
+            Ok(())
+        }
+        Err(failure) => {
+            // Whatever it is, the primary has it now, and what we had is no longer there.
+            unit.withhold(db, args[1], Due::Known(deadline), Reason::Command);
+            Err(failure)
+        }
+    }
 }
 
 /// `FLUSHDB [ASYNC | SYNC]`

@@ -15,24 +15,48 @@ mod hash;
 mod key;
 mod scope;
 mod string;
+#[cfg(test)]
+pub(crate) mod tests;
 mod unit;
 
+use crate::error::{Error, Kind};
 use std::borrow::Cow;
 use std::fmt;
 
 pub use scope::Scope;
-pub use unit::{Asked, Setting, Unit};
+pub use unit::{Asked, Setting, Unit, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
 /// what we think it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     text: Cow<'static, str>,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Differs,
+    Unsupported,
+    TooLarge,
 }
 
 impl Failure {
     fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), cause: Cause::Differs }
+    }
+
+    fn of_payload(error: &Error) -> Self {
+        let cause = match error.kind() {
+            Kind::Unsupported => Cause::Unsupported,
+            _ => Cause::Differs,
+        };
+        Self { text: error.text().to_owned().into(), cause }
+    }
+
+    fn too_large() -> Self {
+        let text = "a value would grow beyond max-memory, or what the machine has";
+        Self { text: text.into(), cause: Cause::TooLarge }
     }
 
     fn wrong_type(wanted: crate::value::Type) -> Self {
@@ -41,6 +65,16 @@ impl Failure {
 
     fn syntax() -> Self {
         Self::new("the arguments are not those of this command")
+    }
+
+    /// Nothing is wrong with our data: the command brings what this version has no type for.
+    pub fn is_unsupported(&self) -> bool {
+        self.cause == Cause::Unsupported
+    }
+
+    /// There is no memory for what the command makes.
+    pub fn is_too_large(&self) -> bool {
+        self.cause == Cause::TooLarge
     }
 }
 

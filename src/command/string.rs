@@ -1,10 +1,9 @@
 //! Commands on strings.
 
-use super::arguments::{Clock, Deadline, argument, integer, write_options};
-use super::unit::Found;
+use super::arguments::{Clock, Deadline, integer, number, write_options};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
-use crate::text::{format_i64, parse_i64};
+use crate::text::format_i64;
 use crate::value::{Type, Value};
 
 /// A string can't grow beyond this: the servers' own limit is configurable and half of it by
@@ -12,23 +11,17 @@ use crate::value::{Type, Value};
 const STRING_BYTES_MAX: usize = 1 << 32;
 
 fn write(unit: &mut Unit<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
-    let db = unit.db();
-    let at = match deadline {
-        Deadline::Clear => None,
-        Deadline::At(at) => Some(at),
-        Deadline::Keep => match unit.find(db, key) {
-            Found::Whole(entry) | Found::Partial(entry) | Found::Withheld(Some(entry)) => {
-                entry.expires_at_ms
-            }
-            Found::Absent | Found::Withheld(None) | Found::Excluded => None,
-        },
-    };
-    unit.write(db, key, Value::string(value), at, Reason::Command);
+    let (db, value) = (unit.db(), Value::string(value));
+    match deadline {
+        Deadline::Clear => unit.write(db, key, value, None, Reason::Command),
+        Deadline::At(at) => unit.write(db, key, value, Some(at), Reason::Command),
+        Deadline::Keep => unit.write_keeping_deadline(key, value),
+    }
 }
 
 /// `SET key value [options]`
 pub(super) fn set(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let (deadline, _) = write_options(args, 3, None, unit.now_ms())?;
+    let deadline = write_options(args, 3, unit.now_ms())?;
     write(unit, args[1], args[2], deadline);
     Ok(())
 }
@@ -78,7 +71,7 @@ pub(super) fn msetex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let count = usize::try_from(integer(args[1])?).map_err(|_| Failure::syntax())?;
     let end = count.checked_mul(2).and_then(|n| n.checked_add(2)).ok_or_else(Failure::syntax)?;
     let pairs = args.get(2..end).ok_or_else(Failure::syntax)?;
-    let (deadline, _) = write_options(args, end, None, unit.now_ms())?;
+    let deadline = write_options(args, end, unit.now_ms())?;
     for pair in pairs.chunks_exact(2) {
         write(unit, pair[0], pair[1], deadline);
     }
@@ -108,8 +101,9 @@ pub(super) fn setrange(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     if patch.is_empty() {
         return Ok(());
     }
+    let mut bytes = unit.room(end)?;
     unit.edit(args[1], Type::String, |old| {
-        let mut bytes = text(old).to_vec();
+        bytes.extend_from_slice(text(old));
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
@@ -123,7 +117,7 @@ fn add(unit: &mut Unit<'_>, key: &[u8], increment: i64) -> Applied {
         let old = match old {
             None => 0,
             some => {
-                parse_i64(text(some)).ok_or_else(|| Failure::new("the value is not an integer"))?
+                number(text(some)).ok_or_else(|| Failure::new("the value is not an integer"))?
             }
         };
         let sum = old
@@ -152,6 +146,6 @@ pub(super) fn decr(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 pub(super) fn decrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     // Servers before 7.0 take the smallest number of all, whose negation is itself; later ones
     // refuse it, so that it never comes.
-    let increment = integer(argument(args, 2)?)?.wrapping_neg();
+    let increment = integer(args[2])?.wrapping_neg();
     add(unit, args[1], increment)
 }

@@ -9,16 +9,25 @@
 //! - frozen: the table kept what it had when a write, a delete or a deadline was skipped;
 //! - partial: single fields or members are missing or frozen.
 //!
+//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps
+//! nothing but a name, and names that nobody can reach must not pile up. The same holds for single
+//! elements.
+//!
 //! The table must not make up values: an edit whose outcome depends on something that is withheld
 //! is offered with `result_known` false and never stored.
 
+mod element;
+mod held;
+
 use super::{Failure, Scope};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
-use crate::table::{Batch, Db, Entry, Hold, Table};
-use crate::value::{
-    ABSENT, Bytes, Fingerprint, Hash, List, Map, Set, Type, Value, Zset, fingerprint,
-};
-use std::sync::Arc;
+use crate::table::{Batch, Db, Entry, Table};
+use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
+use held::{due, ghost, is_kind, skipped_write};
+
+pub(super) use element::ElementEdit;
+pub(super) use held::Due;
+pub use held::known_fingerprint;
 
 /// What stays the same for all commands of a unit.
 pub struct Setting<'a> {
@@ -32,6 +41,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// No value may become larger than this, in bytes; 0 for no limit.
+    pub max_memory: u64,
     /// Turns a DUMP payload into a value.
     pub decode_payload: fn(&[u8]) -> crate::error::Result<Value>,
 }
@@ -69,15 +80,6 @@ pub(super) enum Found {
     Excluded,
 }
 
-/// One field or member of an aggregate and what happens to it.
-pub(super) struct ElementEdit<'e> {
-    pub(super) kind: Type,
-    pub(super) name: &'e [u8],
-    pub(super) effect: Effect<'e>,
-    /// What the primary has there afterwards; [`ABSENT`] for a removal.
-    pub(super) fingerprint: Fingerprint,
-}
-
 /// What to ask about one key; the rest of a [`Change`] is the unit's.
 struct Question<'q> {
     effect: Effect<'q>,
@@ -86,6 +88,8 @@ struct Question<'q> {
     key: &'q [u8],
     value: Option<&'q Value>,
     expires_at_ms: Option<i64>,
+    /// The deadline of what goes away or is set: the key's or the field's.
+    due_ms: Option<i64>,
     result_known: bool,
     key_gone: bool,
 }
@@ -131,13 +135,22 @@ impl<'a> Unit<'a> {
         self.ask_about_database(Effect::Unknown, Reason::Command, db);
     }
 
+    /// An empty buffer with room for so many bytes, if there may be a value of that size.
+    pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
+        let max = self.setting.max_memory;
+        let mut buffer = Vec::new();
+        if max > 0 && bytes as u64 > max || buffer.try_reserve_exact(bytes).is_err() {
+            return Err(Failure::too_large());
+        }
+        Ok(buffer)
+    }
+
     pub(super) fn now_ms(&self) -> i64 {
         self.setting.now_ms
     }
 
     pub(super) fn decode_payload(&self, payload: &[u8]) -> Result<Value, Failure> {
-        (self.setting.decode_payload)(payload)
-            .map_err(|error| Failure::new(error.text().to_owned()))
+        (self.setting.decode_payload)(payload).map_err(|error| Failure::of_payload(&error))
     }
 
     pub(super) fn find(&self, db: Db, key: &[u8]) -> Found {
@@ -164,6 +177,33 @@ impl<'a> Unit<'a> {
 
     /// The key gets a whole new value.
     pub fn write(&mut self, db: Db, key: &[u8], value: Value, at: Option<i64>, reason: Reason) {
+        self.set(db, key, Some(value), Due::Known(at), reason);
+    }
+
+    /// The key gets a whole new value and keeps its deadline.
+    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Value) {
+        let due = self.due(self.db, key);
+        self.set(self.db, key, Some(value), due, Reason::Command);
+    }
+
+    /// The key gets a value that can't be known: the command read something that is withheld.
+    pub(super) fn withhold(&mut self, db: Db, key: &[u8], due: Due, reason: Reason) {
+        self.set(db, key, None, due, reason);
+    }
+
+    /// The key's deadline at the primary.
+    pub(super) fn due(&self, db: Db, key: &[u8]) -> Due {
+        match self.find(db, key) {
+            Found::Absent => Due::Known(None),
+            Found::Whole(entry) | Found::Partial(entry) | Found::Withheld(Some(entry)) => {
+                due(&entry)
+            }
+            Found::Withheld(None) | Found::Excluded => Due::Unknown,
+        }
+    }
+
+    /// What is not known of the new value or deadline is never stored.
+    fn set(&mut self, db: Db, key: &[u8], value: Option<Value>, due: Due, reason: Reason) {
         let before = match self.find(db, key) {
             Found::Excluded => return,
             Found::Absent => None,
@@ -171,34 +211,23 @@ impl<'a> Unit<'a> {
             Found::Withheld(entry) => entry,
         };
         let verdict = self.ask(&Question {
-            value: Some(&value),
-            expires_at_ms: at,
+            value: value.as_ref(),
+            expires_at_ms: due.at(),
+            due_ms: due.at(),
+            result_known: value.is_some() && due != Due::Unknown,
             ..Question::new(Effect::Set, reason, db, key)
         });
-        let entry = match verdict {
-            Verdict::Keep => {
-                Entry { value: Some(value), expires_at_ms: at, version: 0, hold: None }
+        match (verdict, value, due) {
+            (Verdict::Keep, Some(value), Due::Known(at)) => {
+                self.put(db, key, Entry::new(value, at), false);
             }
-            Verdict::Skip => skipped_write(before, Some(fingerprint(&value, at))),
-        };
-        self.put(db, key, entry, verdict == Verdict::Skip);
-    }
-
-    /// The key gets a value that can't be known: the command read something that is withheld.
-    pub(super) fn withhold(&mut self, db: Db, key: &[u8], reason: Reason) {
-        let before = match self.find(db, key) {
-            Found::Excluded => return,
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
-            Found::Withheld(entry) => entry,
-        };
-        let verdict = self
-            .ask(&Question { result_known: false, ..Question::new(Effect::Set, reason, db, key) });
-        let entry = match verdict {
-            Verdict::Keep => ghost(None, None),
-            Verdict::Skip => skipped_write(before, None),
-        };
-        self.put(db, key, entry, verdict == Verdict::Skip);
+            (Verdict::Skip, Some(value), Due::Known(at)) => {
+                let primary = Some(fingerprint(&value, at));
+                self.put(db, key, skipped_write(before, primary, due), true);
+            }
+            (Verdict::Keep, None, _) => self.put(db, key, ghost(None, due), false),
+            _ => self.put(db, key, skipped_write(before, None, due), true),
+        }
     }
 
     /// The key goes away. Nothing happens where it was not there.
@@ -211,14 +240,17 @@ impl<'a> Unit<'a> {
         let at = entry.as_ref().and_then(|entry| entry.expires_at_ms);
         let verdict = self.ask(&Question {
             expires_at_ms: at,
+            due_ms: at,
             key_gone: true,
             ..Question::new(Effect::Delete, reason, db, key)
         });
         match (verdict, entry) {
-            (Verdict::Keep, Some(_)) => self.batch.remove(db, key),
-            (Verdict::Skip, Some(entry)) => {
-                self.put(db, key, skipped_write(Some(entry), Some(ABSENT)), true);
+            (Verdict::Skip, Some(entry)) if entry.value.is_some() => {
+                let entry = skipped_write(Some(entry), Some(ABSENT), Due::Known(None));
+                self.put(db, key, entry, true);
             }
+            // Whatever the answer, a ghost ends: there is nothing left to be kept out.
+            (_, Some(_)) => self.batch.remove(db, key),
             (_, None) => {}
         }
     }
@@ -232,19 +264,21 @@ impl<'a> Unit<'a> {
         };
         let verdict = self.ask(&Question {
             expires_at_ms: at,
+            due_ms: at,
             result_known: known,
             ..Question::new(Effect::Expire, Reason::Command, db, key)
         });
-        let Some(mut entry) = entry else { return };
-        let primary = match &entry {
-            Entry { value: Some(value), hold: None, .. } => Some(fingerprint(value, at)),
-            _ => None,
-        };
-        if !known || verdict == Verdict::Skip {
-            entry = skipped_write(Some(entry), primary);
+        let Some(entry) = entry else { return };
+        let entry = if entry.value.is_none() {
+            // Nobody sees a ghost's deadline, but a later write may build on it.
+            ghost(None, Due::Known(at))
+        } else if known && verdict == Verdict::Keep {
+            Entry { expires_at_ms: at, ..entry }
         } else {
-            entry.expires_at_ms = at;
-        }
+            let wanted = known.then(|| Entry { expires_at_ms: at, ..entry.clone() });
+            let primary = wanted.as_ref().and_then(known_fingerprint);
+            skipped_write(Some(entry), primary, Due::Known(at))
+        };
         self.put(db, key, entry, true);
     }
 
@@ -260,11 +294,11 @@ impl<'a> Unit<'a> {
         let before = match self.find(db, key) {
             Found::Excluded => return Ok(()),
             Found::Withheld(entry) => {
-                self.edit_unknown(key, entry, Effect::Edit, false);
+                self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
                 return Ok(());
             }
             Found::Partial(entry) if !is_kind(&entry, kind) => {
-                self.edit_unknown(key, Some(entry), Effect::Edit, false);
+                self.edit_unknown(key, Some(entry), kind, Effect::Edit, false, None);
                 return Ok(());
             }
             Found::Absent => None,
@@ -281,120 +315,24 @@ impl<'a> Unit<'a> {
         let verdict = self.ask(&Question {
             value: after.as_ref(),
             expires_at_ms: at,
+            due_ms: at,
             key_gone: after.is_none(),
             ..Question::new(Effect::Edit, Reason::Command, db, key)
         });
         match (verdict, after) {
             (Verdict::Keep, None) => self.batch.remove(db, key),
-            (Verdict::Keep, after) => {
-                self.put(
-                    db,
-                    key,
-                    Entry { value: after, expires_at_ms: at, version: 0, hold: None },
-                    false,
-                );
+            (Verdict::Keep, Some(value)) => self.put(db, key, Entry::new(value, at), false),
+            (Verdict::Skip, Some(value)) => {
+                let primary = Some(fingerprint(&value, at));
+                self.put(db, key, ghost(primary, Due::Known(at)), false);
             }
-            (Verdict::Skip, after) => {
-                let primary = after.map_or(ABSENT, |value| fingerprint(&value, at));
-                self.put(db, key, ghost(Some(primary), at), false);
+            // The edit took the last element: skipping that is skipping a delete.
+            (Verdict::Skip, None) => {
+                let entry = skipped_write(before, Some(ABSENT), Due::Known(None));
+                self.put(db, key, entry, true);
             }
         }
         Ok(())
-    }
-
-    /// One element of a hash, set or sorted set is set or removed. `depends` says that the outcome
-    /// depends on what the element was. `apply` does it to a copy.
-    pub(super) fn edit_element(
-        &mut self,
-        key: &[u8],
-        edit: ElementEdit<'_>,
-        depends: bool,
-        apply: impl FnOnce(&mut Value),
-    ) -> Result<(), Failure> {
-        let db = self.db;
-        let before = match self.find(db, key) {
-            Found::Excluded => return Ok(()),
-            Found::Withheld(entry) => {
-                let known = !self.setting.scope.store && !depends;
-                self.edit_unknown(key, entry, edit.effect, known);
-                return Ok(());
-            }
-            Found::Partial(entry) if !is_kind(&entry, edit.kind) => {
-                self.edit_unknown(key, Some(entry), edit.effect, false);
-                return Ok(());
-            }
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
-        };
-        if before.as_ref().is_some_and(|entry| !is_kind(entry, edit.kind)) {
-            return Err(Failure::wrong_type(edit.kind));
-        }
-        let (old, at, mut withheld) = match before {
-            None => (empty(edit.kind), None, Map::default()),
-            Some(entry) => {
-                let withheld = entry.hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-                (entry.value.unwrap_or_else(|| empty(edit.kind)), entry.expires_at_ms, withheld)
-            }
-        };
-        let element_withheld = withheld.contains(edit.name);
-        if depends && element_withheld {
-            self.ask(&Question {
-                expires_at_ms: at,
-                result_known: false,
-                ..Question::new(edit.effect, Reason::Command, db, key)
-            });
-            withheld.insert(Bytes::from(edit.name), None);
-            self.put(db, key, partial(old, at, withheld), true);
-            return Ok(());
-        }
-        let mut new = old.clone();
-        apply(&mut new);
-        let still_withheld = withheld.len() - usize::from(element_withheld);
-        let gone = new.is_empty() && still_withheld == 0;
-        let verdict = self.ask(&Question {
-            value: (!gone).then_some(&new),
-            expires_at_ms: at,
-            key_gone: gone,
-            ..Question::new(edit.effect, Reason::Command, db, key)
-        });
-        if verdict == Verdict::Skip {
-            withheld.insert(Bytes::from(edit.name), Some(edit.fingerprint));
-            self.put(db, key, partial(old, at, withheld), true);
-        } else if gone {
-            self.batch.remove(db, key);
-        } else {
-            withheld.remove(edit.name);
-            self.put(db, key, partial(new, at, withheld), false);
-        }
-        Ok(())
-    }
-
-    /// Whether what the table knows of an element is what the primary has.
-    pub(super) fn can_read_element(&self, key: &[u8], name: &[u8]) -> bool {
-        match self.find(self.db, key) {
-            Found::Absent | Found::Whole(_) => true,
-            Found::Partial(entry) => !entry.hold.is_some_and(|hold| hold.withheld.contains(name)),
-            Found::Withheld(_) | Found::Excluded => false,
-        }
-    }
-
-    /// Whether an element is there, or could be because it is withheld: what is neither needs no
-    /// question when it is removed.
-    pub(super) fn may_have(
-        &self,
-        key: &[u8],
-        has: impl FnOnce(&Value) -> bool,
-        name: &[u8],
-    ) -> bool {
-        match self.find(self.db, key) {
-            Found::Excluded | Found::Absent => false,
-            Found::Withheld(_) => true,
-            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
-            Found::Partial(entry) => {
-                entry.value.as_ref().is_some_and(has)
-                    || entry.hold.is_some_and(|hold| hold.withheld.contains(name))
-            }
-        }
     }
 
     /// A database, or all of them, lose their keys.
@@ -411,7 +349,7 @@ impl<'a> Unit<'a> {
         let scope = self.setting.scope;
         match (scope.admits_database(a), scope.admits_database(b)) {
             (false, false) => Ok(()),
-            (true, true) => {
+            (one, other) if one == other || !scope.store => {
                 self.ask_about_database(Effect::Swap { other: b }, Reason::Flush, Some(a));
                 self.batch.swap(a, b);
                 Ok(())
@@ -424,29 +362,41 @@ impl<'a> Unit<'a> {
     }
 
     /// An edit of a key whose value we don't have: offered, never stored.
-    fn edit_unknown(&mut self, key: &[u8], entry: Option<Entry>, effect: Effect<'_>, known: bool) {
+    fn edit_unknown(
+        &mut self,
+        key: &[u8],
+        entry: Option<Entry>,
+        kind: Type,
+        effect: Effect<'_>,
+        known: bool,
+        due_ms: Option<i64>,
+    ) {
         let db = self.db;
         let at = entry.as_ref().and_then(|entry| entry.expires_at_ms);
         self.ask(&Question {
             expires_at_ms: at,
+            due_ms: if effect == Effect::Edit { at } else { due_ms },
             result_known: known,
             ..Question::new(effect, Reason::Command, db, key)
         });
-        if let Some(entry) = entry {
-            let entry = if entry.hold.as_ref().is_some_and(|hold| hold.frozen) {
-                skipped_write(Some(entry), None)
-            } else {
-                ghost(None, at)
-            };
-            self.put(db, key, entry, true);
-        }
+        let Some(entry) = entry else { return };
+        let due = match effect {
+            // It may have been the last element, and what comes after it a new key.
+            Effect::HashDelete { .. } | Effect::SetRemove { .. } | Effect::ZsetRemove { .. } => {
+                Due::Unknown
+            }
+            Effect::Edit if kind != Type::String => Due::Unknown,
+            _ => due(&entry),
+        };
+        self.put(db, key, skipped_write(Some(entry), None, due), true);
     }
 
     fn put(&mut self, db: Db, key: &[u8], entry: Entry, same_version: bool) {
         if !self.setting.scope.store {
             return;
         }
-        if same_version {
+        // What was never published has no version to keep.
+        if same_version && entry.version > 0 {
             self.batch.put_keeping_version(db, Bytes::from(key), entry);
         } else {
             self.batch.put(db, Bytes::from(key), entry);
@@ -462,9 +412,9 @@ impl<'a> Unit<'a> {
             db: Some(question.db),
             key: question.key,
             value: question.value,
-            expires_at_ms: question.expires_at_ms,
+            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
             result_known: question.result_known,
-            deadline_passed: question.expires_at_ms.is_some_and(|at| now_ms > at),
+            deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
             key_gone: question.key_gone,
             offset: self.setting.offset,
             args: self.args,
@@ -504,46 +454,9 @@ impl<'q> Question<'q> {
             key,
             value: None,
             expires_at_ms: None,
+            due_ms: None,
             result_known: true,
             key_gone: false,
         }
-    }
-}
-
-/// What a skipped write leaves: a ghost where there was no value, else the old value, frozen.
-fn skipped_write(before: Option<Entry>, primary: Option<Fingerprint>) -> Entry {
-    match before {
-        Some(Entry { value: Some(value), expires_at_ms, hold, version }) => {
-            let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-            let hold = Hold { frozen: true, fingerprint: primary, withheld };
-            Entry { value: Some(value), expires_at_ms, version, hold: Some(Arc::new(hold)) }
-        }
-        Some(Entry { value: None, expires_at_ms, .. }) => ghost(primary, expires_at_ms),
-        None => ghost(primary, None),
-    }
-}
-
-fn ghost(primary: Option<Fingerprint>, at: Option<i64>) -> Entry {
-    let hold = Hold { frozen: false, fingerprint: primary, withheld: Map::default() };
-    Entry { value: None, expires_at_ms: at, version: 0, hold: Some(Arc::new(hold)) }
-}
-
-fn partial(value: Value, at: Option<i64>, withheld: Map<Option<Fingerprint>>) -> Entry {
-    let hold = (!withheld.is_empty())
-        .then(|| Arc::new(Hold { frozen: false, fingerprint: None, withheld }));
-    Entry { value: Some(value), expires_at_ms: at, version: 0, hold }
-}
-
-fn is_kind(entry: &Entry, kind: Type) -> bool {
-    entry.value.as_ref().is_some_and(|value| value.kind() == kind)
-}
-
-fn empty(kind: Type) -> Value {
-    match kind {
-        Type::String => Value::string(b""),
-        Type::List => Value::List(List::default()),
-        Type::Set => Value::Set(Set::default()),
-        Type::Zset => Value::Zset(Zset::default()),
-        Type::Hash => Value::Hash(Hash::default()),
     }
 }

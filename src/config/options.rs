@@ -153,7 +153,9 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "bytes",
         range: "0 for no limit, or a size such as 1048576, 512mb or 2gb",
         default: "0",
-        doc: "How much memory the data may take; running into it is a state, not a crash.",
+        hot: true,
+        doc: "How much memory the data may take; what would pass it ends as FAILED with \
+            RETS_NO_MEMORY until an option changes, and the old data is served.",
         set: |c, v| {
             c.max_memory = size(v)?;
             Ok(())
@@ -179,6 +181,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "continue, resync or stop",
         default: "continue",
+        hot: true,
         doc: "What to do after a write command that this version can't follow.",
         set: |c, v| {
             c.on_unknown = word(v, &POLICIES)?;
@@ -192,6 +195,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "continue, resync or stop",
         default: "resync",
+        hot: true,
         doc: "What to do when a known command does not fit the data, which means that we have \
             diverged.",
         set: |c, v| {

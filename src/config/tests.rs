@@ -164,14 +164,16 @@ fn schemes_of_later_versions_are_unsupported_and_not_invalid() {
 }
 
 #[test]
-fn a_running_engine_changes_only_where_and_who() {
+fn a_running_engine_changes_only_where_and_who_and_its_limits() {
     let mut c = config();
     for row in Config::OPTIONS {
         let value = if row.name == "url" { "redis://other:1" } else { row.default };
         assert_eq!(c.set(row.name, value, true).is_ok(), row.hot, "{}", row.name);
     }
     let hot: Vec<_> = Config::OPTIONS.iter().filter(|r| r.hot).map(|r| r.name).collect();
-    assert_eq!(hot, ["url", "user", "password", "password-file"]);
+    let places = ["url", "user", "password", "password-file"];
+    let limits = ["max-memory", "on-unknown", "on-failure"];
+    assert_eq!(hot, [&places[..], &limits].concat());
     let error = c.set("store", "none", true).unwrap_err();
     assert!(error.text().contains("password-file"), "{error}");
     let error = c.set("url", "redis://other/5", true).unwrap_err();

@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -157,7 +158,12 @@ impl Env for System {
 
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         let failed = |e: io::Error| Error::new(Kind::Io, format!("can't read file {path}: {e}"));
-        let file = std::fs::File::open(path).map_err(failed)?;
+        // A FIFO or a device must not keep the engine waiting.
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Error::new(Kind::Io, format!("can't read file {path}: not a plain file")));
+        }
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_FILE {

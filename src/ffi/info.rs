@@ -143,7 +143,7 @@ pub struct rets_info_t {
 
     /// Connections made.
     pub connects: u64,
-    /// Snapshots loaded to their end.
+    /// Snapshots begun.
     pub full_syncs: u64,
     /// Reconnects that went on where they were.
     pub partial_syncs: u64,
@@ -162,9 +162,11 @@ pub struct rets_info_t {
 
     /// When the last error was, in Unix milliseconds; -1 never.
     pub last_error_at_ms: i64,
-    /// What kind of error; RETS_OK if there was none.
+    /// What kind of error was the last one; it stays after things are well again. RETS_OK if there
+    /// was none.
     pub last_error: rets_status,
-    /// 1 if the engine tries again by itself, 0 if it has given up.
+    /// 1 while the engine works or tries again by itself; 0 if it has given up (FAILED: until an
+    /// option changes), was stopped, or was not started.
     pub will_retry: i32,
     /// Which link; 0.
     pub link: i32,
@@ -367,7 +369,9 @@ pub unsafe extern "C" fn rets_count(r: *const rets_t, db: i32, count: *mut u64) 
 /// @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
 /// @return RETS_OK: it is applied; RETS_OTHER_HISTORY: the id is not the one followed,
 ///         so the offset says nothing; RETS_TIMEOUT; RETS_STOPPED; RETS_UNSUPPORTED: this
-///         primary has no offsets (Redis before 2.8); RETS_INVALID for a NULL handle, a
+///         primary has no offsets (Redis before 2.8), or the engine gave up with that; RETS_AUTH,
+///         RETS_PROTOCOL, RETS_IO or RETS_NO_MEMORY if it gave up with one of these, so
+///         that the offset will not come; RETS_INVALID for a NULL handle, a
 ///         negative offset, an id that can't be, or a time below -1; RETS_BUSY_CALLBACK;
 ///         RETS_FORKED; RETS_PANIC
 ///

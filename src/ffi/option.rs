@@ -37,16 +37,17 @@ use std::ffi::{c_char, c_void};
 ///     store   (all)
 ///         all or none. Whether there is a table; none is for programs that only
 ///         listen.
-///     max-memory   (0)
+///     max-memory*   (0)
 ///         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
-///         the data may take; running into it is a state, not a crash.
+///         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
+///         until an option changes, and the old data is served.
 ///     hide-expired   (yes)
 ///         yes or no. Whether lookups hide keys and fields whose deadline has passed
 ///         by the local clock.
-///     on-unknown   (continue)
+///     on-unknown*   (continue)
 ///         continue, resync or stop. What to do after a write command that this
 ///         version can't follow.
-///     on-failure   (resync)
+///     on-failure*   (resync)
 ///         continue, resync or stop. What to do when a known command does not fit the
 ///         data, which means that we have diverged.
 ///     ack   (truth)

@@ -11,7 +11,7 @@ use super::*;
 use crate::change::{Change, Effect, Phase, Reason};
 use crate::replica::{Lookups, Readable, Replica, View};
 use crate::table::{Batch, Entry, Hold, Stamp, Table};
-use crate::value::{Bytes, Field, Hash, List, Map, Set, Value, Zset};
+use crate::value::{Bytes, Field, Hash, List, Set, Value, Withheld, Zset};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -29,10 +29,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(readable: Readable) -> Self {
         let table = Table::new(4);
         let view = Arc::new(View::new(Box::new(|| 1_000)));
-        view.set_readable(Readable::Yes);
+        view.set_readable(readable);
         let lookups = Lookups::new(table.reader(), Arc::clone(&view));
         let replica = Replica::new("redis://127.0.0.1:1").unwrap();
         let handle = Box::new(rets_t::new(replica, lookups));
@@ -40,11 +40,15 @@ impl Bench {
     }
 
     fn filled() -> Self {
-        let mut bench = Self::new();
+        Self::filled_but(Readable::Yes)
+    }
+
+    fn filled_but(readable: Readable) -> Self {
+        let mut bench = Self::new(readable);
         let list: List = ["a", "b"].into_iter().map(bytes).collect();
         let set: Set = [bytes("m")].into_iter().collect();
         let zset: Zset = [(bytes("m"), 2.5)].into_iter().collect();
-        let field = |at| Field { value: bytes("v"), expires_at_ms: at };
+        let field = |at| Field { value: b"v", expires_at_ms: at };
         let hash: Hash = [(bytes("f"), field(Some(9_000))), (bytes("old"), field(Some(5)))]
             .into_iter()
             .collect();
@@ -60,7 +64,7 @@ impl Bench {
 
     fn put(&mut self, key: &str, value: Option<Value>, at: Option<i64>, out: Option<&[&str]>) {
         self.unit += 1;
-        let withheld: Option<Map<_>> =
+        let withheld: Option<Withheld> =
             out.map(|names| names.iter().map(|name| (bytes(name), None)).collect());
         let hold = withheld.map(|withheld| Arc::new(Hold { withheld, ..Hold::default() }));
         let mut batch = Batch::new();
@@ -124,12 +128,11 @@ fn a_copy_is_all_or_nothing_at_every_size() {
     assert_eq!(bench.get("absent", 2), (RETS_NOT_FOUND, b"##".to_vec(), 0));
     assert_eq!(bench.get("list", 2), (RETS_WRONG_TYPE, b"##".to_vec(), 0));
     assert_eq!(bench.get("ghost", 2), (RETS_WITHHELD, b"##".to_vec(), 0));
-    bench.view.set_readable(Readable::NotYet);
-    assert_eq!(bench.get("string", 6), (RETS_NOT_READY, b"######".to_vec(), 0));
-    bench.view.set_readable(Readable::Stopped);
-    assert_eq!(bench.get("string", 6), (RETS_STOPPED, b"######".to_vec(), 0));
+    let early = Bench::filled_but(Readable::NotYet);
+    assert_eq!(early.get("string", 6), (RETS_NOT_READY, b"######".to_vec(), 0));
+    let late = Bench::filled_but(Readable::Stopped);
+    assert_eq!(late.get("string", 6), (RETS_STOPPED, b"######".to_vec(), 0));
     let (mut len, key) = (0, "string");
-    bench.view.set_readable(Readable::Yes);
     // SAFETY: NULL with no room asks for the length.
     let status = unsafe { rets_get(bench.r(), 0, p(key), 6, null_mut(), 0, &mut len) };
     assert_eq!((status, len), (RETS_TOO_SMALL, 5));
@@ -203,7 +206,7 @@ fn many_items_have_a_status_each_and_one_offset() {
     ];
     assert_eq!(seen, wanted);
     assert_eq!(buf, [b'#'; 4]);
-    bench.view.set_readable(Readable::NotYet);
+    let bench = Bench::filled_but(Readable::NotYet);
     // SAFETY: as above; the offset isn't wanted.
     let status = unsafe { rets_get_many(bench.r(), items.as_mut_ptr(), n, null_mut()) };
     assert_eq!((status, items[0].status), (RETS_NOT_READY, RETS_NOT_READY));
@@ -295,9 +298,9 @@ fn a_value_is_walked_used_again_and_outlives_the_handle() {
 
 #[test]
 fn a_cursor_meets_every_key_once_and_hides_what_lookups_hide() {
-    let mut bench = Bench::filled();
-    bench.put("due", Some(Value::string(b"x")), Some(1), None);
     let walk = |db: i32, flags: u32| {
+        let mut bench = Bench::filled();
+        bench.put("due", Some(Value::string(b"x")), Some(1), None);
         let (mut c, mut keys) = (null_mut(), Vec::new());
         // SAFETY: the cursor is made, used by this thread alone, and freed once.
         unsafe {
@@ -312,7 +315,6 @@ fn a_cursor_meets_every_key_once_and_hides_what_lookups_hide() {
             assert_eq!(rets_cursor_next(c, null_mut(), &mut key, null_mut()), RETS_INVALID);
             bench.view.set_readable(Readable::Stopped);
             assert_eq!(rets_cursor_next(c, null_mut(), &mut key, &mut len), RETS_STOPPED);
-            bench.view.set_readable(Readable::Yes);
             rets_cursor_free(c);
         }
         keys.sort();
@@ -360,7 +362,7 @@ fn an_event_shows_every_part_of_a_change() {
             assert_eq!(rets_value_len(e.whole), 1);
             rets_value_free(e.whole.cast_mut());
             assert_eq!(rets_value_type(e.whole), RETS_TYPE_STRING, "an event's value is not freed");
-            let bench = Bench::new();
+            let bench = Bench::new(Readable::Yes);
             let status = rets_read(bench.r(), 0, null(), 0, 0, e.whole.cast_mut());
             assert_eq!(status, RETS_INVALID);
         }
@@ -416,7 +418,7 @@ fn inside_a_callback_lookups_answer_and_what_waits_or_changes_refuses() {
 
 #[test]
 fn an_info_of_another_version_is_filled_as_far_as_both_know() {
-    let bench = Bench::new();
+    let bench = Bench::new(Readable::Yes);
     let ours = size_of::<rets_info_t>();
     let mut place = vec![u64::MAX; 300];
     let mut ask = |size: usize| {

@@ -23,6 +23,12 @@ pub enum rets_type_id {
     RETS_TYPE_ZSET = 4,
     /// Fields with a value each, and perhaps a deadline.
     RETS_TYPE_HASH = 5,
+    /// Entries under growing ids, and the groups that consume them.
+    RETS_TYPE_STREAM = 6,
+    /// Values at places that need not be next to each other (Redis 8.8).
+    RETS_TYPE_ARRAY = 7,
+    /// Bytes that only a module of the primary's understands.
+    RETS_TYPE_MODULE = 8,
 }
 
 impl From<Type> for rets_type_id {
@@ -33,6 +39,9 @@ impl From<Type> for rets_type_id {
             Type::Set => Self::RETS_TYPE_SET,
             Type::Zset => Self::RETS_TYPE_ZSET,
             Type::Hash => Self::RETS_TYPE_HASH,
+            Type::Stream => Self::RETS_TYPE_STREAM,
+            Type::Array => Self::RETS_TYPE_ARRAY,
+            Type::Module => Self::RETS_TYPE_MODULE,
         }
     }
 }

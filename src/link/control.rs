@@ -10,6 +10,9 @@ use crate::config::Config;
 use crate::env::{Env, Waker};
 use crate::error::{Error, Result};
 
+/// What a feed of bytes takes besides its bytes, about: its place in the channel and its block.
+const CHUNK_OVERHEAD: u64 = 128;
+
 /// A history and the last offset of it that is applied.
 pub type ResumePoint = (ReplId, i64);
 
@@ -26,6 +29,8 @@ pub struct Control {
     applied: AtomicI64,
     ack_due: AtomicBool,
     spooled: AtomicU64,
+    /// Feeds of bytes that are not dealt with yet: many small ones take more than their bytes.
+    chunks: AtomicU64,
     spool_size: AtomicU64,
     /// The link stopped reading and has to be told when there is room.
     paused: AtomicBool,
@@ -46,6 +51,7 @@ pub(super) struct Requests {
     /// The number of that configuration.
     pub(super) configs: u64,
     pub(super) restart: Option<Error>,
+    pub(super) park: bool,
     /// The inner one is the resume point, none for a full sync.
     pub(super) resume: Option<Option<ResumePoint>>,
 }
@@ -80,6 +86,7 @@ impl Control {
             applied: AtomicI64::new(-1),
             ack_due: AtomicBool::new(false),
             spooled: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
             spool_size: AtomicU64::new(u64::MAX),
             paused: AtomicBool::new(false),
             connects: AtomicU64::new(0),
@@ -130,11 +137,19 @@ impl Control {
         self.ask(|requests| requests.restart = Some(error));
     }
 
-    /// So many bytes of [`Feed::Bytes`](super::Feed::Bytes) are dealt with, or thrown away.
+    /// Gives up until the configuration changes: closes the connection and makes no other. Nothing
+    /// is fed any more before that.
+    pub fn park(&self, error: &Error) {
+        self.set_error(error);
+        self.refused.store(self.configs.load(SeqCst), SeqCst);
+        self.ask(|requests| requests.park = true);
+    }
+
+    /// One [`Feed::Bytes`] of so many bytes(super::Feed::Bytes) are dealt with, or thrown away.
     pub fn consumed(&self, bytes: u64) {
-        let before = self.spooled.fetch_sub(bytes, SeqCst);
-        let now = before.saturating_sub(bytes);
-        if now < self.spool_size.load(SeqCst) && self.paused.swap(false, SeqCst) {
+        self.spooled.fetch_sub(bytes, SeqCst);
+        self.chunks.fetch_sub(1, SeqCst);
+        if !self.is_full() && self.paused.swap(false, SeqCst) {
             self.waker.wake();
         }
     }
@@ -229,13 +244,18 @@ impl Control {
 
     /// Whether to read on. If not, the waker rings when that changes.
     pub(super) fn has_room(&self) -> bool {
-        let full = || self.spooled.load(SeqCst) >= self.spool_size.load(SeqCst);
-        if !full() {
+        if !self.is_full() {
             return true;
         }
         // Said before looking again, so that no room that is made meanwhile goes unheard.
         self.paused.store(true, SeqCst);
-        !full()
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        let overhead = self.chunks.load(SeqCst).saturating_mul(CHUNK_OVERHEAD);
+        let taken = self.spooled.load(SeqCst).saturating_add(overhead);
+        taken >= self.spool_size.load(SeqCst)
     }
 
     pub(super) fn received(&self, bytes: u64, at_ms: i64) {
@@ -244,6 +264,7 @@ impl Control {
     }
 
     pub(super) fn spool(&self, bytes: u64) {
+        self.chunks.fetch_add(1, SeqCst);
         self.spooled.fetch_add(bytes, SeqCst);
     }
 
@@ -265,5 +286,30 @@ impl Control {
 
     pub(super) fn set_error(&self, error: &Error) {
         *self.last_error.lock() = Some(error.clone());
+    }
+}
+
+/// What the apply thread has asked for, for tests of it that run without a link.
+#[cfg(test)]
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) applied: i64,
+    pub(crate) ack_due: bool,
+    pub(crate) resume: Option<Option<ResumePoint>>,
+    pub(crate) restart: Option<Error>,
+    pub(crate) park: bool,
+}
+
+#[cfg(test)]
+impl Control {
+    /// What was asked for since the last call.
+    pub(crate) fn asked(&self) -> Asked {
+        let Requests { restart, park, resume, .. } = self.take_requests().unwrap_or_default();
+        Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart, park }
+    }
+
+    /// What the link says when bytes have come.
+    pub(crate) fn came(&self, bytes: usize) {
+        self.spool(bytes as u64);
     }
 }

@@ -36,8 +36,12 @@ pub use feed::{Feed, LinkState, ReplId, Transfer};
 const CHUNK: usize = 64 << 10;
 
 /// A primary that has just sent a snapshot with a mark sends nothing else before an ACK, and misses
-/// one that comes too early; so they are not sent less often than this until it goes on.
-const FIRST_ACKS_MS: i64 = 1_000;
+/// one that comes before it has noticed that its child has ended. So the first ACKs follow each
+/// other after this pause, which doubles until the stream goes on or the usual rhythm is reached.
+const FIRST_ACKS_MS: i64 = 10;
+
+/// A connection that lives so long after a full sync has settled.
+const SETTLED_MS: i64 = 10_000;
 
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,12 @@ pub struct Link {
     control: Arc<Control>,
     feed: Sender<Feed>,
     backoff: Backoff,
+    /// The connection in hand began with a full sync that is not known to be complete.
+    began_full: bool,
+    /// When it was known to be.
+    synced_ms: Option<i64>,
+    /// How many such connections in a row were lost before they had settled.
+    hasty: u32,
     resume: Option<ResumePoint>,
     /// A new full sync was asked for and the engine was not ready since.
     force_full: bool,
@@ -109,9 +119,8 @@ struct Wire {
     write_error: Option<io::Error>,
     last_read_ms: i64,
     last_ack_ms: Option<i64>,
-    /// False from a header with a mark until something came after the first ACK.
-    goes_on: bool,
-    acked: bool,
+    /// While the stream waits for an ACK: how many were sent.
+    first_acks: Option<u32>,
 }
 
 /// What the next step finds, and when to take it.
@@ -135,6 +144,9 @@ impl Link {
             control,
             feed,
             backoff: Backoff::default(),
+            began_full: false,
+            synced_ms: None,
+            hasty: 0,
             resume: None,
             force_full: false,
             phase: Phase::Pausing { until_ms, answered: true },
@@ -200,6 +212,11 @@ impl Link {
 
     fn obey(&mut self, requests: Requests) {
         let now = self.env.ticks_ms();
+        if requests.park {
+            self.phase = Phase::Parked;
+            self.resume = None;
+            self.force_full = true;
+        }
         if let Some(config) = requests.config {
             self.next_config = Some(config);
             self.configs = requests.configs;
@@ -220,6 +237,7 @@ impl Link {
             self.note_ready();
             self.force_full = true;
             let pause_ms = self.backoff.next_resync(now, self.env.random());
+            self.synced_ms = None;
             match &mut self.phase {
                 Phase::Parked => {}
                 Phase::Pausing { until_ms, .. } => {
@@ -230,8 +248,28 @@ impl Link {
         }
     }
 
+    /// A connection that began with a full sync was lost soon after: once may happen, but a primary
+    /// that does so again and again (its output buffer is too small for us, say) must not be made
+    /// to fork for each try.
+    fn hasty_pause_ms(&mut self, now: i64) -> i64 {
+        self.began_full = false;
+        let Some(since) = self.synced_ms.take() else { return 0 };
+        if now.saturating_sub(since) >= SETTLED_MS {
+            self.hasty = 0;
+            return 0;
+        }
+        self.hasty = self.hasty.saturating_add(1);
+        if self.hasty < 2 {
+            return 0;
+        }
+        self.backoff.next_resync(now, self.env.random())
+    }
+
     fn note_ready(&mut self) {
         if self.control.take_ready() {
+            if std::mem::take(&mut self.began_full) {
+                self.synced_ms = Some(self.env.ticks_ms());
+            }
             self.backoff.reset();
             self.force_full = false;
         }
@@ -261,6 +299,8 @@ impl Link {
     }
 
     fn lost(&mut self, error: Error, retry_in_ms: i64) -> Phase {
+        let now = self.env.ticks_ms();
+        let retry_in_ms = retry_in_ms.max(self.hasty_pause_ms(now));
         self.control.set_error(&error);
         if log::enabled(Level::Warning) {
             let address = self.address();
@@ -268,7 +308,7 @@ impl Link {
             log::log(Level::Warning, &text);
         }
         self.tell(Feed::Lost { error, retry_in_ms });
-        let until_ms = self.env.ticks_ms().saturating_add(retry_in_ms);
+        let until_ms = now.saturating_add(retry_in_ms);
         Phase::Pausing { until_ms, answered: false }
     }
 
@@ -356,18 +396,22 @@ impl Link {
                 Event::Full { replid, offset, transfer } => {
                     self.control.set_applied(-1);
                     self.control.count_full_sync();
+                    self.began_full = true;
                     let manner = match (replid, transfer) {
                         (Some(_), _) => Manner::Ack,
                         (None, Transfer::Mark(_)) => Manner::AckZero,
                         (None, Transfer::Length(_)) => Manner::Silent,
                     };
+                    if let Transfer::Mark(_) = transfer {
+                        wire.first_acks = Some(0);
+                    }
                     self.tell(Feed::FullSync { replid, offset, transfer });
-                    wire.goes_on = matches!(transfer, Transfer::Length(_));
                     return Ok(self.attach(wire, handshake, manner));
                 }
                 Event::Partial { replid } => {
                     self.control.set_applied(self.resume.map_or(-1, |(_, offset)| offset));
                     self.control.count_partial_sync();
+                    self.hasty = 0;
                     self.tell(Feed::Continue { replid });
                     return Ok(self.attach(wire, handshake, Manner::Ack));
                 }
@@ -407,6 +451,7 @@ impl Link {
 
     fn attached(&mut self, mut wire: Wire, manner: Manner) -> std::result::Result<Next, Failure> {
         let now = self.env.ticks_ms();
+        self.note_ready();
         let next_ack_ms = self.acknowledge(&mut wire, manner, now);
         wire.flush();
         let (read, left_ms) = if self.control.has_room() {
@@ -433,11 +478,7 @@ impl Link {
         if manner == Manner::Silent {
             return i64::MAX;
         }
-        let mut interval = self.config.ack_interval_ms;
-        if !wire.goes_on {
-            interval = interval.min(FIRST_ACKS_MS);
-        }
-        let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(interval) - now);
+        let left = wire.last_ack_ms.map_or(0, |last| last.saturating_add(self.pause(wire)) - now);
         if left > 0 && !asked {
             return left;
         }
@@ -445,14 +486,25 @@ impl Link {
         // A primary that takes nothing would only get more of the same.
         if wire.out.is_empty() {
             let applied = self.control.applied();
-            wire.acked |= applied >= 0;
+            if applied >= 0 || manner == Manner::AckZero {
+                wire.first_acks = wire.first_acks.map(|sent| sent + 1);
+            }
             match (manner, self.config.ack) {
                 (Manner::Ack, _) if applied < 0 => wire.out.push(b'\n'),
                 (Manner::Ack, Ack::Truth) => write_ack(&mut wire.out, applied),
                 _ => write_ack(&mut wire.out, 0),
             }
         }
-        interval
+        self.pause(wire)
+    }
+
+    /// How long it is from one sign of life to the next.
+    fn pause(&self, wire: &Wire) -> i64 {
+        let pause_ms = self.config.ack_interval_ms;
+        match wire.first_acks {
+            Some(sent @ 1..) => pause_ms.min(FIRST_ACKS_MS << sent.min(20)),
+            _ => pause_ms,
+        }
     }
 
     /// Reads into the scratch buffer; `None` when there is nothing yet.
@@ -465,7 +517,7 @@ impl Link {
             Ok(0) => Err(Failure::again(Kind::Io, "the primary closed the connection")),
             Ok(count) => {
                 wire.last_read_ms = now;
-                wire.goes_on |= wire.acked;
+                wire.first_acks = wire.first_acks.filter(|sent| *sent == 0);
                 self.control.received(count as u64, now);
                 Ok(Some(count))
             }
@@ -493,8 +545,7 @@ impl Wire {
             write_error: None,
             last_read_ms: now,
             last_ack_ms: None,
-            goes_on: true,
-            acked: false,
+            first_acks: None,
         }
     }
 

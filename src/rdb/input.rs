@@ -103,6 +103,11 @@ impl Input {
         self.sum
     }
 
+    /// How many bytes were fed and not used.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Used bytes altogether.
     pub(super) fn consumed(&self) -> u64 {
         self.consumed

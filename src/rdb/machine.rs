@@ -78,6 +78,14 @@ impl Machine {
         self.key.as_deref().map(|key| (self.db, key))
     }
 
+    /// An estimate of the memory that the value in the making takes.
+    pub(super) fn memory(&self) -> usize {
+        match &self.state {
+            State::Building(builder) => builder.memory(),
+            _ => 0,
+        }
+    }
+
     /// The sum of all bytes so far, which those that follow have to confirm.
     pub(super) fn expect_checksum(&mut self, sum: u64) {
         self.state = State::Checksum(sum);
@@ -159,7 +167,9 @@ impl Machine {
             }
             opcode::SELECT_DB => {
                 let db = cursor.length()?;
-                self.db = u32::try_from(db)
+                // No larger than C's int32_t, in which events and cursors tell it.
+                self.db = i32::try_from(db)
+                    .map(i32::unsigned_abs)
                     .map_err(|_| bad(format!("no database has the number {db}")))?;
             }
             opcode::EXPIRE_TIME => {

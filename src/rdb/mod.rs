@@ -177,6 +177,11 @@ impl Decoder {
         self.input.take_rest()
     }
 
+    /// An estimate of the memory that bytes and a value take that are not complete yet.
+    pub fn memory(&self) -> usize {
+        self.input.held() + self.machine.memory()
+    }
+
     /// How many bytes of the snapshot were used.
     pub fn offset(&self) -> u64 {
         self.input.consumed()

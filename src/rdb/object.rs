@@ -4,7 +4,7 @@
 use super::cursor::{Cursor, Parsed, bad};
 use super::packed::{Block, Walk};
 use super::types::{Form, Layout, Part};
-use crate::value::{Bytes, Field, Hash, List, Set, Type, Value, Zset};
+use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
 
 /// How a container of a list says what its string is.
 const CONTAINER_PLAIN: u64 = 1;
@@ -30,6 +30,9 @@ impl Builder {
             Type::Set => Value::Set(Set::default()),
             Type::Zset => Value::Zset(Zset::default()),
             Type::Hash => Value::Hash(Hash::default()),
+            Type::Stream => Value::Stream(Stream::default()),
+            Type::Array => Value::Array(Array::default()),
+            Type::Module => Value::string(b""),
         };
         Self { layout, value, least_deadline: 0, left: None }
     }
@@ -57,7 +60,13 @@ impl Builder {
             Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
             Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
             Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
+            Value::Stream(_) | Value::Array(_) | Value::Module(_) => Ok(()),
         }
+    }
+
+    /// An estimate of the memory that it takes so far.
+    pub(super) fn memory(&self) -> usize {
+        self.value.memory()
     }
 
     /// The value; None for an aggregate without elements, which servers don't keep either.
@@ -100,11 +109,11 @@ fn list_part(
     };
     let string = cursor.string(scratch)?;
     match block {
-        None => list.push_back(Bytes::from(string)),
+        None => list.push_back(string),
         Some(block) => {
             let mut walk = Walk::new(block, string)?;
             while let Some(element) = walk.next()? {
-                list.push_back(element.to_bytes());
+                list.push_back(&element.to_bytes());
             }
         }
     }
@@ -118,15 +127,15 @@ fn set_part(
     scratch: &mut Vec<u8>,
 ) -> Parsed<()> {
     let string = cursor.string(scratch)?;
-    let Form::Blocks(block) = form else { return add_member(set, Bytes::from(string)) };
+    let Form::Blocks(block) = form else { return add_member(set, string) };
     let mut walk = Walk::new(block, string)?;
     while let Some(member) = walk.next()? {
-        add_member(set, member.to_bytes())?;
+        add_member(set, &member.to_bytes())?;
     }
     Ok(())
 }
 
-fn add_member(set: &mut Set, member: Bytes) -> Parsed<()> {
+fn add_member(set: &mut Set, member: &[u8]) -> Parsed<()> {
     if set.insert(member) { Ok(()) } else { Err(bad("a member is there twice")) }
 }
 
@@ -141,7 +150,7 @@ fn zset_part(
         let mut walk = Walk::new(block, string)?;
         while let Some(member) = walk.next()? {
             let score = walk.partner()?.to_score()?;
-            add_scored(zset, member.to_bytes(), score)?;
+            add_scored(zset, &member.to_bytes(), score)?;
         }
         return Ok(());
     }
@@ -150,10 +159,10 @@ fn zset_part(
         Form::ScoreText => cursor.double_text()?,
         _ => cursor.u64_le().map(f64::from_bits)?,
     };
-    add_scored(zset, member, score)
+    add_scored(zset, &member, score)
 }
 
-fn add_scored(zset: &mut Zset, member: Bytes, score: f64) -> Parsed<()> {
+fn add_scored(zset: &mut Zset, member: &[u8], score: f64) -> Parsed<()> {
     if score.is_nan() {
         return Err(bad("a score is not a number"));
     }
@@ -195,7 +204,7 @@ fn hash_part(
             at => return Err(bad(format!("a field's deadline can't be {at}"))),
         };
     }
-    add_field(hash, name, Field { value, expires_at_ms })
+    add_field(hash, &name, Field { value: &value, expires_at_ms })
 }
 
 /// A deadline from its distance to another time.
@@ -210,16 +219,13 @@ fn hash_block(hash: &mut Hash, block: Block, with_deadlines: bool, bytes: &[u8])
     while let Some(name) = walk.next()? {
         let value = walk.partner()?.to_bytes();
         let expires_at_ms = if with_deadlines { walk.partner()?.to_deadline()? } else { None };
-        add_field(hash, name.to_bytes(), Field { value, expires_at_ms })?;
+        add_field(hash, &name.to_bytes(), Field { value: &value, expires_at_ms })?;
     }
     Ok(())
 }
 
-fn add_field(hash: &mut Hash, name: Bytes, field: Field) -> Parsed<()> {
-    match hash.insert(name, field) {
-        None => Ok(()),
-        Some(_) => Err(bad("a field is there twice")),
-    }
+fn add_field(hash: &mut Hash, name: &[u8], field: Field<'_>) -> Parsed<()> {
+    if hash.insert(name, field) { Ok(()) } else { Err(bad("a field is there twice")) }
 }
 
 /// A value that is passed over.

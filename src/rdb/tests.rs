@@ -122,10 +122,11 @@ fn zset_of<T: AsRef<[u8]>>(members: impl IntoIterator<Item = (T, f64)>) -> Value
 }
 
 fn hash_of<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = (T, T, Option<i64>)>) -> Value {
-    let fields = fields.into_iter().map(|(name, value, expires_at_ms)| {
-        (bytes(name), Field { value: bytes(value), expires_at_ms })
-    });
-    Value::Hash(fields.collect::<Hash>())
+    let mut hash = Hash::default();
+    for (name, value, expires_at_ms) in fields {
+        hash.insert(name.as_ref(), Field { value: value.as_ref(), expires_at_ms });
+    }
+    Value::Hash(hash)
 }
 
 fn entry(db: u32, key: &str, value: Value, expires_at_ms: Option<i64>) -> Item {

@@ -10,7 +10,7 @@ use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Asked, Scope, Setting, Unit};
+use crate::command::{self, Action, Asked, Row, Scope, Setting, Unit};
 use crate::config::Policy;
 use crate::env::Env;
 use crate::error::{Error, Kind};
@@ -44,11 +44,14 @@ pub(super) struct Apply {
     table: Table,
     mode: Mode,
     position: Position,
-    /// Whether the table is what the position says, so that the stream may go on from there.
-    resumable: bool,
     unit: u64,
     ready: bool,
+    /// The table is what the primary had at the position: the stream may go on from there.
+    resumable: bool,
 }
+
+/// A command of a unit with its row in the table of commands, if it has one.
+type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
 
 enum Mode {
     /// Bytes are of no use until a sync begins.
@@ -75,17 +78,9 @@ impl Apply {
         table: Table,
     ) -> Self {
         let position = Position { replid: None, offset: -1, db: 0 };
-        Self {
-            env,
-            shared,
-            settings,
-            table,
-            mode: Mode::Waiting,
-            position,
-            resumable: false,
-            unit: 0,
-            ready: false,
-        }
+        let mode = Mode::Waiting;
+        let (unit, ready, resumable) = (0, false, false);
+        Self { env, shared, settings, table, mode, position, unit, ready, resumable }
     }
 
     /// Takes in one feed of the link.
@@ -96,8 +91,9 @@ impl Apply {
             }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes(bytes) => {
-                self.bytes(&bytes);
+                // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
+                self.bytes(&bytes);
             }
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
@@ -113,12 +109,14 @@ impl Apply {
     }
 
     fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        self.settings = self.shared.settings.lock().clone();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
         let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
+        self.hold(0);
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
         self.shared.control.set_applied(-1);
@@ -132,6 +130,7 @@ impl Apply {
     }
 
     fn go_on(&mut self, replid: Option<[u8; 40]>) {
+        self.settings = self.shared.settings.lock().clone();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
         }
@@ -147,7 +146,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.let_readers_in();
+        self.shared.view.open_up();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -166,6 +165,7 @@ impl Apply {
             Mode::Loading(load) => self.load(load, bytes),
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
+                self.hold(stream.held());
                 self.follow(stream);
             }
         }
@@ -183,7 +183,7 @@ impl Apply {
             is_stopping: &|| control.is_stopping(),
         };
         let before = load.received() / PROGRESS_BYTES;
-        let progress = load.feed(bytes, &mut around, &mut || shared.gate.borrow());
+        let progress = load.feed(bytes, &mut around, &mut || shared.gate());
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
@@ -222,10 +222,13 @@ impl Apply {
     fn abort_load(&mut self, error: Error) {
         match error.kind() {
             Kind::Stopped => {}
-            Kind::NoMemory => self.give_up(error),
+            Kind::NoMemory => {
+                self.tell(Moment::LoadAborted);
+                self.give_up(error);
+            }
             _ => {
                 log::log(Level::Error, &format!("load aborted: {error}"));
-                self.trouble(error.clone(), true);
+                self.trouble(error.clone());
                 self.tell(Moment::LoadAborted);
                 self.shared.control.restart_sync(error);
             }
@@ -233,22 +236,30 @@ impl Apply {
     }
 
     fn follow(&mut self, mut stream: Box<Stream>) {
-        loop {
-            match self.follow_one(&mut stream) {
-                Ok(true) if self.shared.control.is_stopping() => break,
+        while !self.shared.control.is_stopping() {
+            let outcome = self.follow_one(&mut stream);
+            self.hold(stream.held());
+            match outcome {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(Broken::Resync(error)) => {
-                    log::log(Level::Error, &format!("asking for a full sync: {error}"));
-                    self.trouble(error.clone(), true);
                     self.resumable = false;
+                    log::log(Level::Error, &format!("asking for a full sync: {error}"));
+                    self.trouble(error.clone());
+                    self.hold(0);
                     self.shared.control.restart_sync(error);
                     return;
                 }
                 Err(Broken::Stop(error)) => return self.give_up(error),
             }
         }
-        self.shared.held.store(stream.held() as u64, Ordering::Relaxed);
+        let (max, held) = (self.settings.max_memory, stream.memory() as u64);
+        if max > 0 && held > max {
+            // For itself, not on top of the data, most of which it may be about to replace.
+            let text =
+                format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
+            return self.give_up(Error::new(Kind::NoMemory, text));
+        }
         self.mode = Mode::Following(stream);
     }
 
@@ -288,77 +299,117 @@ impl Apply {
         Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
-    fn run_unit(
-        &mut self,
-        commands: &[(Option<&'static command::Row>, Vec<&[u8]>)],
-        bytes: usize,
-    ) -> Result<(), Broken> {
-        let mut gate = self.shared.gate.borrow();
-        let heard = gate.get().is_some();
+    fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
+        let mut gate = self.shared.gate();
+        let heard = gate.is_set();
         let setting = Setting {
             table: &self.table,
             scope: &self.settings.scope,
             phase: Phase::Live,
             now_ms: self.env.now_ms(),
             offset: self.position.after(bytes),
+            max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
-        let mut diverged = false;
-        for (row, args) in commands {
-            let outcome = match row {
-                Some(row) => match row.action {
-                    Action::Select => select(&mut unit, args),
-                    _ => {
-                        command::apply(&mut unit, row, args).map_err(|failure| failure.to_string())
-                    }
-                },
-                None => {
-                    unit.unknown(args);
-                    Counters::add(&self.shared.counters.unknown_commands, 1);
-                    let error = unknown_command(args);
-                    diverged |= self.judge(self.settings.on_unknown, error)?;
-                    continue;
-                }
-            };
-            if let Err(text) = outcome {
-                Counters::add(&self.shared.counters.failed_commands, 1);
-                let error = failed_command(args, &text);
-                // What does not fit was different before this command.
-                self.shared.board.update(|status| status.diverged = true);
-                diverged |= self.judge(self.settings.on_failure, error)?;
-            }
-        }
+        let outcome = self.run_commands(&mut unit, commands);
         let (batch, asked, db) = unit.finish();
         if heard {
             self.count_asked(asked);
         }
         drop(gate);
+        // A unit that could not be applied as a whole is not shown at all.
+        let diverged = outcome?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
         self.unit += 1;
         self.position.advance(bytes);
         self.position.db = db;
-        if diverged {
-            // Before anybody who waits for this offset looks.
-            self.shared.board.update(|status| status.diverged = true);
-        }
+        // Before anybody who waits for this offset looks. A queue that is not followed must not
+        // flood whoever listens: it is told once.
+        let is_news = diverged
+            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
         self.table.publish(batch, self.stamp());
         self.publish_position();
-        if diverged {
+        if is_news {
             self.tell(Moment::Diverged);
         }
         self.check_memory()
     }
 
-    /// What the policy makes of a command that was not applied; true: go on, diverged.
-    fn judge(&self, policy: Policy, error: Error) -> Result<bool, Broken> {
+    /// Applies the commands of a unit; true where one was passed over, so that the table differs
+    /// from the primary from here on.
+    fn run_commands<'a>(
+        &self,
+        unit: &mut Unit<'a>,
+        commands: &'a [View<'_>],
+    ) -> Result<bool, Broken> {
+        if self.settings.on_unknown != Policy::Continue {
+            // Nobody is to hear of a unit that is going to be dropped.
+            let unknown = commands.iter().find(|(row, _)| row.is_none());
+            unknown.map_or(Ok(()), |(_, args)| self.unknown(unit, args))?;
+        }
+        let mut diverged = false;
+        for (row, args) in commands {
+            let applied = match row {
+                Some(Row { action: Action::Select, .. }) => {
+                    // Nobody knows where what follows belongs, so no policy lets it go on.
+                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
+                    Ok(())
+                }
+                Some(row) => command::apply(unit, row, args),
+                None => {
+                    self.unknown(unit, args)?;
+                    diverged = true;
+                    Ok(())
+                }
+            };
+            match applied {
+                Ok(()) => {}
+                Err(failure) if failure.is_unsupported() => {
+                    // The key is withheld, so that nothing wrong is shown.
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
+                    let error = failed_command(args, &failure.to_string());
+                    self.judge(self.settings.on_unknown, error)?;
+                }
+                Err(failure) if failure.is_too_large() => {
+                    let text = failed_command(args, &failure.to_string()).text().to_owned();
+                    let error = Error::new(Kind::NoMemory, text);
+                    return Err(Broken::Stop(error));
+                }
+                Err(failure) => {
+                    let error = self.failed(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error)?;
+                    diverged = true;
+                }
+            }
+        }
+        Ok(diverged)
+    }
+
+    fn unknown<'a>(&self, unit: &mut Unit<'a>, args: &'a [&'a [u8]]) -> Result<(), Broken> {
+        unit.unknown(args);
+        Counters::add(&self.shared.counters.unknown_commands, 1);
+        self.judge(self.settings.on_unknown, unknown_command(args))
+    }
+
+    /// What does not fit was different before this command.
+    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        self.shared.board.update(|status| status.diverged = true);
+        failed_command(args, text)
+    }
+
+    /// What the policy makes of a command that was not applied.
+    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
         match policy {
             Policy::Continue => {
-                log::log(Level::Warning, &format!("the table has diverged: {error}"));
-                self.trouble(error, true);
-                Ok(true)
+                let again = self.shared.board.read().diverged;
+                let level = if again { Level::Debug } else { Level::Warning };
+                log::log(level, &format!("not followed: {error}"));
+                self.trouble(error);
+                Ok(())
             }
             Policy::Resync => Err(Broken::Resync(error)),
             Policy::Stop => Err(Broken::Stop(error)),
@@ -384,14 +435,13 @@ impl Apply {
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
-        self.shared.held.store(0, Ordering::Relaxed);
+        self.hold(0);
         log::log(Level::Warning, &format!("link lost: {error}"));
-        self.trouble(error, true);
+        self.trouble(error);
         if was_loading {
             self.tell(Moment::LoadAborted);
         }
         let Position { replid, offset, .. } = self.position;
-        // The point outlives attempts that fail before anything was agreed.
         let resume = replid.filter(|_| self.resumable).map(|replid| (replid, offset));
         self.shared.control.resume(resume);
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
@@ -408,7 +458,7 @@ impl Apply {
                 status.state = State::Failed;
                 status.since_ms = now_ms;
             }
-            status.trouble = Some(Trouble { error, at_ms: now_ms, will_retry: !is_final });
+            status.trouble = Some(Trouble { error, at_ms: now_ms });
             is_final
         });
         if is_final {
@@ -426,18 +476,24 @@ impl Apply {
         self.enter(state, moment);
     }
 
-    /// Ends following for good; what is there stays readable.
+    /// Ends following until the options change; what is there stays readable.
     fn give_up(&mut self, error: Error) {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
-        self.shared.control.stop();
-        self.trouble(error, false);
-        self.enter(State::Failed, Moment::Failed);
+        self.resumable = false;
+        self.hold(0);
+        self.shared.control.park(&error);
+        self.refused(error);
     }
 
-    fn trouble(&self, error: Error, will_retry: bool) {
-        let trouble = Trouble { error, at_ms: self.now_ms(), will_retry };
+    fn trouble(&self, error: Error) {
+        let trouble = Trouble { error, at_ms: self.now_ms() };
         self.shared.board.update(|status| status.trouble = Some(trouble));
+    }
+
+    /// Bytes of the stream that were taken over and belong to no complete unit yet.
+    fn hold(&self, bytes: usize) {
+        self.shared.held.store(bytes as u64, Ordering::Relaxed);
     }
 
     fn enter(&self, state: State, moment: Moment) {
@@ -458,7 +514,7 @@ impl Apply {
 
 fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(number).ok());
+    let db = number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok());
     db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
 }
 
@@ -484,3 +540,6 @@ pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
         apply.take(feed);
     }
 }
+
+#[cfg(test)]
+mod tests;

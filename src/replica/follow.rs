@@ -10,9 +10,14 @@ pub(super) struct Stream {
     reader: Reader,
     /// The commands since MULTI, which nobody hears of before EXEC.
     queue: Option<Vec<Owned>>,
+    /// About how much memory those take, in bytes.
+    queued: usize,
     /// Bytes of commands that belong to the unit in hand, the frame just read included.
     unit_bytes: usize,
 }
+
+/// What an argument that is kept takes besides its bytes.
+const KEPT_ARGUMENT_BYTES: usize = 48;
 
 /// A command that had to be kept: its arguments.
 type Owned = Vec<Vec<u8>>;
@@ -62,6 +67,11 @@ impl Stream {
         self.reader.buffered() + if self.queue.is_some() { self.unit_bytes } else { 0 }
     }
 
+    /// About how much memory they take.
+    pub(super) fn memory(&self) -> usize {
+        self.reader.memory() + self.queued
+    }
+
     /// The next thing to do; `None` where more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
         let Some(command) = self.reader.next()? else { return Ok(None) };
@@ -69,24 +79,33 @@ impl Stream {
         let row = command.args.first().and_then(|name| command::find(name));
         let action = row.map(|row| row.action);
         match (action, &mut self.queue) {
+            // As with the servers' own replicas, one inside another changes nothing.
             (Some(Action::Multi), queue) => {
-                *queue = Some(Vec::new());
+                queue.get_or_insert_default();
                 return Ok(Some(Next::Queued));
             }
             (Some(Action::Exec | Action::Discard), _) | (_, None) => {}
             (_, Some(queue)) => {
-                queue.push(command.args.iter().map(|arg| arg.to_vec()).collect());
+                if !command.args.is_empty() {
+                    let kept: Owned = command.args.iter().map(|arg| arg.to_vec()).collect();
+                    self.queued += command.wire_len + (kept.len() + 1) * KEPT_ARGUMENT_BYTES;
+                    queue.push(kept);
+                }
                 return Ok(Some(Next::Queued));
             }
         }
         let bytes = std::mem::take(&mut self.unit_bytes);
         Ok(Some(match action {
             Some(Action::Exec) => {
-                let commands = Commands::Many(self.queue.take().unwrap_or_default());
-                Next::Unit { commands, bytes }
+                self.queued = 0;
+                match self.queue.take() {
+                    Some(commands) => Next::Unit { commands: Commands::Many(commands), bytes },
+                    None => Next::Pass { bytes },
+                }
             }
             Some(Action::Discard) => {
                 self.queue = None;
+                self.queued = 0;
                 Next::Pass { bytes }
             }
             Some(Action::Ignore) => Next::Pass { bytes },
@@ -94,5 +113,83 @@ impl Stream {
             _ if command.args.is_empty() => Next::Pass { bytes },
             _ => Next::Unit { commands: Commands::One(command.args), bytes },
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of the stream, one word each: `unit n:...` with the names of its commands and
+    /// its bytes, `queued`, `pass n`, `ack n`.
+    fn steps(stream: &mut Stream) -> Vec<String> {
+        let mut steps = Vec::new();
+        while let Some(next) = stream.next().unwrap() {
+            steps.push(match next {
+                Next::Queued => "queued".to_owned(),
+                Next::Pass { bytes } => format!("pass {bytes}"),
+                Next::Acknowledge { bytes } => format!("ack {bytes}"),
+                Next::Unit { commands, bytes } => {
+                    let name = |(row, args): &(Option<&Row>, Vec<&[u8]>)| {
+                        let name = String::from_utf8_lossy(args[0]).into_owned();
+                        if row.is_some() { name } else { format!("({name})") }
+                    };
+                    let names: Vec<_> = commands.views().iter().map(name).collect();
+                    format!("unit {bytes}:{}", names.join(" "))
+                }
+            });
+        }
+        steps
+    }
+
+    #[test]
+    fn commands_are_units_and_a_transaction_is_one() {
+        let mut stream = Stream::default();
+        stream.feed(b"PING\r\nset a 1\r\n\r\nmulti\r\nINCR a\r\nPING\r\n\r\nxadd s\r\n");
+        let wanted = ["pass 6", "unit 9:set", "pass 2"];
+        let steps_now = steps(&mut stream);
+        assert_eq!(steps_now[..3], wanted);
+        assert_eq!(steps_now[3..], ["queued"; 5]);
+        assert_eq!(stream.held(), 31);
+        stream.feed(b"exec\r\nREPLCONF GETACK *\r\nDISCARD\r\nunknown x\r\n");
+        let wanted = ["unit 37:INCR PING (xadd)", "ack 19", "pass 9", "unit 11:(unknown)"];
+        assert_eq!(steps(&mut stream), wanted);
+        assert_eq!(stream.held(), 0);
+    }
+
+    #[test]
+    fn what_was_queued_before_discard_is_dropped_but_counted() {
+        let mut stream = Stream::default();
+        stream.feed(b"MULTI\r\nINCR a\r\nDISCARD\r\nEXEC\r\n");
+        assert_eq!(steps(&mut stream), ["queued", "queued", "pass 24", "pass 6"]);
+    }
+
+    #[test]
+    fn no_command_is_lost_between_misplaced_borders_of_transactions() {
+        for (lines, expected) in [
+            ("MULTI\nSET a 1\nSET b 2\nEXEC\nSET c 3\n", "unit 27:SET SET|unit 8:SET"),
+            ("MULTI\nSET a 1\nMULTI\nSET b 2\nEXEC\nEXEC\n", "unit 33:SET SET|pass 5"),
+            ("EXEC\nSET a 1\nDISCARD\n", "pass 5|unit 8:SET|pass 8"),
+        ] {
+            let mut stream = Stream::default();
+            stream.feed(lines.as_bytes());
+            let mut steps = steps(&mut stream);
+            steps.retain(|step| step != "queued");
+            assert_eq!(steps.join("|"), expected, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_without_end_is_seen_in_its_memory() {
+        let mut stream = Stream::default();
+        stream.feed(b"MULTI\n");
+        for round in 0..1000 {
+            stream.feed(b"SET key value\n");
+            while stream.next().unwrap().is_some() {}
+            assert!(stream.memory() > round * 100);
+        }
+        stream.feed(b"EXEC\n");
+        while stream.next().unwrap().is_some() {}
+        assert!(stream.memory() < 100_000, "{}", stream.memory());
     }
 }

@@ -6,15 +6,13 @@
 
 use super::position::Position;
 use crate::change::{Gate, Phase, Reason};
-use crate::command::{Asked, Scope, Setting, Unit};
+use crate::command::{Asked, Scope, Setting, Unit, known_fingerprint};
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item};
 use crate::table::{Entry, Generation, Stamp, Table};
 use crate::text::printable;
-use crate::value::{
-    ABSENT, Fingerprint, Value, content_fingerprint, element_fingerprint, fingerprint, seal,
-};
+use crate::value::{ABSENT, Value, fingerprint};
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -166,20 +164,21 @@ impl Load {
     ) -> Result<()> {
         while !self.ended {
             let more = match self.aside {
-                Some(_) => self.drain_aside(around)?,
+                Some(_) => self.drain_aside()?,
                 None => self.drain_direct(around, gate)?,
             };
             self.check_memory(around)?;
             if !more {
                 break;
             }
+            check_stop(around)?;
         }
         Ok(())
     }
 
     fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
         let aside = self.aside.as_ref().map_or(0, Generation::memory);
-        let used = (around.table.memory() + aside) as u64;
+        let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
         if around.max_memory > 0 && used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
@@ -205,6 +204,7 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -243,7 +243,7 @@ impl Load {
         result
     }
 
-    fn drain_aside(&mut self, around: &mut Surroundings<'_>) -> Result<bool> {
+    fn drain_aside(&mut self) -> Result<bool> {
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next()? {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
@@ -262,7 +262,6 @@ impl Load {
                 None => return Ok(false),
             }
         }
-        let _ = around;
         Ok(true)
     }
 
@@ -330,7 +329,6 @@ impl Load {
     ) -> Result<()> {
         *around.unit += 1;
         let unit = *around.unit;
-        next.edit(|_, _, entry| entry.version = unit);
         self.report_vanished(&mut next, around, gate)?;
         self.report_changed(&mut next, around, gate)?;
         around.table.replace(next, self.stamp(unit));
@@ -368,7 +366,8 @@ impl Load {
         // Entries clone in constant time, so a copy of the list is cheap beside the data.
         let entries: Vec<_> = next.entries().collect();
         for (db, key, new) in entries {
-            let Some(value) = new.value else { continue };
+            // What is held back did not come with the snapshot: it was just kept from vanishing.
+            let (Some(value), None) = (new.value, new.hold) else { continue };
             let at = new.expires_at_ms;
             match around.table.get(db, &key) {
                 Some(old) if is_unchanged(&old, &value, at) => {
@@ -400,6 +399,7 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
         };
         let mut unit = Unit::new(setting, &mut gate, 0);
@@ -412,39 +412,9 @@ impl Load {
 
 fn check_stop(around: &Surroundings<'_>) -> Result<()> {
     if (around.is_stopping)() {
-        return Err(Error::new(Kind::Stopped, "stopped while a snapshot was taken over"));
+        return Err(Error::new(Kind::Stopped, "stopped while a snapshot was loaded"));
     }
     Ok(())
-}
-
-/// What the primary had under this key when we last knew.
-fn known_fingerprint(entry: &Entry) -> Option<Fingerprint> {
-    match (&entry.value, &entry.hold) {
-        (Some(value), None) => Some(fingerprint(value, entry.expires_at_ms)),
-        (None, None) => None,
-        (Some(value), Some(hold)) if !hold.frozen => {
-            let mut content = content_fingerprint(value);
-            for (name, withheld) in hold.withheld.iter() {
-                content = content.wrapping_sub(table_share(value, name)).wrapping_add((*withheld)?);
-            }
-            Some(seal(value.kind(), content, entry.expires_at_ms))
-        }
-        (_, Some(hold)) => hold.fingerprint,
-    }
-}
-
-/// The share of an element that the table has although the primary has something else there.
-fn table_share(value: &Value, name: &[u8]) -> Fingerprint {
-    match value {
-        Value::Hash(hash) => hash.get(name).map_or(ABSENT, |field| {
-            element_fingerprint(name, &field.value, field.expires_at_ms.unwrap_or(-1))
-        }),
-        Value::Set(set) if set.contains(name) => element_fingerprint(name, b"", 0),
-        Value::Zset(zset) => zset
-            .score(name)
-            .map_or(ABSENT, |score| element_fingerprint(name, b"", score.to_bits() as i64)),
-        _ => ABSENT,
-    }
 }
 
 fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {
@@ -453,3 +423,6 @@ fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {
         _ => known_fingerprint(old) == Some(fingerprint(value, at)),
     }
 }
+
+#[cfg(test)]
+mod tests;

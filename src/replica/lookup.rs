@@ -83,15 +83,16 @@ impl View {
         }
     }
 
-    /// Opens or closes the table for readers.
+    /// Opens or closes the table for readers. What was closed stays so, whatever a load that is
+    /// completed at the same moment says.
     pub fn set_readable(&self, readable: Readable) {
-        self.readable.store(readable as u8, Ordering::Release);
+        self.readable.fetch_max(readable as u8, Ordering::AcqRel);
     }
 
-    /// Opens the table for readers, unless it was closed for good at the same moment.
-    pub fn let_readers_in(&self) {
+    /// Opens the table for readers, unless the engine was stopped meanwhile.
+    pub(super) fn open_up(&self) {
         let (from, to) = (Readable::NotYet as u8, Readable::Yes as u8);
-        let _ = self.readable.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.readable.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The option `hide-expired`.
@@ -123,7 +124,7 @@ impl View {
         entry.expires_at_ms.is_some_and(|at| self.hide_at(raw).is_some_and(|now| now > at))
     }
 
-    fn hides_field(&self, field: &Field) -> bool {
+    fn hides_field(&self, field: &Field<'_>) -> bool {
         field.expires_at_ms.is_some()
             && self.hide_at(false).is_some_and(|now| field.is_expired(now))
     }
@@ -243,8 +244,8 @@ impl Lookups {
         self.locate(db, key, |entry, value| {
             let Value::Hash(hash) = value else { return Answer::WrongType };
             match hash.get(field) {
-                Some(found) if self.view.hides_field(found) => Answer::NotFound,
-                Some(found) => Answer::Found(f(&found.value, found.expires_at_ms)),
+                Some(found) if self.view.hides_field(&found) => Answer::NotFound,
+                Some(found) => Answer::Found(f(found.value, found.expires_at_ms)),
                 None => lacking(entry, field),
             }
         })
@@ -364,7 +365,8 @@ impl Lookups {
 /// What to say of an element that the table does not have.
 fn lacking<T>(entry: &Entry, name: &[u8]) -> Answer<T> {
     match &entry.hold {
-        Some(hold) if hold.withheld.contains(name) => Answer::Withheld,
+        // Of a key that stayed as it was, nobody knows what it has by now.
+        Some(hold) if hold.frozen || hold.withheld.contains(name) => Answer::Withheld,
         _ => Answer::NotFound,
     }
 }
@@ -376,7 +378,8 @@ fn is_complete(entry: &Entry, value: &Value) -> bool {
         Value::Hash(hash) => hash.get(name).is_some(),
         Value::Set(set) => set.contains(name),
         Value::Zset(zset) => zset.score(name).is_some(),
-        Value::String(_) | Value::List(_) => true,
+        // The others are withheld as a whole, never by their elements.
+        _ => true,
     };
     let all_there = |hold: &Arc<Hold>| hold.withheld.iter().all(|(name, _)| has(name));
     entry.hold.as_ref().is_none_or(all_there)
@@ -408,7 +411,7 @@ impl Walk {
 mod tests {
     use super::*;
     use crate::table::{Batch, Stamp, Table};
-    use crate::value::{Hash, List, Map, Set, Zset};
+    use crate::value::{Hash, List, Set, Withheld, Zset};
 
     /// What the clock of these tests says.
     const NOW_MS: i64 = 1_000;
@@ -459,7 +462,7 @@ mod tests {
     }
 
     fn withheld(names: &[&str]) -> Hold {
-        let withheld: Map<_> = names.iter().map(|name| (bytes(name), None)).collect();
+        let withheld: Withheld = names.iter().map(|name| (bytes(name), None)).collect();
         Hold { frozen: false, fingerprint: None, withheld }
     }
 
@@ -467,6 +470,9 @@ mod tests {
     fn nothing_is_said_about_a_key_before_the_table_is_ready_or_after_it_stopped() {
         let mut bench = Bench::new();
         bench.put("k", Some(Value::string(b"v")), None, None);
+        assert_eq!(bench.string("k"), Answer::Found("v".into()));
+        bench.view = Arc::new(View::new(Box::new(|| NOW_MS)));
+        bench.lookups = Lookups::new(bench.table.reader(), bench.view.clone());
         for (readable, wanted) in
             [(Readable::NotYet, Answer::NotReady), (Readable::Stopped, Answer::Stopped)]
         {
@@ -478,11 +484,8 @@ mod tests {
             assert_eq!(bench.lookups.get_many(&[(0, b"k")], |_, _| ()), wanted.map(|()| 0));
             assert!(bench.lookups.walk(None, true).map(|_| ()) == wanted);
         }
-        bench.view.let_readers_in();
+        bench.view.set_readable(Readable::Yes);
         assert_eq!(bench.string("k"), Answer::Stopped, "a load that ends later opens nothing");
-        bench.view.set_readable(Readable::NotYet);
-        bench.view.let_readers_in();
-        assert_eq!(bench.string("k"), Answer::Found("v".into()));
     }
 
     #[test]
@@ -510,7 +513,7 @@ mod tests {
         let mut bench = Bench::new();
         let hash: Hash = [("due", Some(NOW_MS)), ("past", Some(NOW_MS - 1)), ("plain", None)]
             .into_iter()
-            .map(|(name, at)| (bytes(name), Field { value: bytes("v"), expires_at_ms: at }))
+            .map(|(name, at)| (bytes(name), Field { value: b"v", expires_at_ms: at }))
             .collect();
         bench.put("h", Some(Value::Hash(hash)), None, None);
         let hget = |field: &str| bench.lookups.hget(0, b"h", field.as_bytes(), |_, at| at);

@@ -14,6 +14,7 @@ mod slot;
 mod state;
 mod whole;
 
+use crate::change::{Change, Gate, Verdict};
 use crate::command::Scope;
 use crate::config::{Address, Config};
 use crate::env::{Env, System, Thread};
@@ -23,7 +24,7 @@ use crate::log::{self, Level};
 use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
-use slot::Slot;
+use slot::{Borrowed, Slot};
 use state::{Board, Counters, Trouble};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ struct Shared {
     counters: Counters,
     /// Bytes in the parser that belong to no complete unit yet.
     held: AtomicU64,
+    /// As configured now; the apply thread takes them over with the next connection.
+    settings: Mutex<Settings>,
     gate: Slot<dyn SharedGate>,
     listener: Slot<StateListener>,
     view: Arc<View>,
@@ -105,6 +108,7 @@ impl Replica {
             board: Board::default(),
             counters: Counters::default(),
             held: AtomicU64::new(0),
+            settings: Mutex::new(settings_of(&config)),
             gate: Slot::default(),
             listener: Slot::default(),
             lookups: Lookups::new(table.reader(), view.clone()),
@@ -127,15 +131,17 @@ impl Replica {
         let running = engine.life != Life::New;
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
+        *self.shared.settings.lock() = settings_of(&engine.config);
         if running {
             let control = &self.shared.control;
-            // Under the lock under which a refusal becomes the state: one of the old configuration
-            // comes before and is taken back, or after and is known as such.
+            let config = engine.config.clone();
             self.shared.board.update(|status| {
-                control.set_config(engine.config.clone());
+                // From here on a wait is one for the new configuration's outcome. Both under one
+                // lock: that outcome may come at once and must not be taken back.
                 if status.state == State::Failed && !control.is_stopping() {
                     status.state = State::Connecting;
                 }
+                control.set_config(config);
             });
         }
         Ok(())
@@ -168,7 +174,7 @@ impl Replica {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
         let config = engine.config.clone();
-        let settings = self.settings(&config);
+        let settings = settings_of(&config);
         self.shared.view.set_hide_expired(config.hide_expired);
         let scope = settings.scope.clone();
         self.shared
@@ -181,21 +187,6 @@ impl Replica {
         self.shared.board.update(|status| status.state = State::Connecting);
         self.spawn(&mut engine, "rets/apply", move || apply::run(apply, &feeds))?;
         self.spawn(&mut engine, "rets/link", move || link.run())
-    }
-
-    fn settings(&self, config: &Config) -> Settings {
-        let scope = Scope {
-            databases: config.databases.clone(),
-            keys: config.keys.clone(),
-            exclude_keys: config.exclude_keys.clone(),
-            store: config.store,
-        };
-        Settings {
-            scope,
-            max_memory: config.max_memory,
-            on_unknown: config.on_unknown,
-            on_failure: config.on_failure,
-        }
     }
 
     /// Starts a thread whose panic ends as a state.
@@ -233,11 +224,16 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
                     Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
                 }
+                // What was loaded stays readable, whatever became of the link, but for a bug of
+                // ours.
+                (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
+                    Some(Err(trouble.error.clone()))
+                }
                 _ if status.announced => Some(Ok(())),
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 _ => None,
             }
         })
@@ -279,13 +275,11 @@ impl Replica {
     /// error of kind [`Kind::Timeout`] means that a callback has not returned; it may be called
     /// again.
     pub fn stop(&self, timeout_ms: i64) -> Result<()> {
-        {
-            let mut engine = self.engine.lock();
-            engine.life = Life::Stopped;
-            self.shared.control.stop();
-            self.shared.view.set_readable(Readable::Stopped);
-        }
-        // Not under the lock: whoever waits for something else keeps to a time of its own.
+        // The lock is not kept while waiting: a callback that is still running may ask for an
+        // option, and others may want to stop with less patience.
+        self.engine.lock().life = Life::Stopped;
+        self.shared.view.set_readable(Readable::Stopped);
+        self.shared.control.stop();
         let ended = self
             .shared
             .board
@@ -297,19 +291,17 @@ impl Replica {
             ));
         }
         let threads = std::mem::take(&mut self.engine.lock().threads);
-        for thread in threads {
-            thread.join();
-        }
+        threads.into_iter().for_each(Thread::join);
         let now_ms = self.env.now_ms();
-        let is_new = self.shared.board.update(|status| {
-            let is_new = status.state != State::Stopped;
-            if is_new {
+        let first = self.shared.board.update(|status| {
+            let first = status.state != State::Stopped;
+            if first {
                 status.state = State::Stopped;
                 status.since_ms = now_ms;
             }
-            is_new
+            first
         });
-        if is_new {
+        if first {
             self.shared.tell(Moment::Stopped);
         }
         Ok(())
@@ -335,6 +327,26 @@ impl Replica {
     }
 }
 
+/// The callback, which is asked nothing more once the engine is to stop: whoever stops it waits for
+/// one call, not for all that are left of a unit. Nobody sees what is decided without it.
+struct UntilStopped<'a> {
+    gate: Borrowed<'a, dyn SharedGate>,
+    control: &'a Control,
+}
+
+impl UntilStopped<'_> {
+    /// Whether anybody is asked.
+    fn is_set(&self) -> bool {
+        self.gate.get().is_some()
+    }
+}
+
+impl Gate for UntilStopped<'_> {
+    fn ask(&mut self, change: &Change<'_>) -> Verdict {
+        if self.control.is_stopping() { Verdict::Keep } else { self.gate.ask(change) }
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
         // Waiting for ever is what the header promises: a callback that never returns must not
@@ -347,15 +359,20 @@ impl Shared {
     /// Ends everything after a bug of ours; what may be half-done is no longer shown.
     fn fail(&self, error: Error) {
         log::log(Level::Error, error.text());
-        self.control.stop();
         self.view.set_readable(Readable::Stopped);
+        self.control.stop();
         let at_ms = self.env.now_ms();
         self.board.update(|status| {
             status.state = State::Failed;
             status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms, will_retry: false });
+            status.trouble = Some(Trouble { error, at_ms });
         });
         self.tell(Moment::Failed);
+    }
+
+    /// The callback, for one unit.
+    fn gate(&self) -> UntilStopped<'_> {
+        UntilStopped { gate: self.gate.borrow(), control: &self.control }
     }
 
     /// Tells the listener what just happened.
@@ -412,7 +429,7 @@ impl Shared {
             callbacks: Counters::of(&counters.asked),
             skipped: Counters::of(&counters.skipped),
             last_error_at_ms: status.trouble.as_ref().map_or(-1, |trouble| trouble.at_ms),
-            will_retry: status.trouble.as_ref().is_some_and(|trouble| trouble.will_retry),
+            will_retry: !matches!(status.state, State::New | State::Failed | State::Stopped),
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
@@ -423,5 +440,21 @@ fn name_of(address: &Address) -> String {
         Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp { host, port } => format!("{host}:{port}"),
         Address::Unix { path } => path.clone(),
+    }
+}
+
+/// What the apply thread needs to know of the configuration.
+fn settings_of(config: &Config) -> Settings {
+    let scope = Scope {
+        databases: config.databases.clone(),
+        keys: config.keys.clone(),
+        exclude_keys: config.exclude_keys.clone(),
+        store: config.store,
+    };
+    Settings {
+        scope,
+        max_memory: config.max_memory,
+        on_unknown: config.on_unknown,
+        on_failure: config.on_failure,
     }
 }

@@ -139,7 +139,6 @@ pub struct Info {
 pub(super) struct Trouble {
     pub(super) error: Error,
     pub(super) at_ms: i64,
-    pub(super) will_retry: bool,
 }
 
 /// Counters that only grow; written by the apply thread, read by anyone.

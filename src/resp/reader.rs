@@ -98,6 +98,11 @@ impl Reader {
         self.buffer.len() - self.start
     }
 
+    /// About how much memory that takes.
+    pub fn memory(&self) -> usize {
+        self.buffered() + self.frame.args.len() * size_of::<(usize, usize)>()
+    }
+
     /// Forgets what was fed; the next byte begins a command.
     pub fn clear(&mut self) {
         *self = Self::default();

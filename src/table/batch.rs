@@ -80,8 +80,15 @@ impl Batch {
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
     /// while readers see no other value.
+    ///
+    /// Where the unit itself wrote the value before, that stays a new version.
     pub fn put_keeping_version(&mut self, db: Db, key: Bytes, entry: Entry) {
-        self.view(db).slots.insert(key, Slot::Keep(entry));
+        let slots = &mut self.view(db).slots;
+        let slot = match slots.get(&key) {
+            Some(Slot::Put(_)) => Slot::Put(entry),
+            _ => Slot::Keep(entry),
+        };
+        slots.insert(key, slot);
     }
 
     /// Takes a key away, if it is there.

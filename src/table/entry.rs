@@ -1,6 +1,6 @@
 //! What a key has in the table, and the sums over such entries.
 
-use crate::value::{Fingerprint, Map, Value};
+use crate::value::{Fingerprint, Value, Withheld};
 use std::sync::Arc;
 
 /// What one key has. Cloning takes constant time.
@@ -19,13 +19,14 @@ pub struct Entry {
 /// How an entry differs from what the primary has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hold {
-    /// The primary has something else and edits are not stored.
+    /// The primary has something else and edits are not stored. For a ghost: its deadline is not
+    /// known.
     pub frozen: bool,
     /// For ghosts and frozen entries: of the primary's value, where it is known.
     pub fingerprint: Option<Fingerprint>,
     /// For partial entries: the elements that the table lacks or keeps as they were, each with the
     /// fingerprint of what the primary has there, where it is known.
-    pub withheld: Map<Option<Fingerprint>>,
+    pub withheld: Withheld,
 }
 
 impl Entry {
@@ -36,7 +37,7 @@ impl Entry {
 
     /// A name without a value.
     pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { frozen: false, fingerprint, withheld: Map::default() };
+        let hold = Hold { frozen: false, fingerprint, withheld: Withheld::default() };
         Self { hold: Some(Arc::new(hold)), ..Self::default() }
     }
 
@@ -59,9 +60,7 @@ impl Entry {
     /// An estimate of the memory it takes with a key of this length, in bytes.
     fn memory(&self, key_len: usize) -> usize {
         let value = self.value.as_ref().map_or(0, Value::memory);
-        let hold = self.hold.as_ref().map_or(0, |hold| {
-            HOLD_BYTES + hold.withheld.key_bytes() + hold.withheld.len() * WITHHELD_BYTES
-        });
+        let hold = self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
         ENTRY_BYTES + key_len + value + hold
     }
 }
@@ -71,9 +70,6 @@ const ENTRY_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2 + 16;
 
 /// A hold with the counts before it.
 const HOLD_BYTES: usize = size_of::<Hold>() + 16;
-
-/// A withheld name's place in its map, and the counts before the name.
-const WITHHELD_BYTES: usize = 48;
 
 /// Sums over the entries of a database or of a whole table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

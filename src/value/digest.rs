@@ -105,6 +105,9 @@ fn type_number(kind: Type) -> u32 {
         Type::Set => 2,
         Type::Zset => 3,
         Type::Hash => 4,
+        Type::Module => 5,
+        Type::Stream => 6,
+        Type::Array => 7,
     }
 }
 
@@ -116,6 +119,9 @@ fn add_value(digest: &mut Digest, value: &Value, has_expiry: bool, rules: &Diges
         Value::Set(set) => set.iter().for_each(|member| join(digest, member)),
         Value::Zset(zset) => add_zset(digest, zset, rules.scores),
         Value::Hash(hash) => add_hash(digest, hash, rules),
+        Value::Stream(_) | Value::Array(_) => {}
+        // Only the module itself could tell.
+        Value::Module(_) => {}
     }
     if has_expiry {
         join(digest, KEY_DEADLINE_MARK);
@@ -136,13 +142,13 @@ fn add_zset(digest: &mut Digest, zset: &Zset, scores: ScoreText) {
 }
 
 fn add_hash(digest: &mut Digest, hash: &Hash, rules: &DigestRules) {
-    let shown = |field: &Field| {
+    let shown = |field: &Field<'_>| {
         rules.skip_expired_fields_at_ms.is_none_or(|now_ms| !field.is_expired(now_ms))
     };
     for (name, field) in hash.iter().filter(|(_, field)| shown(field)) {
         let mut element = NOTHING;
         chain(&mut element, name);
-        chain(&mut element, &field.value);
+        chain(&mut element, field.value);
         if rules.hash_field_mark && field.expires_at_ms.is_some() {
             join(&mut element, FIELD_DEADLINE_MARK);
         }
@@ -184,8 +190,10 @@ mod tests {
     }
 
     fn hash(fields: &[(&str, &str, Option<i64>)]) -> Value {
-        let field = |value, expires_at_ms| Field { value: bytes(value), expires_at_ms };
-        Value::Hash(fields.iter().map(|(n, v, at)| (bytes(n), field(v, *at))).collect::<Hash>())
+        let fields = fields.iter().map(|(name, value, expires_at_ms)| {
+            (name, Field { value: value.as_bytes(), expires_at_ms: *expires_at_ms })
+        });
+        Value::Hash(fields.collect::<Hash>())
     }
 
     fn sample_zset() -> Value {
@@ -226,8 +234,11 @@ mod tests {
         let name = |prefix: &str, i: u32| bytes(&format!("{prefix}{i}"));
         let list = Value::List((0..1000).map(|i| name("", i)).collect::<List>());
         let set = Value::Set((0..1000).map(|i| name("m", i)).collect::<Set>());
-        let hash = (0..1000).map(|i| (name("f", i), Field::new(name("", i * i))));
-        let hash = Value::Hash(hash.collect::<Hash>());
+        let mut hash = Hash::default();
+        (0..1000).for_each(|i| {
+            hash.insert(&name("f", i), Field::new(&name("", i * i)));
+        });
+        let hash = Value::Hash(hash);
         let scores = (0..1000).map(|i| (name("m", i), f64::from(i) * 0.37 - 90.0));
         let zset = Value::Zset(scores.collect::<Zset>());
         let digest = |value, has_expiry, rules| hex(value_digest(value, has_expiry, rules));

@@ -1,19 +1,20 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
-use super::{Bytes, Map};
+use super::tree::{Builder, Tree, push_length, split_length};
+use std::cmp::Ordering;
 
 /// What a field of a hash holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
     /// The field's value.
-    pub value: Bytes,
+    pub value: &'a [u8],
     /// When the field is due, in Unix milliseconds. Only the primary removes it.
     pub expires_at_ms: Option<i64>,
 }
 
-impl Field {
+impl<'a> Field<'a> {
     /// A field without a deadline.
-    pub fn new(value: Bytes) -> Self {
+    pub fn new(value: &'a [u8]) -> Self {
         Self { value, expires_at_ms: None }
     }
 
@@ -23,16 +24,61 @@ impl Field {
     }
 }
 
-/// Fields and their values. Cloning takes constant time.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Fields and their values, kept in the order of the names' bytes. Cloning takes constant time,
+/// everything about one field logarithmic time.
+#[derive(Clone, Debug, Default)]
 pub struct Hash {
-    fields: Map<Field>,
-    value_bytes: usize,
+    /// An entry is the length of the name with a bit for a deadline, the name, the deadline if
+    /// there is one, and the value.
+    fields: Tree,
     /// How many fields have a deadline; 0 lets readers skip all tests.
     volatile: usize,
 }
 
+fn entry(name: &[u8], field: Field<'_>) -> Vec<u8> {
+    let mut entry = Vec::with_capacity(name.len() + field.value.len() + 12);
+    push_length(&mut entry, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
+    entry.extend_from_slice(name);
+    if let Some(at) = field.expires_at_ms {
+        entry.extend_from_slice(&at.to_le_bytes());
+    }
+    entry.extend_from_slice(field.value);
+    entry
+}
+
+fn parts(entry: &[u8]) -> (&[u8], Field<'_>) {
+    let (head, rest) = split_length(entry);
+    let (name, rest) = rest.split_at_checked(head >> 1).unwrap_or((rest, &[]));
+    match (head & 1, rest.split_first_chunk::<8>()) {
+        (1, Some((at, value))) => {
+            (name, Field { value, expires_at_ms: Some(i64::from_le_bytes(*at)) })
+        }
+        _ => (name, Field::new(rest)),
+    }
+}
+
+fn order(entry: &[u8], name: &[u8]) -> Ordering {
+    parts(entry).0.cmp(name)
+}
+
 impl Hash {
+    /// A hash of these fields; `None` where one is there twice.
+    pub fn distinct<B: AsRef<[u8]>>(fields: &[(B, B, Option<i64>)]) -> Option<Self> {
+        let mut sorted: Vec<&(B, B, Option<i64>)> = fields.iter().collect();
+        sorted.sort_unstable_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        if sorted.windows(2).any(|pair| pair[0].0.as_ref() == pair[1].0.as_ref()) {
+            return None;
+        }
+        let mut builder = Builder::default();
+        let mut volatile = 0;
+        for (name, value, expires_at_ms) in sorted {
+            volatile += usize::from(expires_at_ms.is_some());
+            let field = Field { value: value.as_ref(), expires_at_ms: *expires_at_ms };
+            builder.push(&entry(name.as_ref(), field));
+        }
+        Some(Self { fields: builder.finish(), volatile })
+    }
+
     /// How many fields there are, also those whose deadline has passed.
     pub fn len(&self) -> usize {
         self.fields.len()
@@ -40,7 +86,7 @@ impl Hash {
 
     /// No field at all.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.len() == 0
     }
 
     /// How many fields have a deadline.
@@ -50,54 +96,110 @@ impl Hash {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.fields.key_bytes() + self.value_bytes + self.fields.len() * 72
+        self.fields.memory()
+    }
+
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.fields.find(|entry| order(entry, name))
     }
 
     /// A field, also one whose deadline has passed.
-    pub fn get(&self, name: &[u8]) -> Option<&Field> {
-        self.fields.get(name)
+    pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
+        let at = self.find(name).ok()?;
+        self.fields.get(at).map(|entry| parts(entry).1)
     }
 
-    /// Stores a field and returns the one that was there.
-    pub fn insert(&mut self, name: Bytes, field: Field) -> Option<Field> {
-        self.value_bytes += field.value.len();
+    /// Stores a field; false if it was there already.
+    pub fn insert(&mut self, name: &[u8], field: Field<'_>) -> bool {
+        let new = entry(name, field);
         self.volatile += usize::from(field.expires_at_ms.is_some());
-        let old = self.fields.insert(name, field);
-        self.forget(old.as_ref());
-        old
-    }
-
-    /// Removes a field and returns it.
-    pub fn remove(&mut self, name: &[u8]) -> Option<Field> {
-        let old = self.fields.remove(name);
-        self.forget(old.as_ref());
-        old
-    }
-
-    fn forget(&mut self, old: Option<&Field>) {
-        if let Some(old) = old {
-            self.value_bytes -= old.value.len();
-            self.volatile -= usize::from(old.expires_at_ms.is_some());
+        match self.find(name) {
+            Ok(at) => {
+                self.forget(at);
+                self.fields.replace(at, &new);
+                false
+            }
+            Err(at) => {
+                self.fields.insert(at, &new);
+                true
+            }
         }
     }
 
-    /// All fields in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Field)> {
-        self.fields.iter()
+    /// Removes a field; false if it was not there.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
+        let place = self.find(name);
+        if let Ok(at) = place {
+            self.forget(at);
+            self.fields.remove(at);
+        }
+        place.is_ok()
+    }
+
+    fn forget(&mut self, at: usize) {
+        let old = self.fields.get(at).map(|entry| parts(entry).1);
+        self.volatile -= usize::from(old.is_some_and(|old| old.expires_at_ms.is_some()));
     }
 
     /// All fields in the order of their names' bytes.
-    pub fn sorted(&self) -> Vec<(&Bytes, &Field)> {
-        self.fields.sorted()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Field<'_>)> {
+        self.fields.iter().map(parts)
     }
 }
 
-impl FromIterator<(Bytes, Field)> for Hash {
-    fn from_iter<I: IntoIterator<Item = (Bytes, Field)>>(fields: I) -> Self {
+impl PartialEq for Hash {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields.same(&other.fields)
+    }
+}
+
+impl<'f, N: AsRef<[u8]>> FromIterator<(N, Field<'f>)> for Hash {
+    fn from_iter<I: IntoIterator<Item = (N, Field<'f>)>>(fields: I) -> Self {
         let mut hash = Self::default();
         for (name, field) in fields {
-            hash.insert(name, field);
+            hash.insert(name.as_ref(), field);
         }
         hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_sorted_map(
+            steps in proptest::collection::vec(
+                (any::<bool>(), 0u16..300, any::<Option<i64>>()), 0..500
+            )
+        ) {
+            let mut model: BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)> = BTreeMap::new();
+            let mut hash = Hash::default();
+            for (stays, number, at) in steps {
+                let name = number.to_string().into_bytes();
+                let value = name.repeat(usize::from(number) % 40);
+                if stays {
+                    let is_new = hash.insert(&name, Field { value: &value, expires_at_ms: at });
+                    prop_assert_eq!(is_new, model.insert(name, (value, at)).is_none());
+                } else {
+                    prop_assert_eq!(hash.remove(&name), model.remove(&name).is_some());
+                }
+            }
+            let wanted = model.iter().map(|(name, (value, at))| {
+                (name.as_slice(), Field { value, expires_at_ms: *at })
+            });
+            prop_assert!(hash.iter().eq(wanted));
+            for (name, (value, at)) in &model {
+                prop_assert_eq!(hash.get(name), Some(Field { value, expires_at_ms: *at }));
+            }
+            let volatile = model.values().filter(|field| field.1.is_some()).count();
+            prop_assert_eq!((hash.len(), hash.volatile_len()), (model.len(), volatile));
+            let all: Vec<_> =
+                model.into_iter().map(|(name, (value, at))| (name, value, at)).collect();
+            prop_assert_eq!(Hash::distinct(&all), Some(hash));
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Lists: sequences that grow and shrink at both ends and can be cut and edited anywhere.
 
-use super::Bytes;
+use super::tree::{Builder, Tree};
+use std::ops::Range;
 
-/// A sequence of strings. Cloning takes constant time, an edit logarithmic time.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A sequence of strings. Cloning takes constant time, everything else at one place logarithmic
+/// time.
+#[derive(Clone, Debug, Default)]
 pub struct List {
-    elements: imbl::Vector<Bytes>,
-    bytes: usize,
+    elements: Tree,
 }
 
 impl List {
@@ -17,43 +18,65 @@ impl List {
 
     /// No element at all.
     pub fn is_empty(&self) -> bool {
-        self.elements.is_empty()
+        self.len() == 0
     }
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.bytes + self.elements.len() * 40
+        self.elements.memory()
     }
 
     /// The element at this place, counted from 0 at the head.
-    pub fn get(&self, index: usize) -> Option<&Bytes> {
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
         self.elements.get(index)
     }
 
     /// All elements from head to tail.
-    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.elements.iter()
     }
 
+    /// The elements from this place on.
+    pub fn iter_from(&self, index: usize) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.elements.iter_from(index)
+    }
+
     /// Adds at the head.
-    pub fn push_front(&mut self, element: Bytes) {
-        self.bytes += element.len();
-        self.elements.push_front(element);
+    pub fn push_front(&mut self, element: &[u8]) {
+        self.elements.insert(0, element);
     }
 
     /// Adds at the tail.
-    pub fn push_back(&mut self, element: Bytes) {
-        self.bytes += element.len();
-        self.elements.push_back(element);
+    pub fn push_back(&mut self, element: &[u8]) {
+        self.elements.insert(self.len(), element);
+    }
+
+    /// Puts an element at this place; those from there on move towards the tail.
+    pub fn insert(&mut self, index: usize, element: &[u8]) {
+        self.elements.insert(index, element);
+    }
+
+    /// Exchanges the element at this place.
+    pub fn set(&mut self, index: usize, element: &[u8]) {
+        self.elements.replace(index, element);
+    }
+
+    /// Removes the elements of a range of places.
+    pub fn remove(&mut self, range: Range<usize>) {
+        self.elements.remove_range(range);
     }
 }
 
-impl FromIterator<Bytes> for List {
-    fn from_iter<I: IntoIterator<Item = Bytes>>(elements: I) -> Self {
-        let mut list = Self::default();
-        for element in elements {
-            list.push_back(element);
-        }
-        list
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        self.elements.same(&other.elements)
+    }
+}
+
+impl<B: AsRef<[u8]>> FromIterator<B> for List {
+    fn from_iter<I: IntoIterator<Item = B>>(elements: I) -> Self {
+        let mut builder = Builder::default();
+        elements.into_iter().for_each(|element| builder.push(element.as_ref()));
+        Self { elements: builder.finish() }
     }
 }

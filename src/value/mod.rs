@@ -1,29 +1,36 @@
 //! The data types of Redis as plain values: no locks, no clock, no I/O.
 //!
-//! Every value can be cloned in constant time and the clone never changes: small aggregates are one
-//! shared block that is copied when it is edited, large ones are trees that share what they have in
-//! common with their clones. That is what lets a unit of writes be prepared aside, and a reader
-//! hold a consistent copy while the writer goes on.
+//! Every value can be cloned in constant time and the clone never changes: aggregates are trees of
+//! packed blocks (`tree.rs`) that share what they have in common with their clones. That is what
+//! lets a unit of writes be prepared aside, and a reader hold a consistent copy while the writer
+//! goes on.
 
+mod array;
 mod digest;
 mod fingerprint;
 mod hash;
 mod list;
-mod map;
+mod module;
 mod set;
+mod stream;
+mod tree;
+mod withheld;
 mod zset;
 
 use std::sync::Arc;
 
+pub use array::Array;
 pub use digest::{DatasetDigest, Digest, DigestRules, ScoreText, key_digest, value_digest};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
 pub use hash::{Field, Hash};
 pub use list::List;
-pub use map::Map;
+pub use module::Module;
 pub use set::Set;
-pub use zset::{Score, Zset};
+pub use stream::Stream;
+pub use withheld::Withheld;
+pub use zset::Zset;
 
 /// A string of bytes that is shared, never edited in place.
 pub type Bytes = Arc<[u8]>;
@@ -41,6 +48,12 @@ pub enum Type {
     Zset,
     /// Fields with a value each, and perhaps a deadline.
     Hash,
+    /// Entries under growing ids, and the groups that consume them.
+    Stream,
+    /// Values at places that need not be next to each other (Redis 8.8).
+    Array,
+    /// Bytes that only a module of the primary's understands.
+    Module,
 }
 
 impl Type {
@@ -52,6 +65,9 @@ impl Type {
             Self::Set => "set",
             Self::Zset => "zset",
             Self::Hash => "hash",
+            Self::Stream => "stream",
+            Self::Array => "array",
+            Self::Module => "module",
         }
     }
 }
@@ -69,6 +85,12 @@ pub enum Value {
     Zset(Zset),
     /// See [`Type::Hash`].
     Hash(Hash),
+    /// See [`Type::Stream`].
+    Stream(Stream),
+    /// See [`Type::Array`].
+    Array(Array),
+    /// See [`Type::Module`].
+    Module(Module),
 }
 
 impl Value {
@@ -85,11 +107,14 @@ impl Value {
             Self::Set(_) => Type::Set,
             Self::Zset(_) => Type::Zset,
             Self::Hash(_) => Type::Hash,
+            Self::Stream(_) => Type::Stream,
+            Self::Array(_) => Type::Array,
+            Self::Module(_) => Type::Module,
         }
     }
 
-    /// Bytes of a string, elements of anything else (as `STRLEN`, `LLEN`, `SCARD`, ... count them:
-    /// a hash field whose deadline has passed still counts).
+    /// Bytes of a string or module value, elements of anything else (as `STRLEN`, `LLEN`, `SCARD`,
+    /// ... count them: a hash field whose deadline has passed still counts).
     pub fn len(&self) -> usize {
         match self {
             Self::String(bytes) => bytes.len(),
@@ -97,6 +122,9 @@ impl Value {
             Self::Set(set) => set.len(),
             Self::Zset(zset) => zset.len(),
             Self::Hash(hash) => hash.len(),
+            Self::Stream(stream) => stream.len(),
+            Self::Array(array) => array.len(),
+            Self::Module(module) => module.payload.len(),
         }
     }
 
@@ -113,6 +141,9 @@ impl Value {
             Self::Set(set) => set.memory(),
             Self::Zset(zset) => zset.memory(),
             Self::Hash(hash) => hash.memory(),
+            Self::Stream(stream) => stream.memory(),
+            Self::Array(array) => array.memory(),
+            Self::Module(module) => module.payload.len() + 16,
         }
     }
 }

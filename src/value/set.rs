@@ -1,14 +1,27 @@
-//! Sets: distinct strings without an order.
+//! Sets: distinct strings without an order; kept in the order of their bytes.
 
-use super::{Bytes, Map};
+use super::tree::{Builder, Tree};
 
-/// Distinct strings. Cloning takes constant time.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
+#[derive(Clone, Debug, Default)]
 pub struct Set {
-    members: Map<()>,
+    members: Tree,
 }
 
 impl Set {
+    /// A set of these members; `None` where one is there twice.
+    pub fn distinct<B: AsRef<[u8]> + Ord>(mut members: Vec<B>) -> Option<Self> {
+        members.sort_unstable();
+        let mut builder = Builder::default();
+        for (at, member) in members.iter().enumerate() {
+            if at > 0 && members.get(at - 1) == Some(member) {
+                return None;
+            }
+            builder.push(member.as_ref());
+        }
+        Some(Self { members: builder.finish() })
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -16,42 +29,58 @@ impl Set {
 
     /// No member at all.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.len() == 0
     }
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.members.key_bytes() + self.members.len() * 40
+        self.members.memory()
+    }
+
+    fn find(&self, member: &[u8]) -> Result<usize, usize> {
+        self.members.find(|entry| entry.cmp(member))
     }
 
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
-        self.members.contains(member)
+        self.find(member).is_ok()
     }
 
     /// Adds a member; false if it was one already.
-    pub fn insert(&mut self, member: Bytes) -> bool {
-        self.members.insert(member, ()).is_none()
+    pub fn insert(&mut self, member: &[u8]) -> bool {
+        let place = self.find(member);
+        if let Err(at) = place {
+            self.members.insert(at, member);
+        }
+        place.is_err()
     }
 
     /// Removes a member; false if it was none.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        self.members.remove(member).is_some()
-    }
-
-    /// All members in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        self.members.iter().map(|(member, ())| member)
+        let place = self.find(member);
+        if let Ok(at) = place {
+            self.members.remove(at);
+        }
+        place.is_ok()
     }
 
     /// All members in the order of their bytes.
-    pub fn sorted(&self) -> Vec<&Bytes> {
-        self.members.sorted().into_iter().map(|(member, ())| member).collect()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.members.iter()
     }
 }
 
-impl FromIterator<Bytes> for Set {
-    fn from_iter<I: IntoIterator<Item = Bytes>>(members: I) -> Self {
-        Self { members: members.into_iter().map(|member| (member, ())).collect() }
+impl PartialEq for Set {
+    fn eq(&self, other: &Self) -> bool {
+        self.members.same(&other.members)
+    }
+}
+
+impl<B: AsRef<[u8]> + Ord> FromIterator<B> for Set {
+    fn from_iter<I: IntoIterator<Item = B>>(members: I) -> Self {
+        let mut members: Vec<B> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        Self::distinct(members).unwrap_or_default()
     }
 }

@@ -1,89 +1,187 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
-use super::{Bytes, Map};
+use super::tree::Tree;
 use std::cmp::Ordering;
+use std::ops::Range;
 
-/// A score as the servers order them: never NaN; -0 and 0 are one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score(pub f64);
+/// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
+const SCANNED_MAX: usize = 64;
 
-impl Eq for Score {}
-
-impl Ord for Score {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal)
-    }
-}
-
-impl PartialOrd for Score {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Members with a score each. Cloning takes constant time.
+/// Members with a score each, never NaN. Cloning takes constant time, everything about one member
+/// or one place logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub struct Zset {
-    scores: Map<f64>,
-    order: imbl::OrdSet<(Score, Bytes)>,
+    /// Entries are a score and a member, in the order of both.
+    order: Tree,
+    /// The same entries in the order of the members, where there are many.
+    members: Option<Box<Tree>>,
 }
 
-impl PartialEq for Zset {
-    fn eq(&self, other: &Self) -> bool {
-        self.scores == other.scores
+/// A score in front of a member.
+fn entry(member: &[u8], score: f64) -> Vec<u8> {
+    [&score.to_le_bytes()[..], member].concat()
+}
+
+fn parts(entry: &[u8]) -> (&[u8], f64) {
+    match entry.split_first_chunk::<8>() {
+        Some((score, member)) => (member, f64::from_le_bytes(*score)),
+        None => (&[], 0.0),
     }
+}
+
+/// How the servers order scores: -0 and 0 are one.
+fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
+    a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| a.0.cmp(b.0))
 }
 
 impl Zset {
+    /// A sorted set of these members; `None` where one is there twice.
+    pub fn distinct<B: AsRef<[u8]>>(members: &[(B, f64)]) -> Option<Self> {
+        let mut entries: Vec<Vec<u8>> =
+            members.iter().map(|(member, score)| entry(member.as_ref(), *score)).collect();
+        entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
+        if entries.windows(2).any(|pair| parts(&pair[0]).0 == parts(&pair[1]).0) {
+            return None;
+        }
+        let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
+        let members = (entries.len() > SCANNED_MAX).then(|| Box::new(build(&entries)));
+        entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
+        Some(Self { order: build(&entries), members })
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.scores.len()
+        self.order.len()
     }
 
     /// No member at all.
     pub fn is_empty(&self) -> bool {
-        self.scores.is_empty()
+        self.len() == 0
     }
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.scores.key_bytes() + self.scores.len() * 80
+        self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
     }
 
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        self.scores.get(member).copied()
+        let found = match &self.members {
+            None => self.order.iter().find(|entry| parts(entry).0 == member),
+            Some(members) => {
+                let at = members.find(|entry| parts(entry).0.cmp(member)).ok()?;
+                members.get(at)
+            }
+        };
+        found.map(|entry| parts(entry).1)
+    }
+
+    /// A member's place, counted from 0 at the lowest.
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        let score = self.score(member)?;
+        self.place(member, score).ok()
+    }
+
+    fn place(&self, member: &[u8], score: f64) -> Result<usize, usize> {
+        self.order.find(|entry| order(parts(entry), (member, score)))
+    }
+
+    /// How many members are ordered before the first of which `is_before` says no.
+    pub fn partition_point(&self, mut is_before: impl FnMut(&[u8], f64) -> bool) -> usize {
+        let found = self.order.find(|entry| {
+            let (member, score) = parts(entry);
+            if is_before(member, score) { Ordering::Less } else { Ordering::Greater }
+        });
+        found.unwrap_or_else(|place| place)
+    }
+
+    /// The member at this place.
+    pub fn at(&self, rank: usize) -> Option<(&[u8], f64)> {
+        self.order.get(rank).map(parts)
     }
 
     /// Gives a member a score and returns the one it had. The caller has refused NaN.
-    pub fn insert(&mut self, member: Bytes, score: f64) -> Option<f64> {
-        debug_assert!(!score.is_nan());
-        let old = self.scores.insert(member.clone(), score);
-        if let Some(old) = old {
-            self.order.remove(&(Score(old), member.clone()));
+    pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
+        let old = self.remove(member);
+        let entry = entry(member, score);
+        if let Err(at) = self.place(member, score) {
+            self.order.insert(at, &entry);
         }
-        self.order.insert((Score(score), member));
+        match &mut self.members {
+            Some(members) => {
+                if let Err(at) = members.find(|entry| parts(entry).0.cmp(member)) {
+                    members.insert(at, &entry);
+                }
+            }
+            None if self.order.len() > SCANNED_MAX => {
+                let mut entries: Vec<&[u8]> = self.order.iter().collect();
+                entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
+                let members = entries.into_iter().collect();
+                self.members = Some(Box::new(members));
+            }
+            None => {}
+        }
         old
     }
 
     /// Removes a member and returns the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        let old = self.scores.remove(member)?;
-        self.order.remove(&(Score(old), Bytes::from(member)));
+        let old = self.score(member)?;
+        if let Ok(at) = self.place(member, old) {
+            self.order.remove(at);
+        }
+        if let Some(members) = &mut self.members {
+            if let Ok(at) = members.find(|entry| parts(entry).0.cmp(member)) {
+                members.remove(at);
+            }
+        }
+        self.shrink();
         Some(old)
     }
 
+    /// Removes the members at a range of places.
+    pub fn remove_ranks(&mut self, ranks: Range<usize>) {
+        if let Some(members) = &mut self.members {
+            for entry in self.order.iter_from(ranks.start).take(ranks.len()) {
+                let member = parts(entry).0;
+                if let Ok(at) = members.find(|entry| parts(entry).0.cmp(member)) {
+                    members.remove(at);
+                }
+            }
+        }
+        self.order.remove_range(ranks);
+        self.shrink();
+    }
+
+    /// Forgets the second tree where so few are left that it does not pay.
+    fn shrink(&mut self) {
+        if self.order.len() <= SCANNED_MAX / 2 {
+            self.members = None;
+        }
+    }
+
     /// All members from the lowest to the highest.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, f64)> {
-        self.order.iter().map(|(score, member)| (member, score.0))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64)> {
+        self.order.iter().map(parts)
+    }
+
+    /// The members from this place on.
+    pub fn iter_from(&self, rank: usize) -> impl ExactSizeIterator<Item = (&[u8], f64)> {
+        self.order.iter_from(rank).map(parts)
     }
 }
 
-impl FromIterator<(Bytes, f64)> for Zset {
-    fn from_iter<I: IntoIterator<Item = (Bytes, f64)>>(members: I) -> Self {
+impl PartialEq for Zset {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<B: AsRef<[u8]>> FromIterator<(B, f64)> for Zset {
+    fn from_iter<I: IntoIterator<Item = (B, f64)>>(members: I) -> Self {
         let mut zset = Self::default();
         for (member, score) in members {
-            zset.insert(member, score);
+            zset.insert(member.as_ref(), score);
         }
         zset
     }
@@ -92,24 +190,65 @@ impl FromIterator<(Bytes, f64)> for Zset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn names(zset: &Zset) -> String {
+        zset.iter().map(|(member, _)| String::from_utf8_lossy(member).into_owned()).collect()
+    }
 
     #[test]
     fn order_is_by_score_then_bytes_and_follows_changes() {
-        let member = |text: &str| Bytes::from(text.as_bytes());
         let mut zset: Zset =
-            [(member("b"), 1.0), (member("a"), 1.0), (member("z"), f64::NEG_INFINITY)]
-                .into_iter()
-                .collect();
-        let names = |zset: &Zset| {
-            zset.iter().map(|(m, _)| String::from_utf8_lossy(m).into_owned()).collect::<String>()
-        };
+            [("b", 1.0), ("a", 1.0), ("z", f64::NEG_INFINITY)].into_iter().collect();
         assert_eq!(names(&zset), "zab");
-        assert_eq!(zset.insert(member("z"), 2.0), Some(f64::NEG_INFINITY));
+        assert_eq!(zset.insert(b"z", 2.0), Some(f64::NEG_INFINITY));
         assert_eq!(names(&zset), "abz");
         assert_eq!(zset.remove(b"a"), Some(1.0));
         assert_eq!(names(&zset), "bz");
-        assert_eq!(zset.insert(member("b"), -0.0), Some(1.0));
-        assert_eq!(zset.insert(member("b"), 0.0), Some(-0.0));
+        assert_eq!(zset.insert(b"b", -0.0), Some(1.0));
+        assert_eq!(zset.insert(b"b", 0.0), Some(-0.0));
         assert_eq!((names(&zset), zset.len()), ("bz".into(), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_sorted_map(
+            steps in proptest::collection::vec((0u8..10, 0u16..150, -20i8..20), 0..500)
+        ) {
+            let mut model: BTreeMap<Vec<u8>, f64> = BTreeMap::new();
+            let mut zset = Zset::default();
+            for (kind, number, score) in steps {
+                let member = number.to_string().into_bytes();
+                let score = f64::from(score) / 4.0;
+                match kind {
+                    0..=6 => {
+                        prop_assert_eq!(zset.insert(&member, score), model.insert(member, score));
+                    }
+                    7..=8 => prop_assert_eq!(zset.remove(&member), model.remove(&member)),
+                    _ => {
+                        let start = usize::from(number) % (model.len() + 1);
+                        let end = (start + 7).min(model.len());
+                        let gone: Vec<Vec<u8>> = zset.iter_from(start).take(end - start)
+                            .map(|(member, _)| member.to_vec()).collect();
+                        zset.remove_ranks(start..end);
+                        model.retain(|member, _| !gone.contains(member));
+                    }
+                }
+                prop_assert_eq!(zset.len(), model.len());
+            }
+            let mut sorted: Vec<(&[u8], f64)> =
+                model.iter().map(|(m, s)| (m.as_slice(), *s)).collect();
+            sorted.sort_by(|a, b| order(*a, *b));
+            prop_assert!(zset.iter().eq(sorted.iter().copied()));
+            for (rank, (member, score)) in sorted.iter().enumerate() {
+                prop_assert_eq!(zset.rank(member), Some(rank));
+                prop_assert_eq!(zset.score(member), Some(*score));
+                prop_assert_eq!(zset.at(rank), Some((*member, *score)));
+            }
+            let below = sorted.iter().filter(|m| m.1 < 0.0).count();
+            prop_assert_eq!(zset.partition_point(|_, score| score < 0.0), below);
+            prop_assert_eq!(Zset::distinct(&sorted), Some(zset));
+        }
     }
 }

@@ -1,0 +1,506 @@
+//! A primary in a few lines, a program that mirrors what it hears, and what must hold between the
+//! two and the table. Written from the servers' documentation, not from the handlers.
+
+use super::*;
+use crate::value::{ABSENT, Field, Fingerprint, Hash, fingerprint};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) type Fields = BTreeMap<String, (String, Option<i64>)>;
+
+/// What a key holds at the primary.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Data {
+    Text(Vec<u8>),
+    Fields(Fields),
+}
+
+/// A key at the primary, or in the eyes of a program that mirrors it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) data: Data,
+    pub(crate) at: Option<i64>,
+}
+
+pub(crate) type Keys = BTreeMap<(Db, String), Held>;
+
+/// The primary.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) keys: Keys,
+    pub(crate) db: Db,
+}
+
+impl Held {
+    pub(crate) fn value(&self) -> Value {
+        match &self.data {
+            Data::Text(bytes) => Value::string(bytes),
+            Data::Fields(fields) => {
+                let mut hash = Hash::default();
+                for (name, (value, at)) in fields {
+                    let field = Field { value: value.as_bytes(), expires_at_ms: *at };
+                    hash.insert(name.as_bytes(), field);
+                }
+                Value::Hash(hash)
+            }
+        }
+    }
+
+    pub(crate) fn print(&self) -> Fingerprint {
+        fingerprint(&self.value(), self.at)
+    }
+
+    fn of(value: &Value, at: Option<i64>) -> Self {
+        let data = match value {
+            Value::String(bytes) => Data::Text(bytes.to_vec()),
+            Value::Hash(hash) => Data::Fields(fields_of(hash)),
+            other => panic!("no {} here", other.kind().name()),
+        };
+        Self { data, at }
+    }
+}
+
+fn fields_of(hash: &Hash) -> Fields {
+    let pair =
+        |(name, field): (&[u8], Field<'_>)| (text(name), (text(field.value), field.expires_at_ms));
+    hash.iter().map(pair).collect()
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap()
+}
+
+impl Truth {
+    fn key(&self, key: &str) -> (Db, String) {
+        (self.db, key.to_owned())
+    }
+
+    /// The text under a key, empty if there is none; `None` if it is another type.
+    fn text(&self, key: &str) -> Option<Vec<u8>> {
+        match self.keys.get(&self.key(key)).map(|held| &held.data) {
+            None => Some(Vec::new()),
+            Some(Data::Text(bytes)) => Some(bytes.clone()),
+            Some(Data::Fields(_)) => None,
+        }
+    }
+
+    fn fields(&self, key: &str) -> Option<Fields> {
+        match self.keys.get(&self.key(key)).map(|held| &held.data) {
+            None => Some(Fields::new()),
+            Some(Data::Fields(fields)) => Some(fields.clone()),
+            Some(Data::Text(_)) => None,
+        }
+    }
+
+    fn at(&self, key: &str) -> Option<i64> {
+        self.keys.get(&self.key(key)).and_then(|held| held.at)
+    }
+
+    fn write(&mut self, key: &str, data: Data, at: Option<i64>) -> bool {
+        if matches!(&data, Data::Fields(fields) if fields.is_empty()) {
+            self.keys.remove(&self.key(key));
+        } else {
+            self.keys.insert(self.key(key), Held { data, at });
+        }
+        true
+    }
+
+    /// Carries out a command; false if it fails or changes nothing, and so is not sent.
+    pub(crate) fn execute(&mut self, command: &str) -> bool {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let is_there = |truth: &Self, key: &str| truth.keys.contains_key(&truth.key(key));
+        match words[..] {
+            ["SELECT", db] => {
+                self.db = db.parse().unwrap();
+                true
+            }
+            ["SET", key, value, "KEEPTTL"] => {
+                let at = self.at(key);
+                self.write(key, Data::Text(value.into()), at)
+            }
+            ["SET", key, value, "PXAT", at] => {
+                self.write(key, Data::Text(value.into()), Some(number(at)))
+            }
+            ["SETNX", key, _] if is_there(self, key) => false,
+            ["SET" | "GETSET" | "SETNX", key, value] => {
+                self.write(key, Data::Text(value.into()), None)
+            }
+            ["MSET", a, x, b, y] => {
+                self.write(a, Data::Text(x.into()), None);
+                self.write(b, Data::Text(y.into()), None)
+            }
+            ["APPEND", key, value] => self.text(key).is_some_and(|old| {
+                let new = [&old, value.as_bytes()].concat();
+                self.write(key, Data::Text(new), self.at(key))
+            }),
+            ["INCRBY", key, by] => {
+                let old = match self.text(key).map(|old| String::from_utf8(old).unwrap()) {
+                    Some(old) if old.is_empty() && !is_there(self, key) => Some(0),
+                    old => old.and_then(|old| old.parse::<i64>().ok()),
+                };
+                let new = old.and_then(|old| old.checked_add(number(by)));
+                new.is_some_and(|new| {
+                    self.write(key, Data::Text(new.to_string().into()), self.at(key))
+                })
+            }
+            ["DEL" | "UNLINK", ref keys @ ..] => {
+                let before = self.keys.len();
+                keys.iter().for_each(|key| drop(self.keys.remove(&self.key(key))));
+                self.keys.len() < before
+            }
+            ["PEXPIREAT", key, at] => {
+                let key = self.key(key);
+                self.keys.get_mut(&key).map(|held| held.at = Some(number(at))).is_some()
+            }
+            ["PERSIST", key] => {
+                let key = self.key(key);
+                self.keys.get_mut(&key).is_some_and(|held| held.at.take().is_some())
+            }
+            ["RENAME", from, to] => {
+                let (from, to) = (self.key(from), self.key(to));
+                from != to
+                    && self.keys.remove(&from).map(|held| self.keys.insert(to, held)).is_some()
+            }
+            ["MOVE", key, db] => {
+                let (from, to) = (self.key(key), (db.parse().unwrap(), key.to_owned()));
+                !self.keys.contains_key(&to)
+                    && self.keys.remove(&from).map(|held| self.keys.insert(to, held)).is_some()
+            }
+            ["COPY", from, to, "DB", db, "REPLACE"] => {
+                let (from, to) = (self.key(from), (db.parse().unwrap(), to.to_owned()));
+                let held = self.keys.get(&from).filter(|_| from != to).cloned();
+                held.map(|held| self.keys.insert(to, held)).is_some()
+            }
+            ["FLUSHALL"] => {
+                self.keys.clear();
+                true
+            }
+            ["FLUSHDB"] => {
+                let db = self.db;
+                self.keys.retain(|(other, _), _| *other != db);
+                true
+            }
+            ["SWAPDB", a, b] => {
+                let (a, b): (Db, Db) = (a.parse().unwrap(), b.parse().unwrap());
+                let swap = |db| {
+                    if db == a {
+                        b
+                    } else if db == b {
+                        a
+                    } else {
+                        db
+                    }
+                };
+                let keys = std::mem::take(&mut self.keys).into_iter();
+                self.keys = keys.map(|((db, key), held)| ((swap(db), key), held)).collect();
+                true
+            }
+            [_, key, ..] => self.fields(key).is_some_and(|fields| {
+                let edited = edit_fields(&words, fields);
+                edited.is_some_and(|new| self.write(key, Data::Fields(new), self.at(key)))
+            }),
+            _ => panic!("no {command}"),
+        }
+    }
+}
+
+/// The fields after a command on a hash; `None` if nothing changes.
+fn edit_fields(words: &[&str], mut fields: Fields) -> Option<Fields> {
+    match words[..] {
+        ["HSET", _, f, v, g, w] => {
+            fields.insert(f.into(), (v.into(), None));
+            fields.insert(g.into(), (w.into(), None));
+        }
+        ["HSETEX", _, "KEEPTTL", "FIELDS", "1", f, v] => {
+            let at = fields.get(f).and_then(|(_, at)| *at);
+            fields.insert(f.into(), (v.into(), at));
+        }
+        ["HSETEX", _, "PXAT", at, "FIELDS", "1", f, v] => {
+            fields.insert(f.into(), (v.into(), Some(number(at))));
+        }
+        ["HINCRBY", _, f, by] => {
+            let (old, at) = fields.get(f).cloned().unwrap_or(("0".into(), None));
+            let new = old.parse::<i64>().ok()?.checked_add(number(by))?;
+            fields.insert(f.into(), (new.to_string(), at));
+        }
+        ["HDEL", _, f, g] => {
+            let (had_f, had_g) = (fields.remove(f).is_some(), fields.remove(g).is_some());
+            (had_f || had_g).then_some(())?;
+        }
+        ["HPEXPIREAT", _, at, condition, "FIELDS", "2", f, g] => {
+            let new = number(at);
+            let mut met = false;
+            for name in [f, g] {
+                if let Some((_, at)) = fields.get_mut(name) {
+                    let meets = match (condition, *at) {
+                        ("NX", old) => old.is_none(),
+                        ("XX", old) => old.is_some(),
+                        ("GT", old) => old.is_some_and(|old| new > old),
+                        (_, old) => old.is_none_or(|old| new < old),
+                    };
+                    *at = if meets { Some(new) } else { *at };
+                    met |= meets;
+                }
+            }
+            met.then_some(())?;
+        }
+        ["HPERSIST", _, "FIELDS", "2", f, g] => {
+            let mut take = |name| fields.get_mut(name).and_then(|(_, at)| at.take()).is_some();
+            let (had_f, had_g) = (take(f), take(g));
+            (had_f || had_g).then_some(())?;
+        }
+        _ => panic!("no {words:?}"),
+    }
+    Some(fields)
+}
+
+/// A program that knows nothing but what it hears, and does what it answered.
+#[derive(Default)]
+pub(crate) struct Mirror {
+    pub(crate) keys: Keys,
+}
+
+impl Mirror {
+    pub(crate) fn hear(&mut self, change: &Change<'_>, verdict: Verdict) {
+        let name = text(change.key);
+        let key = (change.db.unwrap_or(0), name);
+        let kept = verdict == Verdict::Keep;
+        let known = change.result_known;
+        match change.effect {
+            Effect::Set | Effect::Edit if kept && known => match change.value {
+                Some(value) => {
+                    self.keys.insert(key, Held::of(value, change.expires_at_ms));
+                }
+                None => drop(self.keys.remove(&key)),
+            },
+            // A result that can't be known replaces what was there; a skipped edit withholds it.
+            // But neither touches what is frozen, which is what an edit of unknown result is of.
+            Effect::Set if kept && change.value.is_none() => drop(self.keys.remove(&key)),
+            Effect::Edit if known && !change.key_gone => drop(self.keys.remove(&key)),
+            Effect::Delete if kept => drop(self.keys.remove(&key)),
+            Effect::Expire if kept && known => {
+                self.keys.entry(key).and_modify(|held| held.at = change.expires_at_ms);
+            }
+            Effect::HashSet { .. } | Effect::HashDelete { .. } | Effect::HashExpire { .. } => {
+                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
+                    held.at = change.expires_at_ms;
+                }
+                if kept && known {
+                    self.hear_field(key, change);
+                }
+            }
+            Effect::Flush => self.keys.retain(|(db, _), _| change.db.is_some_and(|c| c != *db)),
+            Effect::Swap { other } => {
+                let mut swap = Truth { keys: std::mem::take(&mut self.keys), db: 0 };
+                swap.execute(&format!("SWAPDB {} {other}", change.db.unwrap()));
+                self.keys = swap.keys;
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_field(&mut self, key: (Db, String), change: &Change<'_>) {
+        let none = Held { data: Data::Fields(Fields::new()), at: change.expires_at_ms };
+        let held = self.keys.entry(key.clone()).or_insert(none);
+        let Data::Fields(fields) = &mut held.data else { panic!("a field of a text") };
+        match change.effect {
+            Effect::HashSet { field, value, expires_at_ms } => {
+                fields.insert(text(field), (text(value.unwrap()), expires_at_ms));
+            }
+            Effect::HashDelete { field } => {
+                fields.remove(&text(field));
+            }
+            Effect::HashExpire { field, expires_at_ms } => {
+                fields.entry(text(field)).and_modify(|(_, at)| *at = expires_at_ms);
+            }
+            _ => {}
+        }
+        if fields.is_empty() {
+            self.keys.remove(&key);
+        }
+    }
+}
+
+/// What readers see: values, but for hashes of which nothing is there.
+pub(crate) fn visible(table: &Table) -> Keys {
+    let mut keys = Keys::new();
+    for (db, key, entry) in table.entries() {
+        if let Some(value) = entry.value {
+            let held = Held::of(&value, entry.expires_at_ms);
+            if held.data != Data::Fields(Fields::new()) {
+                keys.insert((db, text(&key)), held);
+            }
+        }
+    }
+    keys
+}
+
+/// What must hold between the primary, the table and the program that listens.
+pub(crate) fn check(table: &Table, scope: &Scope, truth: &Truth, mirror: &Mirror) {
+    let mut names: BTreeSet<_> = truth.keys.keys().cloned().collect();
+    for (db, key, _) in table.entries() {
+        names.insert((db, text(&key)));
+    }
+    for (db, key) in names {
+        let entry = table.get(db, key.as_bytes());
+        let held = truth.keys.get(&(db, key.clone()));
+        let place = format!("{db}/{key}: {} of {held:?}", entry_shown(entry.as_ref()));
+        if !scope.admits(db, key.as_bytes()) {
+            assert!(entry.is_none(), "left out, but there: {place}");
+        } else if let Some(entry) = entry {
+            check_entry(&entry, held, &place);
+        } else {
+            assert!(held.is_none(), "lacking, and nobody knows: {place}");
+        }
+    }
+    assert_eq!(visible(table), mirror.keys, "readers see something else than was heard");
+}
+
+fn check_entry(entry: &Entry, truth: Option<&Held>, place: &str) {
+    let truly = truth.map_or(ABSENT, Held::print);
+    if let Some(print) = known_fingerprint(entry) {
+        assert_eq!(print, truly, "a wrong fingerprint: {place}");
+    }
+    let Some(value) = &entry.value else {
+        let knows_deadline = !entry.hold.as_ref().unwrap().frozen;
+        if let (Some(truth), true) = (truth, knows_deadline) {
+            assert_eq!(entry.expires_at_ms, truth.at, "a ghost's deadline: {place}");
+        }
+        return;
+    };
+    let Some(hold) = &entry.hold else {
+        assert_eq!(Some(&Held::of(value, entry.expires_at_ms)), truth, "made up: {place}");
+        return;
+    };
+    if hold.frozen {
+        return;
+    }
+    assert!(!hold.withheld.is_empty(), "partial, but nothing lacks: {place}");
+    let Value::Hash(hash) = value else { panic!("only hashes are partial: {place}") };
+    let ours = fields_of(hash);
+    let theirs = match truth.map(|held| &held.data) {
+        Some(Data::Fields(fields)) => fields.clone(),
+        _ => Fields::new(),
+    };
+    for name in ours.keys().chain(theirs.keys()) {
+        if !hold.withheld.contains(name.as_bytes()) {
+            assert_eq!(ours.get(name), theirs.get(name), "field {name}: {place}");
+        }
+    }
+    for (name, print) in hold.withheld.iter() {
+        assert!(
+            print != Some(ABSENT) || ours.contains_key(&text(name)),
+            "neither side has {}, but it is withheld: {place}",
+            text(name)
+        );
+    }
+    if let Some(truth) = truth {
+        assert_eq!(entry.expires_at_ms, truth.at, "deadline: {place}");
+    }
+}
+
+/// Commands that a client may give; some of them fail.
+pub(crate) fn any_command() -> impl Strategy<Value = String> {
+    let pick = |words: &'static [&'static str]| proptest::sample::select(words);
+    let key = pick(&["a", "b", "c", "x"]);
+    let value = pick(&["1", "7", "v"]);
+    let at = pick(&["900000", "2000000", "3000000"]);
+    let field = pick(&["f", "g", "h"]);
+    let condition = pick(&["NX", "XX", "GT", "LT"]);
+    let forms = pick(&[
+        "SET K V",
+        "SET K V KEEPTTL",
+        "SET K V PXAT T",
+        "SETNX K V",
+        "GETSET K V",
+        "MSET K V L W",
+        "APPEND K V",
+        "INCRBY K 5",
+        "INCRBY K 5",
+        "DEL K L",
+        "UNLINK K",
+        "PEXPIREAT K T",
+        "PEXPIREAT K T",
+        "PERSIST K",
+        "RENAME K L",
+        "RENAME K L",
+        "MOVE K D",
+        "COPY K L DB D REPLACE",
+        "SELECT D",
+        "HSET K F V G W",
+        "HSET K F V G W",
+        "HSET K F V G W",
+        "HSETEX K KEEPTTL FIELDS 1 F V",
+        "HSETEX K PXAT T FIELDS 1 F V",
+        "HINCRBY K F 3",
+        "HINCRBY K F 3",
+        "HDEL K F G",
+        "HDEL K F G",
+        "HPEXPIREAT K T C FIELDS 2 F G",
+        "HPERSIST K FIELDS 2 F G",
+        "RARE",
+    ]);
+    let rare = pick(&["FLUSHDB", "FLUSHALL", "SWAPDB 0 1", "DEL K"]);
+    let db = pick(&["0", "1"]);
+    (forms, key.clone(), key, value.clone(), value, at, (field.clone(), field, condition, rare, db))
+        .prop_map(|(form, k, l, v, w, t, (f, g, c, rare, d))| {
+            let form = if form == "RARE" { rare } else { form };
+            let word = |word: &str| match word {
+                "K" => k.to_owned(),
+                "L" => l.to_owned(),
+                "V" => v.to_owned(),
+                "W" => w.to_owned(),
+                "T" => t.to_owned(),
+                "F" => f.to_owned(),
+                "G" => g.to_owned(),
+                "C" => c.to_owned(),
+                "D" => d.to_owned(),
+                word => word.to_owned(),
+            };
+            form.split(' ').map(word).collect::<Vec<_>>().join(" ")
+        })
+}
+
+/// Whole units of such commands, and how often a program says no.
+pub(crate) fn any_history() -> impl Strategy<Value = (Vec<Vec<String>>, u64, u64)> {
+    let unit = proptest::collection::vec(any_command(), 1..4);
+    (proptest::collection::vec(unit, 1..40), any::<u64>(), 0u64..4)
+}
+
+/// Says no to one question out of so many, by chance that can be repeated; to none for 0.
+pub(crate) struct Moods {
+    state: u64,
+    one_of: u64,
+}
+
+impl Moods {
+    pub(crate) fn new(seed: u64, one_of: u64) -> Self {
+        Self { state: seed | 1, one_of }
+    }
+
+    pub(crate) fn answer(&mut self) -> Verdict {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let no = self.one_of > 0 && (self.state >> 33) % (self.one_of + 1) == 0;
+        if no { Verdict::Skip } else { Verdict::Keep }
+    }
+}
+
+/// Lets the primary carry out a unit and the bench follow what it sends.
+pub(crate) fn follow(
+    bench: &mut Bench,
+    truth: &mut Truth,
+    mirror: &mut Mirror,
+    moods: &mut Moods,
+    unit: &[String],
+) {
+    let sent: Vec<Vec<&[u8]>> =
+        unit.iter().filter(|command| truth.execute(command)).map(|c| words(c)).collect();
+    bench.run_words(&sent, &mut |change| {
+        let verdict = moods.answer();
+        mirror.hear(change, verdict);
+        verdict
+    });
+    assert_eq!(bench.failures, [""; 0], "{unit:?}");
+}

@@ -1,0 +1,202 @@
+//! Edits of single fields and members, which can be skipped one by one.
+
+use super::held::{is_kind, primary_has_none, share};
+use super::{Found, Question, Unit};
+use crate::change::{Effect, Reason, Verdict};
+use crate::command::Failure;
+use crate::table::{Entry, Hold};
+use crate::value::{
+    ABSENT, Array, Fingerprint, Hash, List, Set, Stream, Type, Value, Withheld, Zset,
+};
+use std::sync::Arc;
+
+/// One field or member of an aggregate and what happens to it.
+pub(in crate::command) struct ElementEdit<'e> {
+    pub(in crate::command) kind: Type,
+    pub(in crate::command) name: &'e [u8],
+    pub(in crate::command) effect: Effect<'e>,
+    /// What the primary has there afterwards; [`ABSENT`] for a removal.
+    pub(in crate::command) fingerprint: Fingerprint,
+    /// The deadline of the element that goes away or is set.
+    pub(in crate::command) due_ms: Option<i64>,
+}
+
+/// An aggregate taken apart.
+struct Aggregate {
+    value: Value,
+    expires_at_ms: Option<i64>,
+    version: u64,
+    withheld: Withheld,
+}
+
+impl Aggregate {
+    fn of(before: Option<Entry>, kind: Type) -> Self {
+        let Some(Entry { value, expires_at_ms, version, hold }) = before else {
+            let (value, withheld) = (empty(kind), Withheld::default());
+            return Self { value, expires_at_ms: None, version: 0, withheld };
+        };
+        let value = value.unwrap_or_else(|| empty(kind));
+        let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
+        Self { value, expires_at_ms, version, withheld }
+    }
+
+    /// An element is about to come. Where the primary has no key any more, that makes it anew, and
+    /// a new key has no deadline.
+    fn admit(&mut self) {
+        if primary_has_none(&self.value, &self.withheld) {
+            self.expires_at_ms = None;
+        }
+    }
+
+    /// Nothing is left here or at the primary.
+    fn is_nothing(&self) -> bool {
+        self.value.is_empty() && self.withheld.is_empty()
+    }
+
+    fn into_entry(self) -> Entry {
+        let Self { value, expires_at_ms, version, withheld } = self;
+        let hold = (!withheld.is_empty())
+            .then(|| Arc::new(Hold { frozen: false, fingerprint: None, withheld }));
+        Entry { value: Some(value), expires_at_ms, version, hold }
+    }
+}
+
+impl Unit<'_> {
+    /// One element of a hash, set or sorted set is set or removed. `depends` says that the outcome
+    /// depends on what the element was. `apply` does it to a copy.
+    pub(in crate::command) fn edit_element(
+        &mut self,
+        key: &[u8],
+        edit: ElementEdit<'_>,
+        depends: bool,
+        apply: impl FnOnce(&mut Value),
+    ) -> Result<(), Failure> {
+        let before = match self.find(self.db, key) {
+            Found::Excluded => return Ok(()),
+            Found::Withheld(entry) => {
+                let known = !self.setting.scope.store && !depends;
+                let effect = edit.effect;
+                self.edit_unknown(key, entry, edit.kind, effect, known, edit.due_ms);
+                return Ok(());
+            }
+            Found::Partial(entry) if !is_kind(&entry, edit.kind) => {
+                let effect = edit.effect;
+                self.edit_unknown(key, Some(entry), edit.kind, effect, false, edit.due_ms);
+                return Ok(());
+            }
+            Found::Absent => None,
+            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
+        };
+        if before.as_ref().is_some_and(|entry| !is_kind(entry, edit.kind)) {
+            return Err(Failure::wrong_type(edit.kind));
+        }
+        let mut old = Aggregate::of(before, edit.kind);
+        if edit.fingerprint != ABSENT {
+            old.admit();
+        }
+        if depends && old.withheld.contains(edit.name) {
+            self.edit_withheld_element(key, &edit, old);
+        } else {
+            self.edit_known_element(key, &edit, old, apply);
+        }
+        Ok(())
+    }
+
+    /// The outcome depends on an element that is withheld: it is withheld further on.
+    fn edit_withheld_element(&mut self, key: &[u8], edit: &ElementEdit<'_>, mut old: Aggregate) {
+        let db = self.db;
+        self.ask(&Question {
+            expires_at_ms: old.expires_at_ms,
+            due_ms: edit.due_ms,
+            result_known: false,
+            ..Question::new(edit.effect, Reason::Command, db, key)
+        });
+        old.withheld.insert(edit.name, None);
+        self.put(db, key, old.into_entry(), true);
+    }
+
+    fn edit_known_element(
+        &mut self,
+        key: &[u8],
+        edit: &ElementEdit<'_>,
+        mut old: Aggregate,
+        apply: impl FnOnce(&mut Value),
+    ) {
+        let db = self.db;
+        let (mut value, mut withheld) = (old.value.clone(), old.withheld.clone());
+        apply(&mut value);
+        withheld.remove(edit.name);
+        let key_gone = primary_has_none(&value, &withheld);
+        let is_whole = withheld.is_empty() && !key_gone;
+        let verdict = self.ask(&Question {
+            value: is_whole.then_some(&value),
+            expires_at_ms: old.expires_at_ms,
+            due_ms: edit.due_ms,
+            key_gone,
+            ..Question::new(edit.effect, Reason::Command, db, key)
+        });
+        if verdict == Verdict::Keep {
+            old = Aggregate { value, withheld, ..old };
+        } else if edit.fingerprint == ABSENT && share(&old.value, edit.name) == ABSENT {
+            // Neither side has it any more: nothing is withheld.
+            old.withheld = withheld;
+        } else {
+            old.withheld.insert(edit.name, Some(edit.fingerprint));
+        }
+        if old.is_nothing() {
+            self.batch.remove(db, key);
+        } else {
+            self.put(db, key, old.into_entry(), verdict == Verdict::Skip);
+        }
+    }
+
+    /// Whether what the table knows of an element is what the primary has.
+    pub(in crate::command) fn can_read_element(&self, key: &[u8], name: &[u8]) -> bool {
+        match self.find(self.db, key) {
+            Found::Absent | Found::Whole(_) => true,
+            Found::Partial(entry) => !entry.hold.is_some_and(|hold| hold.withheld.contains(name)),
+            Found::Withheld(_) | Found::Excluded => false,
+        }
+    }
+
+    /// Whether an element is there, or could be because it is withheld: what is neither needs no
+    /// question when it is removed.
+    pub(in crate::command) fn may_have(
+        &self,
+        key: &[u8],
+        has: impl FnOnce(&Value) -> bool,
+        name: &[u8],
+    ) -> bool {
+        match self.find(self.db, key) {
+            Found::Excluded | Found::Absent => false,
+            Found::Withheld(_) => true,
+            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
+            Found::Partial(entry) => {
+                entry.value.as_ref().is_some_and(has)
+                    || entry.hold.is_some_and(|hold| hold.withheld.contains(name))
+            }
+        }
+    }
+
+    /// Refuses a key that holds another type.
+    pub(in crate::command) fn expect_kind(&self, key: &[u8], kind: Type) -> Result<(), Failure> {
+        match self.find(self.db, key) {
+            Found::Whole(entry) if !is_kind(&entry, kind) => Err(Failure::wrong_type(kind)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn empty(kind: Type) -> Value {
+    match kind {
+        Type::String => Value::string(b""),
+        Type::List => Value::List(List::default()),
+        Type::Set => Value::Set(Set::default()),
+        Type::Zset => Value::Zset(Zset::default()),
+        Type::Hash => Value::Hash(Hash::default()),
+        Type::Stream => Value::Stream(Stream::default()),
+        Type::Array => Value::Array(Array::default()),
+        // A module's value is written whole or not at all.
+        Type::Module => Value::string(b""),
+    }
+}
