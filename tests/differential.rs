@@ -13,7 +13,7 @@ use rets::value::{
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use support::follower::{self, assert_equal, digests, keys, whole};
+use support::follower::{self, Digests, assert_equal, digests, keys, whole};
 use support::random::{Generator, SAMPLE_KEYS, Words, samples};
 use support::tap::{Tap, shown};
 use support::{Client, Reply, Server, Which, on_each_server, wait_until};
@@ -29,6 +29,9 @@ const BURSTS_PER_LOOK: u64 = 10;
 
 /// Deadlines nearer than this may pass while they are compared.
 const SOON_MS: i64 = 20_000;
+
+/// How long the primary may take to delete a field that has expired.
+const HEALING: Duration = Duration::from_secs(5);
 
 /// How many commands about a key that differs are shown.
 const SHOWN: usize = 60;
@@ -50,6 +53,27 @@ struct Tally {
     /// Bursts after which the primary differed from its own replica, which was as we are.
     not_ours: u64,
     streams: u64,
+    /// Bursts after which fields that had expired were equal only when the primary deleted them.
+    healed: u64,
+}
+
+/// Waits until hashes are equal because the primary deletes fields that have expired: before that,
+/// an HPERSIST does not tell a replica which of them it left alone. Anything else does not heal.
+fn heals(replica: &Replica, client: &mut Client, digests: &mut Digests) -> bool {
+    for (db, key) in unequal_keys(replica, client) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        let kind = client.accepted(&[b"TYPE".as_slice(), &key]).text();
+        client.accepted(&["SELECT", "0"]);
+        if kind != "hash" {
+            return false;
+        }
+    }
+    let began = Instant::now();
+    while digests.ours != digests.theirs && began.elapsed() < HEALING {
+        std::thread::sleep(Duration::from_millis(20));
+        *digests = follower::digests(replica, client);
+    }
+    digests.ours == digests.theirs
 }
 
 /// The digest of the server's own replica at this offset.
@@ -90,7 +114,10 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
         tally.bursts += 1;
         tally.commands += burst.len() as u64;
         tally.refused += replies.iter().filter(|reply| reply.error().is_some()).count() as u64;
-        let digests = digests_or_tell(&replica, &mut client, seed, &tally);
+        let mut digests = digests_or_tell(&replica, &mut client, seed, &tally);
+        if digests.ours != digests.theirs && heals(&replica, &mut client, &mut digests) {
+            tally.healed += 1;
+        }
         if digests.ours != digests.theirs {
             let what = explain(&replica, &mut client, &tap, &burst, digests.offset);
             let place = format!("seed {seed}, burst {}", tally.bursts);
@@ -125,12 +152,7 @@ fn prepare(client: &mut Client, seed: u64) -> Vec<Vec<u8>> {
     payloads
 }
 
-fn digests_or_tell(
-    replica: &Replica,
-    client: &mut Client,
-    seed: u64,
-    tally: &Tally,
-) -> follower::Digests {
+fn digests_or_tell(replica: &Replica, client: &mut Client, seed: u64, tally: &Tally) -> Digests {
     let info = replica.info();
     let sound = info.failed_commands == 0 && info.unknown_commands == 0 && info.full_syncs == 1;
     assert!(sound, "seed {seed}, burst {}: {info:#?}", tally.bursts);
@@ -153,10 +175,11 @@ fn explain(
     text
 }
 
-fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words]) -> String {
+/// The keys of which both sides have other digests, also those that are logically expired.
+fn unequal_keys(replica: &Replica, client: &mut Client) -> Vec<(u32, Vec<u8>)> {
     let version = replica.info().server_version;
     let mut all = keys(replica);
-    let mut text = String::new();
+    let mut unequal = Vec::new();
     for db in 0..16u32 {
         client.accepted(&["SELECT", &db.to_string()]);
         let mut keys = all.remove(&db).unwrap_or_default();
@@ -164,29 +187,36 @@ fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words
         keys.sort();
         keys.dedup();
         for key in keys {
-            // Sees also what is logically expired.
-            let their_digest = client.digest_values(&[&key]).remove(0);
-            let our_digest = our_digest(replica, db, &key, &version);
-            if their_digest == our_digest {
-                continue;
+            let theirs = client.digest_values(&[&key]).remove(0);
+            if theirs != our_digest(replica, db, &key, &version) {
+                unequal.push((db, key));
             }
-            let theirs = their_row(client, &key);
-            let ours = whole(replica, db, &key).map(|(kind, elements)| (kind.to_owned(), elements));
-            text += &format!(
-                "\ndb {db} key {}:\n  theirs {their_digest}: {}\n  ours   {our_digest}: {}\n  \
-                 deadline {:?}, sent to the server in this burst:\n",
-                key.escape_ascii(),
-                cut(theirs.as_ref(), ours.as_ref()),
-                cut(ours.as_ref(), theirs.as_ref()),
-                replica.lookups().expires_at(db, &key),
-            );
-            let touching = burst.iter().filter(|command| command.contains(&key));
-            touching.for_each(|command| text += &format!("    {}\n", shown(command)));
-            text += "  and by the server:\n";
-            tap.about(&key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
-            if text.len() > 8000 {
-                return text;
-            }
+        }
+    }
+    client.accepted(&["SELECT", "0"]);
+    unequal
+}
+
+fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words]) -> String {
+    let mut text = String::new();
+    for (db, key) in unequal_keys(replica, client) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        let theirs = their_row(client, &key);
+        let ours = whole(replica, db, &key).map(|(kind, elements)| (kind.to_owned(), elements));
+        text += &format!(
+            "\ndb {db} key {}:\n  theirs {}\n  ours   {}\n  deadline {:?}, sent to the server in \
+             this burst:\n",
+            key.escape_ascii(),
+            cut(theirs.as_ref(), ours.as_ref()),
+            cut(ours.as_ref(), theirs.as_ref()),
+            replica.lookups().expires_at(db, &key),
+        );
+        let touching = burst.iter().filter(|command| command.contains(&key));
+        touching.for_each(|command| text += &format!("    {}\n", shown(command)));
+        text += "  and by the server:\n";
+        tap.about(&key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
+        if text.len() > 8000 {
+            return text;
         }
     }
     if text.is_empty() { "no key differs".to_owned() } else { text }
@@ -390,11 +420,11 @@ fn stream_shown(stream: &Stream, version: (u32, u32, u32)) -> Vec<String> {
 
 fn report(replica: &Replica, tap: &Tap, server: &Server, seed: u64, tally: &Tally) {
     let info = replica.info();
-    let Tally { bursts, commands, refused, deadlines, not_ours, streams } = tally;
+    let Tally { bursts, commands, refused, deadlines, not_ours, streams, healed } = tally;
     println!(
-        "server {:?}, seed {seed}: {commands} commands ({refused} refused), {} units compared in \
-         {bursts} bursts ({not_ours} with a fault of the server), {deadlines} deadlines and \
-         {streams} whole streams compared, {} keys in the end",
+        "server {:?}, seed {seed}: {commands} commands ({refused} refused), {} units compared \
+         in {bursts} bursts ({not_ours} with a fault of the server, {healed} healed), {deadlines} \
+         deadlines and {streams} whole streams compared, {} keys in the end",
         server.version(),
         info.units,
         info.keys
