@@ -8,6 +8,7 @@ mod set;
 mod skip;
 mod sort;
 pub(crate) mod truth;
+mod truth_lists;
 mod truth_test;
 
 use super::*;
