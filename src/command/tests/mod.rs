@@ -13,6 +13,7 @@ mod skip;
 mod sort;
 mod stream;
 pub(crate) mod truth;
+mod truth_lists;
 mod truth_test;
 
 use super::*;

@@ -82,6 +82,20 @@ impl Snapshot {
                         snapshot.0.extend(at.unwrap_or(-1).to_le_bytes());
                     }
                 }
+                Data::Elements(elements) => {
+                    snapshot.0.push(1);
+                    snapshot.short(key.as_bytes()).0.push(u8::try_from(elements.len()).unwrap());
+                    for element in elements {
+                        snapshot.short(element.as_bytes());
+                    }
+                }
+                Data::Members(members) => {
+                    snapshot.0.push(2);
+                    snapshot.short(key.as_bytes()).0.push(u8::try_from(members.len()).unwrap());
+                    for member in members {
+                        snapshot.short(member.as_bytes());
+                    }
+                }
             }
         }
         snapshot.end()
