@@ -9,7 +9,7 @@ use rets::command::ROWS;
 use rets::rdb::decode_payload;
 use rets::replica::{Answer, Replica, Type, Whole};
 use rets::value::{
-    Bytes, Consumer, DigestRules, Field, Hash, ScoreText, Stream, Value, value_digest,
+    Bytes, Consumer, DigestRules, Field, Hash, Pending, ScoreText, Stream, Value, value_digest,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -404,16 +404,16 @@ fn stream_shown(stream: &Stream, version: (u32, u32, u32)) -> Vec<String> {
         lines.push(format!("deleted {}, added {}", stream.max_deleted_id(), stream.added()));
     }
     for (name, group) in stream.groups() {
-        // 7.0 counts what is read without telling; only newer servers know that nobody can have
-        // read more than there was.
-        let told = group.entries_read.filter(|_| version >= (7, 2, 0));
-        let read = told.map(|read| read.min(stream.added()));
+        // 7.0 counts what is read without telling.
+        let read = group.entries_read.filter(|_| version >= (7, 2, 0));
         lines.push(format!("{} {} {read:?}", name.escape_ascii(), group.last_id));
-        let told = |consumer: &Consumer<'_>| consumer.pending > 0;
+        // Before 7.0 what was deleted can still be claimed; whether by its owner, nobody can tell.
+        let there = |pending: &Pending<'_>| counts || stream.contains(pending.id);
+        lines.extend(group.pending().filter(there).map(|pending| format!("  {pending:?}")));
+        let told = |consumer: &Consumer<'_>| counts && consumer.pending > 0;
         lines.extend(group.consumers().filter(told).map(|consumer| {
             format!("  {} has {}", consumer.name.escape_ascii(), consumer.pending)
         }));
-        lines.extend(group.pending().map(|pending| format!("  {pending:?}")));
     }
     lines
 }

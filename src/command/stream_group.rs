@@ -250,7 +250,7 @@ fn create(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
         if stream.group(args[3]).is_some() {
             return Err(Failure::new("the stream has a group of this name already"));
         }
-        let group = Group::new(start.of(stream), options.entries_read(stream));
+        let group = Group::new(start.of(stream), options.entries_read);
         stream.put_group(args[3], group);
         Ok(())
     })
@@ -261,7 +261,7 @@ fn set_id(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let (start, options) = (Start::read(args)?, GroupOptions::read(args)?);
     edit_group(unit, args[2], args[3], |stream, group| {
         group.last_id = start.of(stream);
-        group.entries_read = options.entries_read(stream);
+        group.entries_read = options.entries_read;
         Ok(())
     })
 }
@@ -318,10 +318,5 @@ impl GroupOptions {
             };
         }
         Ok(options)
-    }
-
-    /// No more than were ever added, whatever a client said.
-    fn entries_read(&self, stream: &Stream) -> Option<u64> {
-        self.entries_read.map(|count| count.min(stream.added()))
     }
 }

@@ -147,7 +147,7 @@ const GROUPS: &[Case] = &[
     ("", "XGROUP CREATE s g 5-5 ENTRIESREAD -1 MKSTREAM", "s=|| g<5-5>[]"),
     ("XADD s 5-1 f v", "xgroup create s g $", "s=|5-1 f=v| g<5-1>[]"),
     ("XADD s 5-1 f v", "XGROUP CREATE s g 0 ENTRIESREAD 1", "s=|5-1 f=v| g<0-0/1>[]"),
-    ("XADD s 5-1 f v", "XGROUP CREATE s g 0 ENTRIESREAD 8", "s=|5-1 f=v| g<0-0/1>[]"),
+    ("XADD s 5-1 f v", "XGROUP CREATE s g 0 ENTRIESREAD 8", "s=|5-1 f=v| g<0-0/8>[]"),
     (TWO, "XGROUP CREATE s f 0", "s=|1-1 f=a, 2-1 f=b| f<0-0>[] g<1-1>[al](1-1 al x1 @7)"),
     (TWO, "XGROUP SETID s g $ ENTRIESREAD 2", "s=|1-1 f=a, 2-1 f=b| g<2-1/2>[al](1-1 al x1 @7)"),
     (
