@@ -167,7 +167,8 @@ impl<'a> Search<'a> {
                 let count = count.filter(|n| (3..=args.len() / 2).contains(n));
                 let count = count.ok_or_else(Failure::syntax)?;
                 let corner = |n| place(args, at + 2 + 2 * n);
-                self.outline = Some(Outline::Polygon((0..count).map(corner).collect::<Result<_, _>>()?));
+                self.outline =
+                    Some(Outline::Polygon((0..count).map(corner).collect::<Result<_, _>>()?));
                 Ok(2 + 2 * count)
             }
             _ => Err(Failure::syntax()),
@@ -227,7 +228,8 @@ fn shape(
         Some(Centre::At(place)) => Some(place),
         Some(Centre::Member(member)) => {
             let score = zset.score(member);
-            let score = score.ok_or_else(|| Failure::new("the member to search around is not there"))?;
+            let score =
+                score.ok_or_else(|| Failure::new("the member to search around is not there"))?;
             Some(Place::of_score(score))
         }
     };

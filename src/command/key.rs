@@ -15,6 +15,12 @@ pub(super) fn del(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     Ok(())
 }
 
+/// `DELEX key [condition value]`
+pub(super) fn delex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
+    // With a condition it is sent as DEL by those servers that were seen to send it at all.
+    del(unit, &args[..2])
+}
+
 fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
     let at = clock.deadline(args[2], unit.now_ms())?;
     let db = unit.db();
@@ -24,8 +30,7 @@ fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
 
 /// `EXPIRE key seconds [condition]`
 pub(super) fn expire(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    // From 2.6 on a primary sends DEL for a time that has passed; before, it deletes and sends
-    // this.
+    // A time that has passed: from 2.6 on a primary sends DEL, before it deleted and sent this.
     if integer(args[2])? <= 0 {
         return del(unit, &args[..2]);
     }
@@ -64,8 +69,11 @@ fn transfer(unit: &mut Unit<'_>, from: (Db, &[u8]), to: (Db, &[u8]), reason: Rea
             }
         }
         Found::Partial(_) | Found::Withheld(_) | Found::Excluded => {
-            let due = unit.due(from.0, from.1);
+            let (due, is_module) = (unit.due(from.0, from.1), unit.is_module(from.0, from.1));
             unit.withhold(to.0, to.1, due, reason);
+            if is_module {
+                unit.mark_module(to.0, to.1);
+            }
         }
     }
     true

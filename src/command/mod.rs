@@ -11,12 +11,21 @@
 //! - limits of the primary (sizes, syntax of generated forms) are not enforced again.
 
 mod arguments;
+mod array;
+mod bitmap;
+mod cluster;
 mod geo;
 mod hash;
+mod hyperloglog;
 mod key;
+mod list;
 mod partial_sort;
 mod scope;
 mod server;
+mod set;
+mod sort;
+mod stream;
+mod stream_group;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -53,6 +62,11 @@ impl Failure {
         Self { text: text.into(), cause: Cause::Differs }
     }
 
+    /// The key that the command writes was withheld instead.
+    fn unsupported(text: &'static str) -> Self {
+        Self { text: text.into(), cause: Cause::Unsupported }
+    }
+
     fn of_payload(error: &Error) -> Self {
         let cause = match error.kind() {
             Kind::Unsupported => Cause::Unsupported,
@@ -74,7 +88,8 @@ impl Failure {
         Self::new("the arguments are not those of this command")
     }
 
-    /// Nothing is wrong with our data: the command brings what this version has no type for.
+    /// Nothing is wrong with our data: the command brings what this version has no type for, or
+    /// what only the primary can know.
     pub fn is_unsupported(&self) -> bool {
         self.cause == Cause::Unsupported
     }
@@ -133,10 +148,25 @@ use Action::{Apply, Ignore};
 /// Every command that is known, in the order of their names.
 pub static ROWS: &[Row] = &[
     row("APPEND", 3, Apply(string::append)),
+    row("ARDEL", 3, Apply(array::ardel)),
+    row("ARDELRANGE", 4, Apply(array::ardelrange)),
+    row("ARINSERT", 3, Apply(array::arinsert)),
+    row("ARMSET", 4, Apply(array::armset)),
+    row("ARRING", 4, Apply(array::arring)),
+    row("ARSEEK", 3, Apply(array::arseek)),
+    row("ARSET", 4, Apply(array::arset)),
+    row("BITFIELD", 2, Apply(bitmap::bitfield)),
+    row("BITOP", 4, Apply(bitmap::bitop)),
+    row("BLMOVE", 6, Apply(list::lmove)),
+    row("BLPOP", 3, Apply(list::blpop)),
+    row("BRPOP", 3, Apply(list::brpop)),
+    row("BRPOPLPUSH", 4, Apply(list::rpoplpush)),
+    row("CLUSTER", 2, Apply(cluster::cluster)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
     row("DEL", 2, Apply(key::del)),
+    row("DELEX", 2, Apply(key::delex)),
     row("DISCARD", 1, Action::Discard),
     row("EXEC", 1, Action::Exec),
     row("EXPIRE", 3, Apply(key::expire)),
@@ -163,6 +193,15 @@ pub static ROWS: &[Row] = &[
     row("HSETNX", 4, Apply(hash::hset)),
     row("INCR", 2, Apply(string::incr)),
     row("INCRBY", 3, Apply(string::incrby)),
+    row("LINSERT", 5, Apply(list::linsert)),
+    row("LMOVE", 5, Apply(list::lmove)),
+    row("LMOVEM", 5, Apply(list::lmovem)),
+    row("LPOP", 2, Apply(list::lpop)),
+    row("LPUSH", 3, Apply(list::lpush)),
+    row("LPUSHX", 3, Apply(list::lpush)),
+    row("LREM", 4, Apply(list::lrem)),
+    row("LSET", 4, Apply(list::lset)),
+    row("LTRIM", 4, Apply(list::ltrim)),
     row("MOVE", 3, Apply(key::move_key)),
     row("MSET", 3, Apply(string::mset)),
     row("MSETEX", 4, Apply(string::msetex)),
@@ -171,6 +210,10 @@ pub static ROWS: &[Row] = &[
     row("PERSIST", 2, Apply(key::persist)),
     row("PEXPIRE", 3, Apply(key::pexpire)),
     row("PEXPIREAT", 3, Apply(key::pexpireat)),
+    row("PFADD", 2, Apply(hyperloglog::pfadd)),
+    row("PFCOUNT", 2, Apply(hyperloglog::pfcount)),
+    row("PFDEBUG", 3, Apply(hyperloglog::pfdebug)),
+    row("PFMERGE", 2, Apply(hyperloglog::pfmerge)),
     row("PING", 1, Ignore),
     row("PSETEX", 4, Apply(string::psetex)),
     row("PUBLISH", 1, Ignore),
@@ -179,15 +222,41 @@ pub static ROWS: &[Row] = &[
     row("REPLCONF", 1, Action::Replconf),
     row("RESTORE", 4, Apply(key::restore)),
     row("RESTORE-ASKING", 4, Apply(key::restore)),
+    row("RPOP", 2, Apply(list::rpop)),
+    row("RPOPLPUSH", 3, Apply(list::rpoplpush)),
+    row("RPUSH", 3, Apply(list::rpush)),
+    row("RPUSHX", 3, Apply(list::rpush)),
+    row("SADD", 3, Apply(set::sadd)),
     row("SCRIPT", 1, Ignore),
+    row("SDIFFSTORE", 3, Apply(set::sdiffstore)),
     row("SELECT", 2, Action::Select),
     row("SET", 3, Apply(string::set)),
+    row("SETBIT", 4, Apply(bitmap::setbit)),
     row("SETEX", 4, Apply(string::setex)),
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),
+    row("SFLUSH", 3, Apply(cluster::sflush)),
+    row("SINTERSTORE", 3, Apply(set::sinterstore)),
+    row("SMOVE", 4, Apply(set::smove)),
+    row("SORT", 2, Apply(sort::sort)),
     row("SPUBLISH", 1, Ignore),
+    row("SREM", 3, Apply(set::srem)),
+    row("SUNIONSTORE", 3, Apply(set::sunionstore)),
     row("SWAPDB", 3, Apply(key::swapdb)),
+    row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
+    row("XACK", 4, Apply(stream_group::xack)),
+    row("XACKDEL", 6, Apply(stream_group::xackdel)),
+    row("XADD", 5, Apply(stream::xadd)),
+    row("XCFGSET", 4, Apply(stream::xcfgset)),
+    row("XCLAIM", 6, Apply(stream_group::xclaim)),
+    row("XDEL", 3, Apply(stream::xdel)),
+    row("XDELEX", 5, Apply(stream::xdelex)),
+    row("XGROUP", 4, Apply(stream_group::xgroup)),
+    row("XIDMPRECORD", 5, Apply(stream::xidmprecord)),
+    row("XNACK", 7, Apply(stream_group::xnack)),
+    row("XSETID", 3, Apply(stream::xsetid)),
+    row("XTRIM", 4, Apply(stream::xtrim)),
     row("ZADD", 4, Apply(zset::zadd)),
     row("ZDIFFSTORE", 4, Apply(zset_store::zdiffstore)),
     row("ZINCRBY", 4, Apply(zset::zincrby)),

@@ -1,6 +1,7 @@
 //! Commands on strings.
 
 use super::arguments::{Clock, Deadline, integer, number, write_options};
+use super::unit::Source;
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::text::format_i64;
@@ -8,7 +9,7 @@ use crate::value::{Type, Value};
 
 /// A string can't grow beyond this: the servers' own limit is configurable and half of it by
 /// default, but an offset from a broken stream must not make us ask for exabytes.
-const STRING_BYTES_MAX: usize = 1 << 32;
+pub(super) const STRING_BYTES_MAX: usize = 1 << 32;
 
 fn write(unit: &mut Unit<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     let (db, value) = (unit.db(), Value::string(value));
@@ -78,10 +79,21 @@ pub(super) fn msetex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     Ok(())
 }
 
-fn text(value: Option<&Value>) -> &[u8] {
+/// The bytes of a string; none for a key that is not there.
+pub(super) fn text(value: Option<&Value>) -> &[u8] {
     match value {
         Some(Value::String(bytes)) => bytes,
         _ => b"",
+    }
+}
+
+/// A string that a command reads to make another one.
+pub(super) fn source(unit: &Unit<'_>, key: &[u8]) -> Result<Source, Failure> {
+    match unit.source(key) {
+        Source::Known(value) if value.kind() != Type::String => {
+            Err(Failure::wrong_type(Type::String))
+        }
+        source => Ok(source),
     }
 }
 

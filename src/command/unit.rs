@@ -9,24 +9,29 @@
 //! - frozen: the table kept what it had when a write, a delete or a deadline was skipped;
 //! - partial: single fields or members are missing or frozen.
 //!
+//! A ghost ends with the primary's key: a delete removes it whatever the answer, for it keeps
+//! nothing but a name, and names that nobody can reach must not pile up. The same holds for single
+//! elements.
+//!
 //! The table must not make up values: an edit whose outcome depends on something that is withheld
 //! is offered with `result_known` false and never stored.
 
 mod element;
 mod held;
 mod source;
+mod unknown;
 mod unseen;
 
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
-use held::{due, ghost, is_kind, skipped_write};
+use held::{due, ghost, is_kind, of_module, skipped_write};
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
-pub(super) use source::Source;
 pub use held::known_fingerprint;
+pub(super) use source::Source;
 
 /// What stays the same for all commands of a unit.
 pub struct Setting<'a> {
@@ -129,13 +134,6 @@ impl<'a> Unit<'a> {
         self.args = args;
     }
 
-    /// Tells the gate of a command that we can't follow.
-    pub fn unknown(&mut self, args: &'a [&'a [u8]]) {
-        self.args = args;
-        let db = Some(self.db);
-        self.ask_about_database(Effect::Unknown, Reason::Command, db);
-    }
-
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
     pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
         let max = self.setting.max_memory;
@@ -223,17 +221,18 @@ impl<'a> Unit<'a> {
             result_known: value.is_some() && due != Due::Unknown,
             ..Question::new(Effect::Set, reason, db, key)
         });
-        match (verdict, value, due) {
-            (Verdict::Keep, Some(value), Due::Known(at)) => {
-                self.put(db, key, Entry::new(value, at), false);
-            }
+        let is_module = matches!(value, Some(Value::Module(_)));
+        let (entry, is_same) = match (verdict, value, due) {
+            (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
             (Verdict::Skip, Some(value), Due::Known(at)) => {
                 let primary = Some(fingerprint(&value, at));
-                self.put(db, key, skipped_write(before, primary, due), true);
+                (skipped_write(before, primary, due), true)
             }
-            (Verdict::Keep, None, _) => self.put(db, key, ghost(None, due), false),
-            _ => self.put(db, key, skipped_write(before, None, due), true),
-        }
+            (Verdict::Keep, None, _) => (ghost(None, due), false),
+            _ => (skipped_write(before, None, due), true),
+        };
+        let entry = if is_module { of_module(entry) } else { entry };
+        self.put(db, key, entry, is_same);
     }
 
     /// The key goes away. Nothing happens where it was not there.
@@ -261,6 +260,13 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// All keys whose names are `wanted` go away, in every database.
+    pub(super) fn delete_where(&mut self, wanted: impl Fn(&[u8]) -> bool, reason: Reason) {
+        for (db, key) in self.batch.keys(self.setting.table, wanted) {
+            self.delete(db, &key, reason);
+        }
+    }
+
     /// The key gets another deadline, or none.
     pub(super) fn expire(&mut self, db: Db, key: &[u8], at: Option<i64>) {
         let (entry, known) = match self.find(db, key) {
@@ -275,6 +281,7 @@ impl<'a> Unit<'a> {
             ..Question::new(Effect::Expire, Reason::Command, db, key)
         });
         let Some(entry) = entry else { return };
+        let is_module = entry.is_module();
         let entry = if entry.value.is_none() {
             // Nobody sees a ghost's deadline, but a later write may build on it.
             ghost(None, Due::Known(at))
@@ -285,11 +292,13 @@ impl<'a> Unit<'a> {
             let primary = wanted.as_ref().and_then(known_fingerprint);
             skipped_write(Some(entry), primary, Due::Known(at))
         };
+        let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, true);
     }
 
-    /// A string or list is edited as a whole: `edit` gets the old value and returns the new one, or
-    /// none where nothing is left. The deadline stays.
+    /// A string, list, stream or array is edited as a whole: `edit` gets the old value and returns
+    /// the new one, or none where nothing is left. The deadline stays. Nothing is asked where
+    /// `edit` returns a clone that it has not touched.
     pub(super) fn edit(
         &mut self,
         key: &[u8],
@@ -315,7 +324,12 @@ impl<'a> Unit<'a> {
         }
         let after = edit(before.as_ref().and_then(|entry| entry.value.as_ref()))?;
         let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
-        if before.is_none() && after.is_none() {
+        let old = before.as_ref().and_then(|entry| entry.value.as_ref());
+        let is_same = match (old, &after) {
+            (Some(old), Some(new)) => old.is_untouched(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if is_same {
             return Ok(());
         }
         let verdict = self.ask(&Question {
@@ -391,7 +405,7 @@ impl<'a> Unit<'a> {
             Effect::HashDelete { .. } | Effect::SetRemove { .. } | Effect::ZsetRemove { .. } => {
                 Due::Unknown
             }
-            Effect::Edit if kind != Type::String => Due::Unknown,
+            Effect::Edit if !matches!(kind, Type::String | Type::Stream) => Due::Unknown,
             _ => due(&entry),
         };
         self.put(db, key, skipped_write(Some(entry), None, due), true);
@@ -418,7 +432,7 @@ impl<'a> Unit<'a> {
             db: Some(question.db),
             key: question.key,
             value: question.value,
-            expires_at_ms: question.expires_at_ms,
+            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
             result_known: question.result_known,
             deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
             key_gone: question.key_gone,

@@ -6,9 +6,7 @@ use super::zset_range::Span;
 use super::{Applied, Failure, Server, Unit};
 use crate::change::{Effect, Reason};
 use crate::text::parse_f64;
-use crate::value::{
-    ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset, element_fingerprint,
-};
+use crate::value::{ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset, element_fingerprint};
 use std::ops::Range;
 
 /// A score or another double. The oldest servers, and all of them in ranges, also take blanks in
@@ -235,9 +233,11 @@ fn remove_span(unit: &mut Unit<'_>, key: &[u8], span: &Span<'_>) -> Applied {
         Members::Partly(zset, withheld) if !matches!(span, Span::Ranks(..)) => {
             let zset = without(zset, &withheld);
             remove_places(unit, key, &zset, span.places(&zset, false), false)?;
-            unit.remove_unseen(key, |name| span.may_have(name), |member| {
-                Effect::ZsetRemove { member }
-            });
+            unit.remove_unseen(
+                key,
+                |name| span.may_have(name),
+                |member| Effect::ZsetRemove { member },
+            );
             Ok(())
         }
         Members::Partly(..) | Members::Unknown => {

@@ -1,8 +1,8 @@
 //! Ranges of sorted sets by place, score and name, as commands write them.
 
+use super::Failure;
 use super::arguments::integer;
 use super::zset::score;
-use super::Failure;
 use crate::value::Zset;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -165,10 +165,9 @@ fn ranks(start: i64, end: i64, len: usize, from_end: bool) -> Range<usize> {
 fn names(min: NameBound<'_>, max: NameBound<'_>, zset: &Zset, from_end: bool) -> Range<usize> {
     let is_empty = match (min, max) {
         (NameBound::Closed(a), NameBound::Closed(b)) => a > b,
-        (
-            NameBound::Closed(a) | NameBound::Open(a),
-            NameBound::Closed(b) | NameBound::Open(b),
-        ) => a.cmp(b) != Ordering::Less,
+        (NameBound::Closed(a) | NameBound::Open(a), NameBound::Closed(b) | NameBound::Open(b)) => {
+            a.cmp(b) != Ordering::Less
+        }
         (NameBound::Greatest, _) | (_, NameBound::Least) => true,
         (NameBound::Least, _) | (_, NameBound::Greatest) => false,
     };

@@ -101,8 +101,20 @@ impl Aggregate {
         match self {
             // Infinities of both signs, and what is NaN already, make 0.
             Self::Sum | Self::Count => or_zero(a + b),
-            Self::Min => if b < a { b } else { a },
-            Self::Max => if b > a { b } else { a },
+            Self::Min => {
+                if b < a {
+                    b
+                } else {
+                    a
+                }
+            }
+            Self::Max => {
+                if b > a {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 }
@@ -297,8 +309,7 @@ fn range(
     from_end: bool,
     server: Server,
 ) -> Zset {
-    let mut members: Vec<(&[u8], f64)> =
-        zset.iter_from(places.start).take(places.len()).collect();
+    let mut members: Vec<(&[u8], f64)> = zset.iter_from(places.start).take(places.len()).collect();
     let is_hinted = matches!(span, Span::Ranks(..));
     let mut range = collect(&members, server);
     let has_signed_zero = |(_, score): &(&[u8], f64)| *score == 0.0 && score.is_sign_negative();

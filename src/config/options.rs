@@ -182,7 +182,9 @@ pub(super) const TABLE: &[OptionRow] = &[
         range: "continue, resync or stop",
         default: "continue",
         hot: true,
-        doc: "What to do after a write command that this version can't follow.",
+        doc: "What to do after a write command that this version can't follow; resync: once an \
+            hour for the same command, and never for one on a module's value, which is withheld \
+            instead.",
         set: |c, v| {
             c.on_unknown = word(v, &POLICIES)?;
             Ok(())

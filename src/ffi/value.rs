@@ -73,11 +73,13 @@ pub struct rets_value {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rets_element {
-    /// The field of a hash, the member of a set or sorted set; else NULL.
+    /// The field of a hash or of a stream's entry, the member of a set or sorted set, the name of
+    /// the type of a module's value; else NULL.
     pub field: *const c_void,
     /// Its length in bytes.
     pub field_len: usize,
-    /// The string itself, the element of a list, the value of a field; else NULL.
+    /// The string itself, the element of a list or array, the value of a field, the bytes of a
+    /// module's value; else NULL.
     pub value: *const c_void,
     /// Its length in bytes.
     pub value_len: usize,
@@ -85,13 +87,17 @@ pub struct rets_element {
     pub score: f64,
     /// The deadline of a hash's field in Unix milliseconds; -1 for none.
     pub expires_at_ms: i64,
-    /// 0. For types to come.
-    pub reserved: [i64; 2],
+    /// The index of an array's element; else 0.
+    pub index: u64,
+    /// The id of a stream's entry: its first number; else 0.
+    pub id_ms: u64,
+    /// Its second number; else 0.
+    pub id_seq: u64,
 }
 
 /// # Safety
 /// `v` is NULL or a value that is not freed while `'a` lasts.
-unsafe fn value<'a>(v: *const rets_value) -> Result<&'a rets_value, Failure> {
+pub(super) unsafe fn value<'a>(v: *const rets_value) -> Result<&'a rets_value, Failure> {
     if v.is_null() || !v.is_aligned() {
         return Err(Failure::invalid("v is not a value"));
     }
@@ -199,7 +205,8 @@ pub unsafe extern "C" fn rets_value_type(v: *const rets_value) -> rets_type_id {
     })
 }
 
-/// How many elements rets_value_at() can show. A string is one element.
+/// How many elements rets_value_at() can show. A string is one element, and so is what
+/// only a module understands; of a stream each field of each entry is one.
 ///
 /// @param[in] v  the value
 /// @return the number; 0 for an empty value or NULL
@@ -214,7 +221,10 @@ pub unsafe extern "C" fn rets_value_len(v: *const rets_value) -> usize {
 
 /// Shows one element: the string itself; an element of a list, from its head; a
 /// member of a set or a field of a hash, in the order of their bytes; a member of a
-/// sorted set, from the lowest.
+/// sorted set, from the lowest; an element of an array, by its index; a module's value
+/// as its bytes in a snapshot; a field of a stream's entry, one entry behind the other,
+/// those of one entry having its id. A value may have no element, as a stream without
+/// entries.
 ///
 /// @param[in]  v      the value
 /// @param[in]  index  its place, from 0
@@ -246,7 +256,9 @@ pub unsafe extern "C" fn rets_value_at(
             value_len,
             score: element.score,
             expires_at_ms: element.expires_at_ms.unwrap_or(-1),
-            reserved: [0; 2],
+            index: element.index,
+            id_ms: element.id.ms,
+            id_seq: element.id.seq,
         });
         Ok(())
     })

@@ -193,9 +193,32 @@ impl<'a> Cursor<'a> {
         Ok(scratch)
     }
 
+    /// The bytes that `read` goes over, as they are; none where it answers false.
+    pub(super) fn raw(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Parsed<bool>,
+    ) -> Parsed<Option<&'a [u8]>> {
+        let start = self.at;
+        let found = read(self)?;
+        Ok(self.bytes.get(start..self.at).filter(|_| found))
+    }
+
+    /// Goes over a string that has to be there.
+    pub(super) fn take_string(&mut self) -> Parsed<()> {
+        let len = self.stored_length()?;
+        self.take(len).map(drop)
+    }
+
     /// Passes over a string, also one that is not there yet, and commits.
     pub(super) fn skip_string(&mut self) -> Parsed<()> {
-        let len = match self.string_form()? {
+        let len = self.stored_length()?;
+        self.skip(len as u64);
+        Ok(())
+    }
+
+    /// How many bytes of a string follow.
+    fn stored_length(&mut self) -> Parsed<usize> {
+        Ok(match self.string_form()? {
             StringForm::Raw(len) => believable(len)?,
             StringForm::Int8 => 1,
             StringForm::Int16 => 2,
@@ -205,9 +228,7 @@ impl<'a> Cursor<'a> {
                 self.string_length()?;
                 packed_len
             }
-        };
-        self.skip(len as u64);
-        Ok(())
+        })
     }
 
     /// A double as text with its length in front, as all servers before 4.0 wrote scores.

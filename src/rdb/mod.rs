@@ -3,6 +3,7 @@
 //! Nothing here does I/O, knows the time, or believes a length: memory is taken only for bytes that
 //! have arrived, and at most 88 times as much where they are compressed.
 
+mod array;
 mod crc64;
 mod cursor;
 mod input;
@@ -15,6 +16,7 @@ mod object;
 mod opcode;
 mod packed;
 mod payload;
+mod stream;
 mod types;
 mod ziplist;
 mod zipmap;

@@ -1,8 +1,11 @@
 //! Makes values from their bytes, or passes over them, one element at a time: what is there of a
 //! large value is worked off while the rest is on its way.
 
+use super::array;
 use super::cursor::{Cursor, Parsed, bad};
+use super::module::{self, ModuleValue};
 use super::packed::{Block, Walk};
+use super::stream::StreamReader;
 use super::types::{Form, Layout, Part};
 use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
 
@@ -18,8 +21,19 @@ pub(super) struct Builder {
     layout: Layout,
     value: Value,
     least_deadline: i64,
+    /// What there is of a module's value.
+    module: ModuleValue,
     /// None until the number of elements was read.
     left: Option<u64>,
+    /// What reads a stream, which has no elements of one kind.
+    stream: Option<Box<StreamReader>>,
+}
+
+fn stream_reader(layout: &Layout, skip: bool) -> Option<Box<StreamReader>> {
+    match layout.form {
+        Form::Stream(generation) => Some(Box::new(StreamReader::new(generation, skip))),
+        _ => None,
+    }
 }
 
 impl Builder {
@@ -32,13 +46,17 @@ impl Builder {
             Type::Hash => Value::Hash(Hash::default()),
             Type::Stream => Value::Stream(Stream::default()),
             Type::Array => Value::Array(Array::default()),
-            Type::Module => Value::string(b""),
+            Type::Module => Value::Module(ModuleValue::default().finish()),
         };
-        Self { layout, value, least_deadline: 0, left: None }
+        let (module, stream) = (ModuleValue::default(), stream_reader(&layout, false));
+        Self { layout, value, least_deadline: 0, module, left: None, stream }
     }
 
     /// Goes on with the bytes at hand; Ok when the value is whole.
     pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+        if let Some(stream) = &mut self.stream {
+            return stream.run(cursor, scratch);
+        }
         let left = match &mut self.left {
             Some(left) => left,
             none => {
@@ -46,6 +64,9 @@ impl Builder {
                     self.least_deadline = cursor.i64_le()?;
                 }
                 let count = if self.layout.counted { cursor.length()? } else { 1 };
+                if let Value::Array(array) = &mut self.value {
+                    array.set_cursor(array::cursor(cursor)?);
+                }
                 cursor.commit();
                 none.insert(count)
             }
@@ -60,22 +81,31 @@ impl Builder {
             Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
             Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
             Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
-            Value::Stream(_) | Value::Array(_) | Value::Module(_) => Ok(()),
+            Value::Array(array) => each(left, cursor, |c| array::part(array, c, scratch)),
+            Value::Module(_) => each(left, cursor, |c| self.module.run(c)),
+            Value::Stream(_) => Ok(()),
         }
     }
 
     /// An estimate of the memory that it takes so far.
     pub(super) fn memory(&self) -> usize {
-        self.value.memory()
+        self.stream.as_ref().map_or_else(|| self.value.memory(), |stream| stream.memory())
     }
 
-    /// The value; None for an aggregate without elements, which servers don't keep either.
+    /// The value; None for an aggregate without elements, which servers don't keep either, but for
+    /// streams.
     pub(super) fn finish(mut self) -> Option<Value> {
+        if let Some(stream) = self.stream {
+            return Some(Value::Stream(stream.finish()));
+        }
         if let Value::Zset(zset) = &mut self.value {
             zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
         }
-        let kept = self.layout.family == Type::String || !self.value.is_empty();
-        kept.then_some(self.value)
+        match self.value {
+            Value::Module(_) => Some(Value::Module(self.module.finish())),
+            Value::String(_) => Some(self.value),
+            value => (!value.is_empty()).then_some(value),
+        }
     }
 }
 
@@ -237,15 +267,20 @@ pub(super) struct Skipper {
     left: Option<u64>,
     /// The parts of the current element before this one were passed.
     part: usize,
+    stream: Option<Box<StreamReader>>,
 }
 
 impl Skipper {
     pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, left: None, part: 0 }
+        let stream = stream_reader(&layout, true);
+        Self { layout, left: None, part: 0, stream }
     }
 
     /// Goes on with the bytes at hand; Ok when the end is known, though perhaps not there yet.
-    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
+    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+        if let Some(stream) = &mut self.stream {
+            return stream.run(cursor, scratch);
+        }
         let left = match &mut self.left {
             Some(left) => left,
             none => {
@@ -253,6 +288,9 @@ impl Skipper {
                     cursor.i64_le()?;
                 }
                 let count = if self.layout.counted { cursor.length()? } else { 1 };
+                if self.layout.family == Type::Array {
+                    array::cursor(cursor)?;
+                }
                 cursor.commit();
                 none.insert(count)
             }
@@ -263,6 +301,8 @@ impl Skipper {
                     Part::Text => cursor.skip_string()?,
                     Part::DoubleText => cursor.skip_double_text()?,
                     Part::EightBytes => cursor.skip(8),
+                    Part::SlotValue => array::skip(cursor)?,
+                    Part::ModuleData => module::skip(cursor)?,
                     Part::Length => {
                         cursor.length()?;
                         cursor.commit();

@@ -3,6 +3,7 @@
 
 use super::cursor::{Parsed, Stop};
 use super::packed::Block;
+use super::stream::Generation;
 use crate::error::Kind;
 use crate::value::Type;
 
@@ -42,6 +43,12 @@ pub(super) enum Form {
     DeadlineLast,
     /// A block of name, value, deadline (0 is none).
     BlockWithDeadlines(Block),
+    /// Index, form of the value, value.
+    Slots,
+    /// The module's and the type's name, then what the module wrote.
+    Opaque,
+    /// What streams have, see [`super::stream`].
+    Stream(Generation),
 }
 
 /// A piece of an element, as far as passing over it goes.
@@ -51,6 +58,10 @@ pub(super) enum Part {
     Length,
     DoubleText,
     EightBytes,
+    /// The form of a value of an array, and the value.
+    SlotValue,
+    /// What a module wrote, up to its end.
+    ModuleData,
 }
 
 /// Where the bytes of a value are.
@@ -84,6 +95,10 @@ const fn many(family: Type, form: Form, parts: &'static [Part]) -> Row {
     Row::Known(Layout { family, form, least_deadline: false, counted: true, parts })
 }
 
+const fn stream(generation: Generation) -> Row {
+    many(Type::Stream, Form::Stream(generation), &[])
+}
+
 const fn with_least_deadline(row: Row) -> Row {
     match row {
         Row::Known(layout) => Row::Known(Layout { least_deadline: true, ..layout }),
@@ -94,7 +109,7 @@ const fn with_least_deadline(row: Row) -> Row {
 /// The row of a type.
 pub(super) fn row(number: u8, dialect: Dialect) -> Row {
     use Dialect::{Redis, Valkey};
-    use Part::{DoubleText, EightBytes, Length, Text};
+    use Part::{DoubleText, EightBytes, Length, ModuleData, SlotValue, Text};
     match (number, dialect) {
         (0, _) => one(Type::String, Form::Strings),
         (1, _) => many(Type::List, Form::Strings, &[Text]),
@@ -103,14 +118,24 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
         (4, _) => many(Type::Hash, Form::Strings, &[Text, Text]),
         (5, _) => many(Type::Zset, Form::ScoreBinary, &[Text, EightBytes]),
         (6, _) => Row::Named("module of a release candidate"),
-        (7, _) => Row::Named("module"),
+        (7, _) => Row::Known(Layout {
+            family: Type::Module,
+            form: Form::Opaque,
+            least_deadline: false,
+            counted: false,
+            parts: &[Length, ModuleData],
+        }),
         (9, _) => one(Type::Hash, Form::Blocks(Block::Zipmap)),
         (10, _) => one(Type::List, Form::Blocks(Block::Ziplist)),
         (11, _) => one(Type::Set, Form::Blocks(Block::Intset)),
         (12, _) => one(Type::Zset, Form::Blocks(Block::Ziplist)),
         (13, _) => one(Type::Hash, Form::Blocks(Block::Ziplist)),
         (14, _) => many(Type::List, Form::Blocks(Block::Ziplist), &[Text]),
-        (15 | 19 | 21, _) | (26 | 27, Redis) => Row::Named("stream"),
+        (15, _) => stream(Generation::First),
+        (19, _) => stream(Generation::Counts),
+        (21, _) => stream(Generation::Active),
+        (26, Redis) => stream(Generation::Idmp),
+        (27, Redis) => stream(Generation::Unowned),
         (16, _) => one(Type::Hash, Form::Blocks(Block::Listpack)),
         (17, _) => one(Type::Zset, Form::Blocks(Block::Listpack)),
         (18, _) => many(Type::List, Form::Containers, &[Length, Text]),
@@ -125,7 +150,7 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
         (25, Redis) => {
             with_least_deadline(one(Type::Hash, Form::BlockWithDeadlines(Block::Listpack)))
         }
-        (28, Redis) => Row::Named("array"),
+        (28, Redis) => many(Type::Array, Form::Slots, &[Length, SlotValue]),
         (29, Redis) => Row::Named("rate limit or hash template"),
         (30..=32, Redis) => Row::Named("hash template"),
         (33, Redis) => Row::Named("rate limit or bitmap"),

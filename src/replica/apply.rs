@@ -4,6 +4,8 @@
 //! It is driven one feed at a time and meets clock, network and threads only through the seam of
 //! `env`, so that a simulation can step it.
 
+mod unknown;
+
 use super::Shared;
 use super::follow::{Next, Stream};
 use super::load::{Load, Progress, Surroundings};
@@ -20,6 +22,7 @@ use crate::table::{Stamp, Table};
 use crate::text::printable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use unknown::SyncedFor;
 
 /// Bytes that a message may quote of a command's name.
 const QUOTE_BYTES: usize = 32;
@@ -50,6 +53,8 @@ pub(super) struct Apply {
     ready: bool,
     /// The table is what the primary had at the position: the stream may go on from there.
     resumable: bool,
+    /// For which unknown commands a full sync was asked, and when by the monotonic clock.
+    synced_for: SyncedFor,
 }
 
 /// A command of a unit with its row in the table of commands, if it has one.
@@ -72,15 +77,6 @@ enum Broken {
     Stop(Error),
 }
 
-/// What became of the commands of a unit.
-#[derive(Default)]
-struct Outcome {
-    /// One was not applied, and the table differs from the primary.
-    diverged: bool,
-    /// The first reason to follow no further.
-    broken: Option<Broken>,
-}
-
 impl Apply {
     pub(super) fn new(
         env: Arc<dyn Env>,
@@ -92,7 +88,19 @@ impl Apply {
         let mode = Mode::Waiting;
         let (unit, ready, resumable) = (0, false, false);
         let server = Server::NEWEST;
-        Self { env, shared, settings, table, mode, position, server, unit, ready, resumable }
+        Self {
+            env,
+            shared,
+            settings,
+            table,
+            mode,
+            position,
+            server,
+            unit,
+            ready,
+            resumable,
+            synced_for: SyncedFor::default(),
+        }
     }
 
     /// Takes in one feed of the link.
@@ -158,7 +166,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.open_up();
+        self.shared.view.let_readers_in();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();
@@ -332,6 +340,8 @@ impl Apply {
             self.count_asked(asked);
         }
         drop(gate);
+        // A unit that could not be applied as a whole is not shown at all.
+        let diverged = outcome?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -340,82 +350,84 @@ impl Apply {
         self.position.db = db;
         // Before anybody who waits for this offset looks. A queue that is not followed must not
         // flood whoever listens: it is told once.
-        let is_news = outcome.diverged
+        let is_news = diverged
             && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
-        // Also where following ends here: what the gate has heard of is what readers see.
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if is_news {
             self.tell(Moment::Diverged);
         }
-        outcome.broken.map_or_else(|| self.check_memory(), Err)
+        self.check_memory()
     }
 
-    /// Applies the commands of a unit. One that fails does not keep the others from being applied,
-    /// as it would not at the primary, but for SELECT: nobody knows where those behind it belong.
-    fn run_commands<'a>(&self, unit: &mut Unit<'a>, commands: &'a [View<'_>]) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// Applies the commands of a unit; true where one was passed over, so that the table differs
+    /// from the primary from here on.
+    fn run_commands<'a>(
+        &self,
+        unit: &mut Unit<'a>,
+        commands: &'a [View<'_>],
+    ) -> Result<bool, Broken> {
+        // Nobody is to hear of a unit that is going to be dropped.
+        if let Some(args) = self.unbearable(unit, commands) {
+            self.unknown(unit, args)?;
+        }
+        let mut diverged = false;
         for (row, args) in commands {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
-                    if let Err(text) = select(unit, args) {
-                        let error = failed_command(args, &text);
-                        Counters::add(&self.shared.counters.failed_commands, 1);
-                        outcome.diverged = true;
-                        outcome.broken.get_or_insert(Broken::Resync(error));
-                        return outcome;
-                    }
+                    // Nobody knows where what follows belongs, so no policy lets it go on.
+                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
                 None => {
-                    unit.unknown(args);
-                    self.unknown(unknown_command(args), &mut outcome);
-                    outcome.diverged = true;
+                    diverged |= !self.unknown(unit, args)?;
                     Ok(())
                 }
             };
             match applied {
                 Ok(()) => {}
-                // The key is withheld, so nothing wrong is shown.
                 Err(failure) if failure.is_unsupported() => {
-                    self.unknown(failed_command(args, &failure.to_string()), &mut outcome);
+                    // The key is withheld, so that nothing wrong is shown.
+                    Counters::add(&self.shared.counters.unknown_commands, 1);
+                    let error = failed_command(args, &failure.to_string());
+                    self.judge(self.settings.on_unknown, error)?;
                 }
                 Err(failure) if failure.is_too_large() => {
                     let text = failed_command(args, &failure.to_string()).text().to_owned();
                     let error = Error::new(Kind::NoMemory, text);
-                    outcome.broken.get_or_insert(Broken::Stop(error));
-                    return outcome;
+                    return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
-                    Counters::add(&self.shared.counters.failed_commands, 1);
-                    let error = failed_command(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error, &mut outcome);
-                    outcome.diverged = true;
+                    let error = self.failed(args, &failure.to_string());
+                    self.judge(self.settings.on_failure, error)?;
+                    diverged = true;
                 }
             }
         }
-        outcome
+        Ok(diverged)
     }
 
-    fn unknown(&self, error: Error, outcome: &mut Outcome) {
-        Counters::add(&self.shared.counters.unknown_commands, 1);
-        self.judge(self.settings.on_unknown, error, outcome);
+    /// What does not fit was different before this command.
+    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        self.shared.board.update(|status| status.diverged = true);
+        failed_command(args, text)
     }
 
     /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error, outcome: &mut Outcome) {
-        let broken = match policy {
+    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
+        match policy {
             Policy::Continue => {
                 let again = self.shared.board.read().diverged;
                 let level = if again { Level::Debug } else { Level::Warning };
                 log::log(level, &format!("not followed: {error}"));
-                return self.trouble(error);
+                self.trouble(error);
+                Ok(())
             }
-            Policy::Resync => Broken::Resync(error),
-            Policy::Stop => Broken::Stop(error),
-        };
-        outcome.broken.get_or_insert(broken);
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
     }
 
     fn count_asked(&self, asked: Asked) {
@@ -514,10 +526,16 @@ impl Apply {
     }
 }
 
-fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+/// The database that SELECT names.
+fn database(args: &[&[u8]]) -> Option<u32> {
     let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    let db = number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok());
-    db.map(|db| unit.select(db)).ok_or_else(|| "not the number of a database".to_owned())
+    number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok())
+}
+
+fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
+    database(args)
+        .map(|db| unit.select(db))
+        .ok_or_else(|| "not the number of a database".to_owned())
 }
 
 fn name(args: &[&[u8]]) -> String {

@@ -2,8 +2,9 @@
 
 use super::lookup::Answer;
 use super::{Replica, Shared};
+use crate::command::Server;
 use crate::table::{Db, Entry};
-use crate::value::{Bytes, DatasetDigest, DigestRules, ScoreText, key_digest};
+use crate::value::{Bytes, DatasetDigest, DigestRules, ScoreText, has_digest, key_digest};
 use std::fmt::Write;
 
 /// A digest, and what it is the digest of.
@@ -15,7 +16,8 @@ pub struct DigestAt {
     pub replid: String,
     /// The offset; -1 unknown.
     pub offset: i64,
-    /// False where something was withheld: then it can't equal the primary's.
+    /// False where something was withheld, or is a module's, which alone can digest it: then this
+    /// can't equal the primary's.
     pub complete: bool,
 }
 
@@ -60,6 +62,7 @@ fn add_database(
     for (key, entry) in entries {
         complete &= entry.hold.is_none();
         let Some(value) = &entry.value else { continue };
+        complete &= has_digest(value);
         if !begun {
             digest.database(db);
             begun = true;
@@ -72,30 +75,11 @@ fn add_database(
 /// How the primary's own version computes it.
 fn rules(shared: &Shared, now_ms: i64) -> DigestRules {
     let status = shared.board.read();
-    let version = version(&status.server_version);
-    let valkey = status.server_kind == "valkey";
+    let Server { valkey, version } =
+        Server::new(status.server_kind == "valkey", &status.server_version);
     DigestRules {
         scores: if valkey || version >= (7, 2) { ScoreText::Short } else { ScoreText::G17 },
         hash_field_mark: !valkey && version >= (7, 4),
         skip_expired_fields_at_ms: (valkey && version >= (9, 0)).then_some(now_ms),
-    }
-}
-
-/// Major and minor number; zeros where a server does not tell.
-fn version(text: &str) -> (u32, u32) {
-    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version;
-
-    #[test]
-    fn versions_order_by_their_first_two_numbers() {
-        assert_eq!(version("7.2.4"), (7, 2));
-        assert_eq!(version("255.255.255"), (255, 255));
-        assert_eq!(version(""), (0, 0));
-        assert!(version("10.0.1") > version("9.9.9"));
     }
 }

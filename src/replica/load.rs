@@ -331,7 +331,6 @@ impl Load {
     ) -> Result<()> {
         *around.unit += 1;
         let unit = *around.unit;
-        next.edit(|_, _, entry| entry.version = unit);
         self.report_vanished(&mut next, around, gate)?;
         self.report_changed(&mut next, around, gate)?;
         around.table.replace(next, self.stamp(unit));

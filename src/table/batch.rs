@@ -144,6 +144,25 @@ impl Batch {
         len
     }
 
+    /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
+    pub fn keys(&self, table: &Table, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Db, Bytes)> {
+        let mut keys = Vec::new();
+        for (base, key, _) in table.entries().filter(|(_, key, _)| wanted(key)) {
+            let above = self.views.iter().find(|(_, view)| view.base == Some(base));
+            match above {
+                Some((db, view)) if !view.slots.contains_key(&key) => keys.push((*db, key)),
+                None if !self.flushed && !self.views.contains_key(&base) => keys.push((base, key)),
+                _ => {}
+            }
+        }
+        for (db, view) in &self.views {
+            let there = view.slots.iter().filter(|(_, slot)| slot.entry().is_some());
+            keys.extend(there.filter(|(key, _)| wanted(key)).map(|(key, _)| (*db, key.clone())));
+        }
+        keys.sort_unstable();
+        keys
+    }
+
     fn view(&mut self, db: Db) -> &mut View {
         let flushed = self.flushed;
         self.views.entry(db).or_insert_with(|| View::unseen(db, flushed))

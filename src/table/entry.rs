@@ -19,10 +19,13 @@ pub struct Entry {
 /// How an entry differs from what the primary has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hold {
-    /// The primary has something else and edits are not stored.
+    /// The primary has something else and edits are not stored. For a ghost: its deadline is not
+    /// known.
     pub frozen: bool,
     /// For ghosts and frozen entries: of the primary's value, where it is known.
     pub fingerprint: Option<Fingerprint>,
+    /// For ghosts and frozen entries: the primary has a module's value.
+    pub module: bool,
     /// For partial entries: the elements that the table lacks or keeps as they were, each with the
     /// fingerprint of what the primary has there, where it is known.
     pub withheld: Withheld,
@@ -36,7 +39,7 @@ impl Entry {
 
     /// A name without a value.
     pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { frozen: false, fingerprint, withheld: Withheld::default() };
+        let hold = Hold { fingerprint, ..Hold::default() };
         Self { hold: Some(Arc::new(hold)), ..Self::default() }
     }
 
@@ -54,6 +57,11 @@ impl Entry {
     pub fn is_partial(&self) -> bool {
         self.value.is_some()
             && self.hold.as_ref().is_some_and(|hold| !hold.frozen && !hold.withheld.is_empty())
+    }
+
+    /// The primary has a module's value, as far as is known, be it withheld here.
+    pub fn is_module(&self) -> bool {
+        self.hold.as_ref().map_or(matches!(self.value, Some(Value::Module(_))), |hold| hold.module)
     }
 
     /// An estimate of the memory it takes with a key of this length, in bytes.

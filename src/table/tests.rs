@@ -50,9 +50,10 @@ impl Dice {
 fn sample(sort: u8) -> Entry {
     let fields =
         |n: u8| -> Hash { (0..n).map(|i| (name("field", i), Field::new(b"value"))).collect() };
-    let held = |frozen, withheld: &[&str]| {
+    let held = |frozen: bool, withheld: &[&str]| {
         let withheld: Withheld = withheld.iter().map(|w| (name("", w), Some(7))).collect();
-        Some(Arc::new(Hold { frozen, fingerprint: frozen.then_some(9), withheld }))
+        let fingerprint = frozen.then_some(9);
+        Some(Arc::new(Hold { frozen, fingerprint, module: false, withheld }))
     };
     match sort % 6 {
         0 => number(i64::from(sort)),

@@ -90,10 +90,22 @@ fn degrees(radians: f64) -> f64 {
 
 /// What a search looks for around a centre. Lengths are in units of `unit_m` metres.
 pub(super) enum Shape {
-    Circle { centre: Place, radius: f64, unit_m: f64 },
-    Box { centre: Place, width: f64, height: f64, unit_m: f64 },
+    Circle {
+        centre: Place,
+        radius: f64,
+        unit_m: f64,
+    },
+    Box {
+        centre: Place,
+        width: f64,
+        height: f64,
+        unit_m: f64,
+    },
     /// The centre is that of its corners.
-    Polygon { corners: Vec<Place>, centre: Place },
+    Polygon {
+        corners: Vec<Place>,
+        centre: Place,
+    },
 }
 
 /// Ranges of longitude and latitude. They may reach over the edges of the map.
@@ -122,9 +134,9 @@ impl Shape {
 
     fn centre(&self) -> Place {
         match self {
-            Self::Circle { centre, .. } | Self::Box { centre, .. } | Self::Polygon { centre, .. } => {
-                *centre
-            }
+            Self::Circle { centre, .. }
+            | Self::Box { centre, .. }
+            | Self::Polygon { centre, .. } => *centre,
         }
     }
 
@@ -215,8 +227,7 @@ impl Shape {
                     || (area.east > bounds.east && east > 0))
         };
         let mut cells = vec![cell];
-        for (east, north) in
-            [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+        for (east, north) in [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
         {
             let next = cell.neighbour(east, north);
             // Of large cells two neighbours can be the same one.

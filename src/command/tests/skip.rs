@@ -116,8 +116,8 @@ fn a_delete_ends_a_ghost_also_where_it_is_skipped_for_there_is_nothing_left_to_k
     check("", "SET k v", "DEL k", &["delete k gone"], "");
     check("", "SET k v; DEL k", "", &[], "");
     check("", "SET k v; INCR k; DEL k", "INCR k", &["edit k \"1\""], "k=\"1\"");
-    check("", "SET k v PX 5", "DEL k", &["delete k @1000005 gone"], "");
-    check("", "SET k v PXAT 5", "DEL k", &["delete k @5 gone late"], "");
+    check("", "SET k v PX 5", "DEL k", &["delete k gone"], "");
+    check("", "SET k v PXAT 5", "DEL k", &["delete k gone late"], "");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_is_frozen_stays_until_a_whole_value_or_a_delete_that_is_kept() {
             check(kept, skipped, then, &[heard], frozen);
         }
         check(kept, skipped, "SET k 9", &["set k \"9\""], "k=\"9\"");
-        check(kept, skipped, "DEL k", &["delete k @1000005 gone"], "");
+        check(kept, skipped, "DEL k", &["delete k gone"], "");
         check(kept, &format!("{skipped}; DEL k"), "", &[], frozen);
         check(kept, &format!("{skipped}; SET k 9"), "", &[], frozen);
         check(kept, &format!("{skipped}; SET k 9"), "SET k 8", &["set k \"8\""], "k=\"8\"");
@@ -265,10 +265,14 @@ fn a_removal_of_a_withheld_field_ends_it_also_where_it_is_skipped() {
 #[test]
 fn a_hash_that_is_gone_at_the_primary_begins_anew_without_its_old_deadline() {
     let kept = "HSET h f 1 g 2; PEXPIRE h 5";
-    let gone = ["hdel h g @1000005 gone"];
+    let gone = ["hdel h g gone"];
     check(kept, "HDEL h f", "HDEL h g", &gone, "h={f=1} @1000005 lacks f");
-    let heard = ["hdel h g @1000005 gone", "hset h i=3"];
+    let heard = ["hdel h g gone", "hset h i=3"];
     check(kept, "HDEL h f", "HDEL h g; HSET h i 3", &heard, "h={f=1 i=3} lacks f");
+    let mut bench = Bench::with(kept);
+    bench.skip("HDEL h f");
+    bench.run("HDEL h g f", &mut veto(&["hdel h f"]));
+    assert_eq!(bench.dump(), "h={f=1} @1000005 lacks f");
     check(kept, "HDEL h f; HDEL h g; HSET h i 3", "", &[], "h={f=1 g=2} lacks f g i");
     check(kept, "HDEL h f; HDEL h g", "SET h v KEEPTTL", &["set h \"v\""], "h=\"v\"");
     // Then it can be of another type, too; what was kept stays.

@@ -23,8 +23,7 @@ fn check_versions(bench: &Bench, before: &[(Db, Bytes, Entry)]) {
 }
 
 fn entries(table: &Table) -> Vec<(Db, Bytes, Entry)> {
-    let mut walk = table.entries();
-    std::iter::from_fn(|| walk.next()).collect()
+    table.entries().collect()
 }
 
 proptest! {

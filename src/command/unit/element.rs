@@ -37,9 +37,15 @@ impl Aggregate {
         };
         let value = value.unwrap_or_else(|| empty(kind));
         let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-        // Where the primary has no key any more, the next edit makes it anew, without a deadline.
-        let expires_at_ms = expires_at_ms.filter(|_| !primary_has_none(&value, &withheld));
         Self { value, expires_at_ms, version, withheld }
+    }
+
+    /// An element is about to come. Where the primary has no key any more, that makes it anew, and
+    /// a new key has no deadline.
+    fn admit(&mut self) {
+        if primary_has_none(&self.value, &self.withheld) {
+            self.expires_at_ms = None;
+        }
     }
 
     /// Nothing is left here or at the primary.
@@ -49,8 +55,7 @@ impl Aggregate {
 
     fn into_entry(self) -> Entry {
         let Self { value, expires_at_ms, version, withheld } = self;
-        let hold = (!withheld.is_empty())
-            .then(|| Arc::new(Hold { frozen: false, fingerprint: None, withheld }));
+        let hold = (!withheld.is_empty()).then(|| Arc::new(Hold { withheld, ..Hold::default() }));
         Entry { value: Some(value), expires_at_ms, version, hold }
     }
 }
@@ -84,7 +89,10 @@ impl Unit<'_> {
         if before.as_ref().is_some_and(|entry| !is_kind(entry, edit.kind)) {
             return Err(Failure::wrong_type(edit.kind));
         }
-        let old = Aggregate::of(before, edit.kind);
+        let mut old = Aggregate::of(before, edit.kind);
+        if edit.fingerprint != ABSENT {
+            old.admit();
+        }
         if depends && old.withheld.contains(edit.name) {
             self.edit_withheld_element(key, &edit, old);
         } else {
@@ -147,6 +155,24 @@ impl Unit<'_> {
             Found::Absent | Found::Whole(_) => true,
             Found::Partial(entry) => !entry.hold.is_some_and(|hold| hold.withheld.contains(name)),
             Found::Withheld(_) | Found::Excluded => false,
+        }
+    }
+
+    /// Whether an element is there, and not withheld: what is there needs no question when it is
+    /// added.
+    pub(in crate::command) fn has_element(
+        &self,
+        key: &[u8],
+        name: &[u8],
+        has: impl FnOnce(&Value) -> bool,
+    ) -> bool {
+        match self.find(self.db, key) {
+            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
+            Found::Partial(entry) => {
+                entry.value.as_ref().is_some_and(has)
+                    && !entry.hold.is_some_and(|hold| hold.withheld.contains(name))
+            }
+            Found::Excluded | Found::Absent | Found::Withheld(_) => false,
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn skipped_write(
     match before {
         Some(Entry { value: Some(value), expires_at_ms, hold, version }) => {
             let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-            let hold = Hold { frozen: true, fingerprint: primary, withheld };
+            let hold = Hold { frozen: true, fingerprint: primary, module: false, withheld };
             Entry { value: Some(value), expires_at_ms, version, hold: Some(Arc::new(hold)) }
         }
         _ => ghost(primary, due),
@@ -55,8 +55,14 @@ pub(super) fn skipped_write(
 
 pub(super) fn ghost(primary: Option<Fingerprint>, due: Due) -> Entry {
     let frozen = due == Due::Unknown;
-    let hold = Hold { frozen, fingerprint: primary, withheld: Withheld::default() };
+    let hold = Hold { frozen, fingerprint: primary, ..Hold::default() };
     Entry { value: None, expires_at_ms: due.at(), version: 0, hold: Some(Arc::new(hold)) }
+}
+
+/// The same, of a module's value at the primary.
+pub(super) fn of_module(entry: Entry) -> Entry {
+    let hold = entry.hold.map(|hold| Arc::new(Hold { module: true, ..Hold::clone(&hold) }));
+    Entry { hold, ..entry }
 }
 
 pub(super) fn is_kind(entry: &Entry, kind: Type) -> bool {

@@ -33,7 +33,7 @@ impl Unit<'_> {
             withheld.insert(name, None);
         }
         let is_sure = has_more_than(value, &withheld);
-        let hold = Hold { frozen: false, fingerprint: None, withheld };
+        let hold = Hold { withheld, ..Hold::default() };
         let entry = Entry { hold: Some(Arc::new(hold)), ..entry };
         self.put(db, key, if is_sure { entry } else { lost(entry) }, true);
     }

@@ -440,16 +440,20 @@ fn a_primary_without_offsets_is_followed_but_not_resumed() {
 fn an_unknown_command_is_never_silent() {
     for (policy, follows) in [("continue", true), ("resync", false), ("stop", false)] {
         let mut site = Site::with(&[("on-unknown", policy)]).in_sync(&[("k", "v")]);
-        let length = site.send("MULTI;SET a 1;XADD s 1-1 f v;SET b 2;EXEC");
-        assert_eq!(site.heard()[1], format!("{}:unknown", 500 + length));
+        let end = 500 + site.send("MULTI;SET a 1;VADD s f v;SET b 2;EXEC");
+        let heard = site.heard();
+        assert!(heard.contains(&format!("{end}:unknown")));
+        // Of a unit that is dropped nothing else is heard.
+        assert_eq!(heard.len(), if follows { 3 } else { 1 }, "{heard:?}");
         let info = site.info();
         assert_eq!((info.unknown_commands, info.failed_commands), (1, 0));
-        assert!(info.diverged, "{policy}");
+        // Where it is not passed over, the table is still what the primary had at the offset.
+        assert_eq!((info.diverged, info.offset == end), (follows, follows), "{policy}");
         assert_eq!(info.last_error.unwrap().kind(), Kind::Unsupported);
-        assert!(site.moments().contains(&Moment::Diverged));
-        // What was heard is what is seen.
-        site.has(0, "a", "1");
-        site.has(0, "b", "2");
+        assert_eq!(site.moments().contains(&Moment::Diverged), follows);
+        for key in ["a", "b"] {
+            assert_eq!(site.get(0, key) == Answer::NotFound, !follows, "{policy}");
+        }
         let asked = site.apply.shared.control.asked();
         assert_eq!(asked.restart.is_some(), policy == "resync");
         assert_eq!(asked.park, policy == "stop");
@@ -471,15 +475,17 @@ fn an_unknown_command_is_never_silent() {
 fn a_command_that_fails_means_that_the_table_has_diverged() {
     for (policy, follows) in [("continue", true), ("resync", false), ("stop", false)] {
         let mut site = Site::with(&[("on-failure", policy)]).in_sync(&[("k", "v")]);
-        site.send("MULTI;SET a 1;INCR k;SET b 2;EXEC");
+        let end = 500 + site.send("MULTI;SET a 1;INCR k;SET b 2;EXEC");
         let info = site.info();
         assert_eq!((info.unknown_commands, info.failed_commands), (0, 1));
         assert!(info.diverged, "{policy}");
+        assert_eq!(info.offset == end, follows);
         let error = info.last_error.unwrap();
         assert!(error.text().contains("INCR"), "{error}");
-        site.has(0, "a", "1");
-        site.has(0, "b", "2");
-        assert_eq!(site.heard().len(), 2);
+        // Half a unit is not shown.
+        for key in ["a", "b"] {
+            assert_eq!(site.get(0, key) == Answer::NotFound, !follows, "{policy}");
+        }
         let asked = site.apply.shared.control.asked();
         assert_eq!(asked.restart.is_some(), policy == "resync");
         assert_eq!(asked.park, policy == "stop");
@@ -493,12 +499,13 @@ fn a_command_that_fails_means_that_the_table_has_diverged() {
 }
 
 #[test]
-fn a_database_that_can_not_be_selected_ends_the_unit_there() {
+fn a_database_that_can_not_be_selected_is_not_passed_over() {
     let mut site = Site::with(&[("on-failure", "continue")]).in_sync(&[]);
     site.send("MULTI;SET a 1;SELECT x;SET b 2;EXEC;SET c 3");
-    site.has(0, "a", "1");
-    assert_eq!(site.get(0, "b"), Answer::NotFound);
-    assert_eq!(site.get(0, "c"), Answer::NotFound);
+    for key in ["a", "b", "c"] {
+        assert_eq!(site.get(0, key), Answer::NotFound);
+    }
+    assert_eq!(site.info().offset, 500);
     assert!(site.apply.shared.control.asked().restart.is_some());
     assert_eq!(site.heard().len(), 1);
 }
@@ -521,14 +528,15 @@ fn what_is_no_command_leads_to_a_full_sync() {
 
 #[test]
 fn a_value_of_a_type_that_is_not_supported_is_withheld_and_counted_as_unknown() {
-    // A stream of no entries, as DUMP gives it, without a checksum.
-    let payload = b"\x0f\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    // A hash template without fields, as DUMP gives it, without a checksum.
+    let payload = b"\x1f\x01\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     for (policy, restarts) in [("continue", false), ("resync", true)] {
         let mut site = Site::with(&[("on-unknown", policy)]).in_sync(&[("k", "v")]);
         let mut bytes = Vec::new();
         write_command(&mut bytes, &[b"RESTORE", b"k", b"0", payload, b"REPLACE"]);
         site.bytes(&bytes);
-        assert_eq!(site.get(0, "k"), Answer::Withheld);
+        let wanted = if restarts { Answer::Found("v".to_owned()) } else { Answer::Withheld };
+        assert_eq!(site.get(0, "k"), wanted);
         let info = site.info();
         assert_eq!((info.unknown_commands, info.failed_commands, info.diverged), (1, 0, false));
         assert_eq!(site.apply.shared.control.asked().restart.is_some(), restarts);
@@ -603,4 +611,15 @@ fn versions_grow_over_units_loads_and_pings() {
     assert_eq!(version(&site), last);
     site.full_sync(&[("k", "3")]);
     assert!(version(&site) > last);
+}
+
+#[test]
+fn a_load_that_is_completed_after_the_stop_opens_nothing() {
+    let mut site = Site::new();
+    let bytes = snapshot(&[("k", "v")]);
+    site.begin_sync(bytes.len());
+    site.apply.shared.view.set_readable(crate::replica::Readable::Stopped);
+    site.apply.shared.control.stop();
+    site.bytes(&bytes);
+    assert_eq!(site.get(0, "k"), Answer::Stopped);
 }
