@@ -75,8 +75,8 @@ impl Failure {
         Self::new("the arguments are not those of this command")
     }
 
-    /// Nothing is wrong with our data: the command brings what this version has no type for, or what
-    /// only the primary can know.
+    /// Nothing is wrong with our data: the command brings what this version has no type for, or
+    /// what only the primary can know.
     pub fn is_unsupported(&self) -> bool {
         self.cause == Cause::Unsupported
     }

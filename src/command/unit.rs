@@ -285,8 +285,8 @@ impl<'a> Unit<'a> {
     }
 
     /// A string or list is edited as a whole: `edit` gets the old value and returns the new one, or
-    /// none where nothing is left. The deadline stays. Nothing is asked where `edit` returns a clone
-    /// that it has not touched.
+    /// none where nothing is left. The deadline stays. Nothing is asked where `edit` returns a
+    /// clone that it has not touched.
     pub(super) fn edit(
         &mut self,
         key: &[u8],

@@ -128,8 +128,8 @@ impl Value {
         }
     }
 
-    /// Whether `later` is a clone of this string or list that was not edited since, in constant time;
-    /// false for other types.
+    /// Whether `later` is a clone of this string or list that was not edited since, in constant
+    /// time; false for other types.
     pub fn is_untouched(&self, later: &Self) -> bool {
         match (self, later) {
             (Self::String(a), Self::String(b)) => Arc::ptr_eq(a, b),

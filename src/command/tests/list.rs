@@ -280,7 +280,9 @@ fn any_command() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300, failure_persistence: None, ..Default::default()
+    })]
 
     #[test]
     fn lists_behave_like_vectors(commands in proptest::collection::vec(any_command(), 1..60)) {
@@ -288,8 +290,9 @@ proptest! {
         for command in commands {
             bench.keep(&command);
             model.apply(&command.split(' ').collect::<Vec<_>>());
-            let shown = |(key, list): (&String, &Vec<String>)| format!("{key}=[{}]", list.join(" "));
-            let all: Vec<String> = model.lists.iter().map(shown).collect();
+            let lists = model.lists.iter();
+            let all: Vec<String> =
+                lists.map(|(key, list)| format!("{key}=[{}]", list.join(" "))).collect();
             prop_assert_eq!(bench.dump(), all.join("; "), "{}", command);
         }
     }
