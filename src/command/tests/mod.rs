@@ -15,6 +15,7 @@ mod stream;
 pub(crate) mod truth;
 mod truth_lists;
 mod truth_test;
+mod zset;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
@@ -133,7 +134,8 @@ pub(crate) fn told(change: &Change<'_>) -> String {
         Effect::SetAdd { member } => vec!["sadd".into(), text(member)],
         Effect::SetRemove { member } => vec!["srem".into(), text(member)],
         Effect::ZsetAdd { member, score } => {
-            vec!["zadd".into(), format!("{}:{score:?}", text(member))]
+            let score = score.map_or_else(|| "?".to_owned(), |score| score.to_string());
+            vec!["zadd".into(), format!("{}:{score}", text(member))]
         }
         Effect::ZsetRemove { member } => vec!["zrem".into(), text(member)],
     };

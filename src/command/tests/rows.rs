@@ -237,6 +237,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         list::CASES,
         set::CASES,
         sort::CASES,
+        zset::CASES,
     ];
     families.into_iter().flatten()
 }
