@@ -639,7 +639,8 @@ fn vector_sets_are_kept_as_they_are_and_withheld_when_they_change(which: Which) 
     let Answer::Found(digest) = replica.digest() else { panic!("closed") };
     assert!(!digest.complete, "only the module can digest its value");
 
-    // One that comes into being is not seen until a full sync brings it; the next ones have to wait.
+    // One that comes into being is not seen until a full sync brings it; the next ones have to
+    // wait.
     client.accepted(&["VADD", "late", "VALUES", "2", "1", "2", "element"]);
     wait_info(&replica, "a second full sync", |info| info.full_syncs == 2 && info.ready);
     catch_up(&replica, &mut client);
