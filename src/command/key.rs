@@ -2,9 +2,10 @@
 
 use super::arguments::{Clock, argument, database, integer, is};
 use super::unit::{Due, Found};
-use super::{Applied, Failure, Unit};
+use super::{Applied, Failure, Unit, zset};
 use crate::change::Reason;
 use crate::table::Db;
+use crate::value::Value;
 
 /// `DEL key [key ...]`, UNLINK, GETDEL
 pub(super) fn del(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
@@ -147,6 +148,10 @@ pub(super) fn restore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let deadline = if ttl == 0 { None } else { Some(clock.deadline(args[2], unit.now_ms())?) };
     match unit.decode_payload(args[3]) {
         Ok(value) => {
+            let value = match value {
+                Value::Zset(zset) => Value::Zset(zset::restored(zset, unit.server())),
+                other => other,
+            };
             unit.write(db, args[1], value, deadline, Reason::Command);
             Ok(())
         }

@@ -124,3 +124,53 @@ fn pivot<T>(all: &[T], compare: &impl Fn(&T, &T) -> Ordering) -> usize {
     }
     median(low, middle, high)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_wanted_is_in_its_place_and_nothing_is_lost(
+            numbers in proptest::collection::vec(0u8..20, 1..300), a: usize, b: usize
+        ) {
+            let (a, b) = (a % numbers.len(), b % numbers.len());
+            let wanted = a.min(b)..=a.max(b);
+            let mut all: Vec<(u8, usize)> = numbers.iter().copied().zip(0..).collect();
+            partial_sort(&mut all, wanted.clone(), |a, b| a.0.cmp(&b.0));
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            let got = all.get(wanted.clone()).unwrap().iter().map(|(number, _)| number);
+            prop_assert!(got.eq(&sorted[wanted]));
+            all.sort_unstable_by_key(|(_, place)| *place);
+            prop_assert!(all.iter().map(|(number, _)| number).eq(&numbers));
+        }
+    }
+
+    #[test]
+    fn equal_elements_end_where_the_servers_leave_them() {
+        let sorted = |numbers: &[u8], count: usize| {
+            let mut all: Vec<(u8, usize)> = numbers.iter().copied().zip(0..).collect();
+            partial_sort(&mut all, 0..=count - 1, |a, b| a.0.cmp(&b.0));
+            all.iter().take(count).map(|(_, place)| *place).collect::<Vec<_>>()
+        };
+        // A few are sorted by insertion, which is stable.
+        assert_eq!(sorted(&[2, 1, 1, 2, 1, 1], 4), [1, 2, 4, 5]);
+        // Seen on a server: the pivot, which is larger than all but one, changes places with the
+        // last of the equal ones.
+        assert_eq!(sorted(&[5, 1, 1, 1, 1, 1, 1, 9], 5), [6, 1, 2, 3, 4]);
+        let many: Vec<u8> = (0..60).map(|n| n % 3).collect();
+        assert_eq!(sorted(&many, 5).len(), 5);
+    }
+
+    #[test]
+    fn elements_that_are_in_order_or_all_equal_take_no_stack_and_not_long() {
+        let mut all: Vec<u32> = (0..200_000).collect();
+        partial_sort(&mut all, 0..=199_999, u32::cmp);
+        assert!(all.is_sorted());
+        let mut all = vec![7; 200_000];
+        partial_sort(&mut all, 0..=10, u32::cmp);
+        assert_eq!(all.len(), 200_000);
+    }
+}

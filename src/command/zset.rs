@@ -230,20 +230,14 @@ fn remove_span(unit: &mut Unit<'_>, key: &[u8], span: &Span<'_>) -> Applied {
             unit.delete(unit.db(), key, Reason::Command);
             Ok(())
         }
-        Members::Partly(zset, withheld) if !matches!(span, Span::Ranks(..)) => {
+        // Of a member whose score is known it is known whether it goes.
+        Members::Partly(zset, withheld) if matches!(span, Span::Scores(..)) => {
             let zset = without(zset, &withheld);
             remove_places(unit, key, &zset, span.places(&zset, false), false)?;
-            unit.remove_unseen(
-                key,
-                |name| span.may_have(name),
-                |member| Effect::ZsetRemove { member },
-            );
+            unit.remove_unseen(key, |member| Effect::ZsetRemove { member });
             Ok(())
         }
-        Members::Partly(..) | Members::Unknown => {
-            unit.remove_unknown(key);
-            Ok(())
-        }
+        Members::Partly(..) | Members::Unknown => unit.edit_unseen(key, Type::Zset),
     }
 }
 
@@ -268,11 +262,21 @@ fn pop(unit: &mut Unit<'_>, args: &[&[u8]], from_end: bool) -> Applied {
             let start = if from_end { zset.len() - count } else { 0 };
             remove_places(unit, args[1], &zset, start..start + count, from_end)
         }
-        Members::Partly(..) | Members::Unknown => {
-            unit.remove_unknown(args[1]);
-            Ok(())
+        Members::Partly(..) | Members::Unknown => unit.edit_unseen(args[1], Type::Zset),
+    }
+}
+
+/// A sorted set from a DUMP payload as the primary keeps it.
+pub(super) fn restored(mut zset: Zset, server: Server) -> Zset {
+    if zset.is_packed() {
+        zset.set_packed(zset.len() <= PACKED_LEN_MAX);
+    } else if zset.fits_packed() {
+        zset.set_packed(true);
+        if drops_zero_signs(server) {
+            zset.drop_zero_signs();
         }
     }
+    zset
 }
 
 /// `ZPOPMIN key [count]`

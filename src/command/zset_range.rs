@@ -116,14 +116,6 @@ impl<'a> Span<'a> {
         }
     }
 
-    /// Whether a member of this name and an unknown score may lie within.
-    pub(super) fn may_have(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Names(min, max) => !min.is_behind(name) && !max.is_before(name),
-            Self::Ranks(..) | Self::Scores(..) => true,
-        }
-    }
-
     /// The places that it has in this sorted set; `from_end` where they are looked for from the
     /// highest score on, which makes a difference for places and for names where scores differ.
     pub(super) fn places(&self, zset: &Zset, from_end: bool) -> Range<usize> {

@@ -264,6 +264,38 @@ mod tests {
         assert_eq!((names(&zset), zset.len()), ("bz".into(), 2));
     }
 
+    #[test]
+    fn what_outgrows_a_packed_block_never_goes_back_into_one() {
+        let mut zset: Zset = (0..PACKED_LEN_MAX).map(|n| (n.to_string(), 0.0)).collect();
+        assert!(zset.is_packed() && zset.fits_packed());
+        assert!(zset.stays_packed_with(b"7") && !zset.stays_packed_with(b"new"));
+        zset.insert(b"7", 1.0);
+        assert!(zset.is_packed());
+        zset.insert(b"new", 0.0);
+        assert!(!zset.is_packed() && !zset.fits_packed());
+        zset.remove_ranks(1..PACKED_LEN_MAX + 1);
+        assert!(!zset.clone().is_packed() && zset.fits_packed());
+        zset.set_packed(true);
+        assert!(zset.stays_packed_with(&[b'm'; 64]) && !zset.stays_packed_with(&[b'm'; 65]));
+        zset.insert(&[b'm'; 65], 0.0);
+        assert!(!zset.is_packed());
+        assert!(!Zset::distinct(&[([b'm'; 65], 0.0)]).unwrap().is_packed());
+        let many: Vec<_> = (0..=PACKED_LEN_MAX).map(|n| (n.to_string(), 0.0)).collect();
+        assert!(!Zset::distinct(&many).unwrap().is_packed());
+    }
+
+    #[test]
+    fn signs_of_zeros_can_be_dropped() {
+        let mut zset: Zset =
+            [("a", -1.0), ("b", -0.0), ("c", 0.0), ("d", -0.0), ("e", 1.0)].into_iter().collect();
+        zset.drop_zero_signs();
+        let signs: Vec<bool> = zset.iter().map(|(_, score)| score.is_sign_negative()).collect();
+        assert_eq!(
+            (names(&zset).as_str(), signs),
+            ("abcde", vec![true, false, false, false, false])
+        );
+    }
+
     proptest! {
         #[test]
         fn behaves_like_a_sorted_map(

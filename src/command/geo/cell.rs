@@ -136,3 +136,64 @@ fn gather(bits: u64) -> u32 {
     }
     number as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(lon: f64, lat: f64) -> Place {
+        Place { lon, lat }
+    }
+
+    #[test]
+    fn a_score_is_the_finest_cell_and_stands_for_its_middle() {
+        let palermo = Cell::around(place(13.361389, 38.115556), 26);
+        assert_eq!(palermo.bits, 3_479_099_956_230_698);
+        let middle = Place::of_score(3_479_099_956_230_698.0);
+        assert_eq!(middle, place(13.361_389_338_970_184, 38.115_556_395_496_3));
+        let scores = palermo.scores();
+        assert_eq!((scores.start, scores.end), (3_479_099_956_230_698.0, 3_479_099_956_230_699.0));
+    }
+
+    #[test]
+    fn neighbours_share_an_edge_and_go_around_the_map() {
+        let cell = Cell::around(place(13.0, 38.0), 10);
+        let (area, east) = (cell.area(), cell.neighbour(1, 0).area());
+        assert_eq!((area.east, area.north), (east.west, east.north));
+        assert_eq!(cell.neighbour(0, -1).area().north, area.south);
+        assert_eq!(cell.neighbour(-1, 1).neighbour(1, -1), cell);
+        let last = Cell::around(place(179.9, 0.1), 1);
+        assert_eq!(last.neighbour(1, 0), Cell::around(place(-179.9, 0.1), 1));
+        // The very edge of the map lies behind its last cell.
+        let edge = Cell::around(place(LON_MAX, 0.0), 26);
+        assert_eq!(edge.area().west, LON_MAX);
+        assert_eq!(edge.neighbour(0, 1).area().west, LON_MAX);
+        assert_eq!(edge.neighbour(1, 0).area().west, -LON_MAX + edge.area().east - LON_MAX);
+    }
+
+    #[test]
+    fn scores_of_no_place_become_what_a_processor_makes_of_them() {
+        for (score, expected) in [
+            (-1.0, u64::MAX),
+            (1.9, 1),
+            (-0.0, 0),
+            (f64::NEG_INFINITY, 1 << 63),
+            (-1e300, 1 << 63),
+            (9_223_372_036_854_775_808.0, 1 << 63),
+            (18_446_744_073_709_549_568.0, 18_446_744_073_709_549_568),
+            (18_446_744_073_709_551_616.0, 0),
+            (f64::INFINITY, 0),
+        ] {
+            assert_eq!(bits(score), expected, "{score}");
+            assert!(Place::of_score(score).is_on_the_map());
+        }
+    }
+
+    #[test]
+    fn bits_of_both_coordinates_alternate() {
+        assert_eq!((spread(0b1011), gather(0b100_0101)), (0b100_0101, 0b1011));
+        for number in [0, 1, u32::MAX, 0x1234_5678] {
+            assert_eq!(gather(spread(number)), number);
+        }
+    }
+}

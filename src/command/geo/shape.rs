@@ -36,7 +36,8 @@ impl Globe {
     pub(super) fn of(server: Server) -> Self {
         let same_lon_max = match server {
             Server { valkey: true, version } if version >= (9, 0) => 1e-15,
-            server if server.is_since((7, 2)) => 0.0,
+            // In a patch of 7.0.
+            server if server.is_since((7, 0)) => 0.0,
             _ => -1.0,
         };
         Self { same_lon_max, is_narrow: !server.is_since((6, 2)) }

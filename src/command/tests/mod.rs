@@ -5,6 +5,7 @@ mod bitmap;
 mod cluster;
 mod elements;
 mod filters;
+mod geo;
 mod hyperloglog;
 mod list;
 mod rows;
@@ -15,6 +16,7 @@ mod stream;
 pub(crate) mod truth;
 mod truth_lists;
 mod truth_test;
+mod truth_zsets;
 mod zset;
 
 use super::*;
@@ -204,6 +206,7 @@ pub(crate) fn words(command: &str) -> Vec<&[u8]> {
 pub(crate) struct Bench {
     pub(crate) table: Table,
     pub(crate) scope: Scope,
+    pub(crate) server: Server,
     pub(crate) db: Db,
     pub(crate) unit: u64,
     pub(crate) asked: Asked,
@@ -215,6 +218,7 @@ impl Default for Bench {
         Self {
             table: Table::new(2),
             scope: Scope::default(),
+            server: Server::NEWEST,
             db: 0,
             unit: 0,
             asked: Asked::default(),
@@ -283,7 +287,7 @@ impl Bench {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
-            server: Server::NEWEST,
+            server: self.server,
             max_memory: 0,
             decode_payload: payload,
         };

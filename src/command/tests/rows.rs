@@ -238,6 +238,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         set::CASES,
         sort::CASES,
         zset::CASES,
+        geo::CASES,
     ];
     families.into_iter().flatten()
 }
@@ -571,6 +572,30 @@ fn any_argument() -> impl Strategy<Value = Vec<u8>> {
         "DELCONSUMER",
         "ENTRIESADDED",
         "IDMP-MAXSIZE",
+        "z",
+        "INCR",
+        "(1",
+        "-inf",
+        "+inf",
+        "[f",
+        "+",
+        "-",
+        "nan",
+        "WEIGHTS",
+        "AGGREGATE",
+        "BYSCORE",
+        "BYLEX",
+        "REV",
+        "m",
+        "km",
+        "ANY",
+        "ASC",
+        "STOREDIST",
+        "FROMMEMBER",
+        "FROMLONLAT",
+        "BYRADIUS",
+        "BYBOX",
+        "BYPOLYGON",
     ];
     prop_oneof![
         9 => proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
@@ -592,7 +617,8 @@ proptest! {
     ) {
         let mut bench = Bench::with("SET k 1; HSET h f 1 g x; RPUSH l a k h 1; SADD s k h 2");
         bench.keep("XADD x 5-1 f v; XADD x 6-0 g w; XGROUP CREATE x g 0; XCLAIM x g k 0 5-1 FORCE");
-        bench.skip("SET g v; HSET h z 1; SADD s f");
+        bench.keep("ZADD z 1 f 2 h 1.5 m -inf k 3471579339700058 x");
+        bench.skip("SET g v; HSET h z 1; SADD s f; ZADD z 9 s");
         bench.scope.store = store;
         for (row, args, vetoes) in &commands {
             let row = &ROWS[*row];

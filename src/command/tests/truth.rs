@@ -15,6 +15,7 @@ pub(crate) enum Data {
     Fields(Fields),
     Elements(Vec<String>),
     Members(BTreeSet<String>),
+    Scores(BTreeMap<String, i64>),
 }
 
 impl Data {
@@ -25,6 +26,7 @@ impl Data {
             Self::Fields(fields) => fields.is_empty(),
             Self::Elements(elements) => elements.is_empty(),
             Self::Members(members) => members.is_empty(),
+            Self::Scores(scores) => scores.is_empty(),
         }
     }
 
@@ -34,6 +36,10 @@ impl Data {
             Self::Fields(fields) => fields.clone(),
             Self::Members(members) => {
                 members.iter().map(|member| (member.clone(), (String::new(), None))).collect()
+            }
+            Self::Scores(scores) => {
+                let part = |(m, s): (&String, &i64)| (m.clone(), (s.to_string(), None));
+                scores.iter().map(part).collect()
             }
             Self::Text(_) | Self::Elements(_) => panic!("only hashes and sets are partial"),
         }
@@ -70,6 +76,9 @@ impl Held {
             }
             Data::Elements(elements) => Value::List(elements.iter().collect()),
             Data::Members(members) => Value::Set(members.iter().collect()),
+            Data::Scores(scores) => {
+                Value::Zset(scores.iter().map(|(member, score)| (member, *score as f64)).collect())
+            }
         }
     }
 
@@ -83,6 +92,9 @@ impl Held {
             Value::Hash(hash) => Data::Fields(fields_of(hash)),
             Value::List(list) => Data::Elements(list.iter().map(text).collect()),
             Value::Set(set) => Data::Members(set.iter().map(text).collect()),
+            Value::Zset(zset) => {
+                Data::Scores(zset.iter().map(|(m, score)| (text(m), score as i64)).collect())
+            }
             other => panic!("no {} here", other.kind().name()),
         };
         Self { data, at }
@@ -242,6 +254,7 @@ impl Truth {
             }
             [name, ..] if name.starts_with(['L', 'R']) => self.edit_lists(&words).is_some(),
             [name, ..] if name.starts_with('S') => self.edit_sets(&words).is_some(),
+            [name, ..] if name.starts_with('Z') => self.edit_zsets(&words).is_some(),
             [_, key, ..] => self.fields(key).is_some_and(|fields| {
                 let edited = edit_fields(&words, fields);
                 edited.is_some_and(|new| self.write(key, Data::Fields(new), self.at(key)))
@@ -344,6 +357,14 @@ impl Mirror {
                     self.hear_member(key, &text(member), change);
                 }
             }
+            Effect::ZsetAdd { member, .. } | Effect::ZsetRemove { member } => {
+                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
+                    held.at = change.expires_at_ms;
+                }
+                if kept && known {
+                    self.hear_score(key, &text(member), change);
+                }
+            }
             Effect::Flush => self.keys.retain(|(db, _), _| change.db.is_some_and(|c| c != *db)),
             Effect::Swap { other } => {
                 let mut swap = Truth { keys: std::mem::take(&mut self.keys), db: 0 };
@@ -385,6 +406,22 @@ impl Mirror {
             members.remove(member);
         }
         if members.is_empty() {
+            self.keys.remove(&key);
+        }
+    }
+}
+
+impl Mirror {
+    fn hear_score(&mut self, key: (Db, String), member: &str, change: &Change<'_>) {
+        let none = Held { data: Data::Scores(BTreeMap::new()), at: change.expires_at_ms };
+        let held = self.keys.entry(key.clone()).or_insert(none);
+        let Data::Scores(scores) = &mut held.data else { panic!("a score in no sorted set") };
+        if let Effect::ZsetAdd { score, .. } = change.effect {
+            scores.insert(member.to_owned(), score.unwrap() as i64);
+        } else {
+            scores.remove(member);
+        }
+        if scores.is_empty() {
             self.keys.remove(&key);
         }
     }
@@ -529,6 +566,28 @@ pub(crate) fn any_command() -> impl Strategy<Value = String> {
         "SINTERSTORE K L a",
         "SDIFFSTORE K L a",
         "SORT K ALPHA STORE L",
+        "ZADD K 1 F 2 G",
+        "ZADD K 1 F 2 G",
+        "ZADD K 2 F 1 G",
+        "ZADD K NX 3 F 4 G",
+        "ZADD K XX GT 3 F 0 G",
+        "ZADD K LT 1 F 1 G",
+        "ZINCRBY K 2 F",
+        "ZREM K F G",
+        "ZREM K F G",
+        "ZREMRANGEBYRANK K 0 0",
+        "ZREMRANGEBYRANK K 1 -1",
+        "ZREMRANGEBYRANK K 0 -1",
+        "ZREMRANGEBYSCORE K 2 3",
+        "ZREMRANGEBYSCORE K -inf (2",
+        "ZREMRANGEBYSCORE K 2 3",
+        "ZREMRANGEBYLEX K [f (h",
+        "ZPOPMIN K",
+        "ZPOPMAX K 2",
+        "ZUNIONSTORE K 2 L a",
+        "ZINTERSTORE K 2 L a",
+        "ZDIFFSTORE K 2 L a",
+        "ZRANGESTORE K L 0 0 REV",
         "RARE",
     ]);
     let rare = pick(&["FLUSHDB", "FLUSHALL", "SWAPDB 0 1", "DEL K"]);

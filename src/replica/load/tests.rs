@@ -96,6 +96,13 @@ impl Snapshot {
                         snapshot.short(member.as_bytes());
                     }
                 }
+                Data::Scores(scores) => {
+                    snapshot.0.push(5);
+                    snapshot.short(key.as_bytes()).0.push(u8::try_from(scores.len()).unwrap());
+                    for (member, score) in scores {
+                        snapshot.short(member.as_bytes()).0.extend((*score as f64).to_le_bytes());
+                    }
+                }
             }
         }
         snapshot.end()
