@@ -228,7 +228,7 @@ typedef enum {
 typedef enum {
     /** It gets a whole new value: see type, value and whole. */
     RETS_EVENT_SET = 1,
-    /** A string or list is edited: value and whole are the result. */
+    /** A string, list, stream or array is edited: value and whole are the result. */
     RETS_EVENT_EDIT = 2,
     /** It goes away. */
     RETS_EVENT_DEL = 3,
@@ -510,11 +510,17 @@ typedef struct {
  * are until the value is read into again or freed.
  */
 typedef struct {
-    /** The field of a hash, the member of a set or sorted set; else NULL. */
+    /**
+     * The field of a hash, the member of a set or sorted set, the name of the type of a module's
+     * value; else NULL.
+     */
     const void *field;
     /** Its length in bytes. */
     size_t field_len;
-    /** The string itself, the element of a list, the value of a field; else NULL. */
+    /**
+     * The string itself, the element of a list or array, the value of a field, the bytes of a
+     * module's value; else NULL.
+     */
     const void *value;
     /** Its length in bytes. */
     size_t value_len;
@@ -522,8 +528,10 @@ typedef struct {
     double score;
     /** The deadline of a hash's field in Unix milliseconds; -1 for none. */
     int64_t expires_at_ms;
+    /** The index of an array's element; else 0. */
+    uint64_t index;
     /** 0. For types to come. */
-    int64_t reserved[2];
+    int64_t reserved;
 } rets_element;
 
 /**
@@ -805,7 +813,8 @@ RETS_API void rets_free(rets_t *r);
  *         by the local clock.
  *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
- *         version can't follow.
+ *         version can't follow; resync: once an hour for the same command, and never
+ *         for one on a module's value, which is withheld instead.
  *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
@@ -1266,7 +1275,8 @@ rets_status rets_read(const rets_t *r,
 RETS_API rets_type_id rets_value_type(const rets_value *v);
 
 /**
- * How many elements rets_value_at() can show. A string is one element.
+ * How many elements rets_value_at() can show. A string is one element, and so is what
+ * only a module understands.
  *
  * @param[in] v  the value
  * @return the number; 0 for an empty value or NULL
@@ -1279,7 +1289,8 @@ RETS_API size_t rets_value_len(const rets_value *v);
 /**
  * Shows one element: the string itself; an element of a list, from its head; a
  * member of a set or a field of a hash, in the order of their bytes; a member of a
- * sorted set, from the lowest.
+ * sorted set, from the lowest; an element of an array, by its index; a module's value
+ * as its bytes in a snapshot.
  *
  * @param[in]  v      the value
  * @param[in]  index  its place, from 0
@@ -1443,9 +1454,10 @@ rets_status rets_wait_offset(const rets_t *r,
  *                     empty text where the primary has none; NULL if it isn't wanted
  * @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
  *                     stay as they are unless RETS_OK or RETS_INCOMPLETE
- * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld or could not be
- *         followed, so it can't equal the primary's; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_NO_MEMORY; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
+ * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
+ *         followed, or is a module's value, which only the module can digest, so it
+ *         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
+ *         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
  *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Since: 0.1

@@ -605,7 +605,7 @@ fn vector_sets_are_kept_as_they_are_and_withheld_when_they_change(which: Which) 
     let Answer::Found(digest) = replica.digest() else { panic!("closed") };
     assert!(!digest.complete, "only the module can digest its value");
 
-    // One that comes into being is not seen until a full sync brings it; the next ones have to wait.
+    // One that comes into being is not seen until a full sync brings it.
     client.accepted(&["VADD", "late", "VALUES", "2", "1", "2", "element"]);
     wait_info(&replica, "a second full sync", |info| info.full_syncs == 2 && info.ready);
     catch_up(&replica, &mut client);
@@ -623,6 +623,7 @@ fn vector_sets_are_kept_as_they_are_and_withheld_when_they_change(which: Which) 
     let info = replica.info();
     assert_eq!((info.full_syncs, info.diverged, info.unknown_commands), (2, false, 53));
 
+    // Those that follow have to wait: a stream of them is not a stream of full syncs.
     for number in 0..50 {
         client.accepted(&["VADD", &format!("new{number}"), "VALUES", "2", "1", "2", "element"]);
     }

@@ -212,7 +212,7 @@ fn recorded_snapshots_of_newer_servers_stop_at_the_first_type_that_is_not_suppor
     for (name, keys, text) in [
         ("redis-5.0", 128, "offset 174449, db 0 key \"d0:stream:a\": type 15 (stream)"),
         ("redis-7.4", 66, "offset 115176, db 0 key \"d0:stream:b\": type 21 (stream)"),
-        ("redis-8.9", 0, "offset 274, db 0 key \"d0:array:50\": type 28 (array)"),
+        ("redis-8.9", 9, "offset 26676, db 0 key \"d0:stream:empty\": type 27 (stream)"),
         ("valkey-8.0", 0, "offset 269, db 0 key \"d0:stream:a\": type 21 (stream)"),
         ("valkey-9.0", 22, "offset 19724, db 0 key \"d0:stream:a\": type 21 (stream)"),
     ] {

@@ -10,6 +10,7 @@ mod rows;
 mod skip;
 pub(crate) mod truth;
 mod truth_test;
+mod unknown;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
