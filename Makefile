@@ -10,7 +10,7 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
-#   make fmt, make lint, make clean
+#   make fmt, make lint, make clean, make help
 
 SHELL := /bin/bash
 
@@ -38,7 +38,7 @@ SERVER ?= 8.2
 SECONDS ?= 600
 SEED ?=
 
-.PHONY: library demo test differential examples header install servers fmt lint clean
+.PHONY: help library demo test differential examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -81,6 +81,9 @@ differential:
 
 servers:
 	@tests/support/install servers
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 header:
 	RETS_BLESS=1 cargo test --quiet --test header --test commands

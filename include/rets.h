@@ -109,21 +109,29 @@
  *
  * RETS_SKIP leaves the table as it was. As it must not make up values, it remembers what
  * is missing:
- *  - A key whose new value was skipped is a ghost: known by name, lookups answer
- *    RETS_WITHHELD. An edit that builds on it (INCR, APPEND, LPUSH, ...) is shown with
- *    result_known 0 and not stored. A new whole value or a delete ends the ghost.
- *  - Where a field or member was skipped, the key is partial: its other elements are there,
- *    this one is RETS_WITHHELD, and the whole of it RETS_INCOMPLETE.
- *  - A skipped edit of a string or list withholds the key.
- *  - A skipped delete or expiry freezes a key as it is: lookups go on finding the old value
- *    until a new whole value comes, or a delete that isn't skipped.
- *  - A command that reads a withheld key to write another (RENAME, COPY, ...) makes that one
+ *  - Where there was no key, one whose value was skipped is a ghost: known by name, and
+ *    lookups answer RETS_WITHHELD. Where there was one, it is frozen: lookups go on finding
+ *    the old value. So does a key whose delete or deadline was skipped. What a frozen key
+ *    does not have is RETS_WITHHELD, as nobody knows what the primary has there by now.
+ *  - An edit that builds on a ghost or a frozen key (INCR, APPEND, LPUSH, ...) is shown
+ *    with result_known 0 and not stored. A new whole value ends either state, and so does
+ *    a delete; that of a frozen key only if it isn't skipped.
+ *  - Fields of a hash and members of a set or sorted set can be skipped one by one: the
+ *    key is then partial. What was new is RETS_WITHHELD, what was there keeps its old
+ *    content, and where something is lacking the whole is RETS_INCOMPLETE. Edits of a
+ *    withheld element that depend on it (HINCRBY) are not stored.
+ *  - A skipped edit of a string, list, stream or array withholds the key: it becomes a
+ *    ghost.
+ *  - A command that reads such a key to write another (RENAME, COPY, ...) makes that one
  *    withheld too.
  *  - FLUSH, SWAP and UNKNOWN can be heard but not skipped.
- *  - A new full sync asks again only about keys that have changed on the primary.
+ * A snapshot brings whole keys, so in the first load and after a resync a hash is one SET
+ * event with all its fields, and is kept or skipped as a whole. A new full sync asks again
+ * only about keys that have changed on the primary since they were asked about.
  * The options databases, keys and exclude-keys leave things out before anything is asked,
- * which is cheaper; those keys are RETS_WITHHELD too. store=none keeps no table at all, for
- * programs that only listen.
+ * which is cheaper; those keys are RETS_WITHHELD too, whether the primary has them or not.
+ * store=none keeps no table at all, for programs that only listen: everything is
+ * RETS_WITHHELD.
  *
  *
  * EQUAL TO THE PRIMARY
@@ -138,7 +146,8 @@
  *  - what no replica can know, as a real one.
  * A write command that this version can't follow is counted, logged and shown as
  * RETS_EVENT_UNKNOWN, and `diverged` in rets_info() says so; it is never passed over in
- * silence.
+ * silence. While the data has diverged, RETS_NOT_FOUND may be wrong for what such a command
+ * has made. COMMANDS.md of the source tree lists the commands that are followed.
  *
  *
  * VERSIONS
@@ -431,7 +440,7 @@ typedef struct {
     int32_t result_known;
     /** 1 if the deadline of what goes away, or of what is set, has passed already; else 0. */
     int32_t deadline_passed;
-    /** 1 if the key no longer exists afterwards, because its last element went; else 0. */
+    /** 1 if the key no longer exists afterwards: it or its last element is deleted; else 0. */
     int32_t key_gone;
     /** The key; empty for FLUSH, SWAP and UNKNOWN. */
     const void *key;
@@ -455,7 +464,10 @@ typedef struct {
      * NULL where there is none or it isn't known.
      */
     const rets_value *whole;
-    /** The deadline of the key afterwards in Unix milliseconds; -1 for none. */
+    /**
+     * The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
+     * away (DEL): the one it had.
+     */
     int64_t expires_at_ms;
     /** The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none. */
     int64_t field_expires_at_ms;
@@ -511,8 +523,8 @@ typedef struct {
  */
 typedef struct {
     /**
-     * The field of a hash, the member of a set or sorted set, the name of the type of a module's
-     * value; else NULL.
+     * The field of a hash or of a stream's entry, the member of a set or sorted set, the name of
+     * the type of a module's value; else NULL.
      */
     const void *field;
     /** Its length in bytes. */
@@ -530,9 +542,98 @@ typedef struct {
     int64_t expires_at_ms;
     /** The index of an array's element; else 0. */
     uint64_t index;
-    /** 0. For types to come. */
-    int64_t reserved;
+    /** The id of a stream's entry: its first number; else 0. */
+    uint64_t id_ms;
+    /** Its second number; else 0. */
+    uint64_t id_seq;
 } rets_element;
+
+/** What a stream keeps beside its entries. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_stream), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** The last id that was ever given out: its first number. */
+    uint64_t last_id_ms;
+    /** Its second number. */
+    uint64_t last_id_seq;
+    /** The id of the first entry; 0-0 where there is none. */
+    uint64_t first_id_ms;
+    /** Its second number. */
+    uint64_t first_id_seq;
+    /** The largest id that was deleted singly; 0-0 where none was. */
+    uint64_t max_deleted_id_ms;
+    /** Its second number. */
+    uint64_t max_deleted_id_seq;
+    /** Entries that were ever added, as far as the primary knows. */
+    uint64_t entries_added;
+    /** Entries that are there, as XLEN counts. */
+    size_t entries;
+    /** Groups, in the order of their names' bytes. */
+    size_t groups;
+} rets_stream;
+
+/** A group of a stream. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_group), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** Its name. */
+    const void *name;
+    /** The length of its name in bytes. */
+    size_t name_len;
+    /** The last id that was delivered to any of its consumers: its first number. */
+    uint64_t last_id_ms;
+    /** Its second number. */
+    uint64_t last_id_seq;
+    /** Entries that it has read; -1 where the primary does not know. */
+    int64_t entries_read;
+    /** Consumers, in the order of their names' bytes. */
+    size_t consumers;
+    /** Entries that were delivered and not acknowledged, in the order of their ids. */
+    size_t pending;
+} rets_group;
+
+/** A consumer of a group. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_consumer), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** Its name. */
+    const void *name;
+    /** The length of its name in bytes. */
+    size_t name_len;
+    /** Entries that are pending with it. */
+    size_t pending;
+    /**
+     * When it last asked for anything, in Unix milliseconds. Each server has this by its
+     * own clock, and so has the library.
+     */
+    int64_t seen_at_ms;
+    /**
+     * When it last got anything, likewise; -1 for never and for primaries before Redis
+     * 7.2.
+     */
+    int64_t active_at_ms;
+} rets_consumer;
+
+/**
+ * An entry that was delivered to a consumer of a group and not acknowledged yet. A later
+ * version may append fields.
+ */
+typedef struct {
+    /** In: sizeof(rets_pending), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** The id of the entry, which may be deleted: its first number. */
+    uint64_t id_ms;
+    /** Its second number. */
+    uint64_t id_seq;
+    /** The consumer's name; NULL where it gave the entry back (XNACK of Redis 8.8). */
+    const void *consumer;
+    /** The length of its name in bytes. */
+    size_t consumer_len;
+    /** When it was last delivered, in Unix milliseconds; 0 where it was given back. */
+    int64_t delivered_at_ms;
+    /** How often it was delivered. */
+    uint64_t deliveries;
+} rets_pending;
 
 /**
  * What an engine tells about itself. A later version may append fields. Texts are cut
@@ -585,7 +686,7 @@ typedef struct {
     uint64_t spooled_bytes;
     /** Connections made. */
     uint64_t connects;
-    /** Snapshots loaded to their end. */
+    /** Snapshots begun. */
     uint64_t full_syncs;
     /** Reconnects that went on where they were. */
     uint64_t partial_syncs;
@@ -603,9 +704,15 @@ typedef struct {
     uint64_t skipped;
     /** When the last error was, in Unix milliseconds; -1 never. */
     int64_t last_error_at_ms;
-    /** What kind of error; RETS_OK if there was none. */
+    /**
+     * What kind of error was the last one; it stays after things are well again. RETS_OK if there
+     * was none.
+     */
     rets_status last_error;
-    /** 1 if the engine tries again by itself, 0 if it has given up. */
+    /**
+     * 1 while the engine works or tries again by itself; 0 if it has given up (FAILED: until an
+     * option changes), was stopped, or was not started.
+     */
     int32_t will_retry;
     /** Which link; 0. */
     int32_t link;
@@ -1276,7 +1383,7 @@ RETS_API rets_type_id rets_value_type(const rets_value *v);
 
 /**
  * How many elements rets_value_at() can show. A string is one element, and so is what
- * only a module understands.
+ * only a module understands; of a stream each field of each entry is one.
  *
  * @param[in] v  the value
  * @return the number; 0 for an empty value or NULL
@@ -1290,7 +1397,9 @@ RETS_API size_t rets_value_len(const rets_value *v);
  * Shows one element: the string itself; an element of a list, from its head; a
  * member of a set or a field of a hash, in the order of their bytes; a member of a
  * sorted set, from the lowest; an element of an array, by its index; a module's value
- * as its bytes in a snapshot.
+ * as its bytes in a snapshot; a field of a stream's entry, one entry behind the other,
+ * those of one entry having its id. A value may have no element, as a stream without
+ * entries.
  *
  * @param[in]  v      the value
  * @param[in]  index  its place, from 0
@@ -1317,6 +1426,89 @@ rets_status rets_value_at(const rets_value *v,
  * Since: 0.1
  */
 RETS_API int64_t rets_value_expires_at(const rets_value *v);
+
+/**
+ * Shows what a stream keeps beside its entries.
+ *
+ *     rets_stream stream;
+ *     stream.struct_size = sizeof stream;
+ *     if (rets_value_stream(v, &stream) == RETS_OK) ...
+ *
+ * @param[in]     v       the value
+ * @param[in,out] stream  its struct_size set by the caller, the rest filled if RETS_OK
+ * @return RETS_OK; RETS_WRONG_TYPE: v has no stream; RETS_INVALID for NULL or a
+ *         struct_size that can't be; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_stream(const rets_value *v,
+                              rets_stream *stream);
+
+/**
+ * Shows a group of a stream.
+ *
+ * @param[in]     v      the value
+ * @param[in]     index  its place in the order of the names, from 0
+ * @param[in,out] group  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                       the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: index is behind the last; RETS_WRONG_TYPE: v has no
+ *         stream; RETS_INVALID for NULL or a struct_size that can't be; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_group_at(const rets_value *v,
+                                size_t index,
+                                rets_group *group);
+
+/**
+ * Shows a consumer of a group.
+ *
+ * @param[in]     v         the value
+ * @param[in]     group     the group's place, as for rets_value_group_at()
+ * @param[in]     index     the consumer's place in the order of the names, from 0
+ * @param[in,out] consumer  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                          the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: group or index is behind the last; RETS_WRONG_TYPE:
+ *         v has no stream; RETS_INVALID for NULL or a struct_size that can't be;
+ *         RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_consumer_at(const rets_value *v,
+                                   size_t group,
+                                   size_t index,
+                                   rets_consumer *consumer);
+
+/**
+ * Shows an entry that a group has pending.
+ *
+ * @param[in]     v        the value
+ * @param[in]     group    the group's place, as for rets_value_group_at()
+ * @param[in]     index    the entry's place in the order of the ids, from 0
+ * @param[in,out] pending  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                         the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: group or index is behind the last; RETS_WRONG_TYPE:
+ *         v has no stream; RETS_INVALID for NULL or a struct_size that can't be;
+ *         RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_pending_at(const rets_value *v,
+                                  size_t group,
+                                  size_t index,
+                                  rets_pending *pending);
 
 /**
  * Begins a walk.
@@ -1431,7 +1623,9 @@ rets_status rets_count(const rets_t *r,
  * @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
  * @return RETS_OK: it is applied; RETS_OTHER_HISTORY: the id is not the one followed,
  *         so the offset says nothing; RETS_TIMEOUT; RETS_STOPPED; RETS_UNSUPPORTED: this
- *         primary has no offsets (Redis before 2.8); RETS_INVALID for a NULL handle, a
+ *         primary has no offsets (Redis before 2.8), or the engine gave up with that; RETS_AUTH,
+ *         RETS_PROTOCOL, RETS_IO or RETS_NO_MEMORY if it gave up with one of these, so
+ *         that the offset will not come; RETS_INVALID for a NULL handle, a
  *         negative offset, an id that can't be, or a time below -1; RETS_BUSY_CALLBACK;
  *         RETS_FORKED; RETS_PANIC
  *

@@ -234,11 +234,16 @@ pub(super) fn hpexpireat(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 }
 
 /// `HPERSIST key FIELDS count field [field ...]`
+///
+/// A primary sends this as it came if it did something to one of the fields; those whose deadline
+/// had passed it left alone, and deletes them later. Our clock can't tell which these were: when
+/// we lag, it finds passed what was not, and a field that we failed to keep would stay hidden for
+/// ever. One that we keep by mistake goes with the primary's next HDEL.
 pub(super) fn hpersist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let names = fields(args, 2, 1, no_option)?;
-    unit.expect_kind(args[1], Type::Hash)?;
+    let (key, names) = (args[1], fields(args, 2, 1, no_option)?);
+    unit.expect_kind(key, Type::Hash)?;
     for name in names {
-        set_deadline(unit, args[1], name, None, None)?;
+        set_deadline(unit, key, name, None, None)?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The write commands of the stream: one handler a command, one file a family, one row a command.
 //!
 //! To follow another command, write its handler in the file of its family and add its row to
-//! [`ROWS`], and its line to the catalogue if it is not there. A handler turns arguments into effects on the [`Unit`]; what a veto means, it need not
-//! know. These rules hold for all of them:
+//! [`ROWS`], and its line to the catalogue if it is not there. A handler turns arguments into
+//! effects on the [`Unit`]; what a veto means, it need not know. These rules hold for all of them:
 //!
 //! - the primary sends only what succeeded, so conditions (NX, XX, GT, ...) are not tested again,
 //!   but where one command carries several elements of which only some met it;
@@ -15,15 +15,25 @@ mod array;
 mod bitmap;
 mod catalogue;
 mod cluster;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod key;
+mod list;
+mod partial_sort;
 mod scope;
 mod server;
+mod set;
+mod sort;
+mod stream;
+mod stream_group;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod zset;
+mod zset_range;
+mod zset_store;
 
 use crate::error::{Error, Kind};
 use std::borrow::Cow;
@@ -54,6 +64,11 @@ impl Failure {
         Self { text: text.into(), cause: Cause::Differs }
     }
 
+    /// The key that the command writes was withheld instead.
+    fn unsupported(text: &'static str) -> Self {
+        Self { text: text.into(), cause: Cause::Unsupported }
+    }
+
     fn of_payload(error: &Error) -> Self {
         let cause = match error.kind() {
             Kind::Unsupported => Cause::Unsupported,
@@ -75,7 +90,8 @@ impl Failure {
         Self::new("the arguments are not those of this command")
     }
 
-    /// Nothing is wrong with our data: the command brings what this version has no type for.
+    /// Nothing is wrong with our data: the command brings what this version has no type for, or
+    /// what only the primary can know.
     pub fn is_unsupported(&self) -> bool {
         self.cause == Cause::Unsupported
     }
@@ -143,6 +159,10 @@ pub static ROWS: &[Row] = &[
     row("ARSET", 4, Apply(array::arset)),
     row("BITFIELD", 2, Apply(bitmap::bitfield)),
     row("BITOP", 4, Apply(bitmap::bitop)),
+    row("BLMOVE", 6, Apply(list::lmove)),
+    row("BLPOP", 3, Apply(list::blpop)),
+    row("BRPOP", 3, Apply(list::brpop)),
+    row("BRPOPLPUSH", 4, Apply(list::rpoplpush)),
     row("CLUSTER", 2, Apply(cluster::cluster)),
     row("COPY", 3, Apply(key::copy)),
     row("DECR", 2, Apply(string::decr)),
@@ -156,6 +176,9 @@ pub static ROWS: &[Row] = &[
     row("FLUSHALL", 1, Apply(key::flushall)),
     row("FLUSHDB", 1, Apply(key::flushdb)),
     row("FUNCTION", 1, Ignore),
+    row("GEORADIUS", 6, Apply(geo::georadius)),
+    row("GEORADIUSBYMEMBER", 5, Apply(geo::georadiusbymember)),
+    row("GEOSEARCHSTORE", 6, Apply(geo::geosearchstore)),
     row("GETDEL", 2, Apply(key::del)),
     row("GETSET", 3, Apply(string::getset)),
     row("HDEL", 3, Apply(hash::hdel)),
@@ -172,6 +195,15 @@ pub static ROWS: &[Row] = &[
     row("HSETNX", 4, Apply(hash::hset)),
     row("INCR", 2, Apply(string::incr)),
     row("INCRBY", 3, Apply(string::incrby)),
+    row("LINSERT", 5, Apply(list::linsert)),
+    row("LMOVE", 5, Apply(list::lmove)),
+    row("LMOVEM", 5, Apply(list::lmovem)),
+    row("LPOP", 2, Apply(list::lpop)),
+    row("LPUSH", 3, Apply(list::lpush)),
+    row("LPUSHX", 3, Apply(list::lpush)),
+    row("LREM", 4, Apply(list::lrem)),
+    row("LSET", 4, Apply(list::lset)),
+    row("LTRIM", 4, Apply(list::ltrim)),
     row("MOVE", 3, Apply(key::move_key)),
     row("MSET", 3, Apply(string::mset)),
     row("MSETEX", 4, Apply(string::msetex)),
@@ -192,7 +224,13 @@ pub static ROWS: &[Row] = &[
     row("REPLCONF", 1, Action::Replconf),
     row("RESTORE", 4, Apply(key::restore)),
     row("RESTORE-ASKING", 4, Apply(key::restore)),
+    row("RPOP", 2, Apply(list::rpop)),
+    row("RPOPLPUSH", 3, Apply(list::rpoplpush)),
+    row("RPUSH", 3, Apply(list::rpush)),
+    row("RPUSHX", 3, Apply(list::rpush)),
+    row("SADD", 3, Apply(set::sadd)),
     row("SCRIPT", 1, Ignore),
+    row("SDIFFSTORE", 3, Apply(set::sdiffstore)),
     row("SELECT", 2, Action::Select),
     row("SET", 3, Apply(string::set)),
     row("SETBIT", 4, Apply(bitmap::setbit)),
@@ -200,10 +238,39 @@ pub static ROWS: &[Row] = &[
     row("SETNX", 3, Apply(string::setnx)),
     row("SETRANGE", 4, Apply(string::setrange)),
     row("SFLUSH", 3, Apply(cluster::sflush)),
+    row("SINTERSTORE", 3, Apply(set::sinterstore)),
+    row("SMOVE", 4, Apply(set::smove)),
+    row("SORT", 2, Apply(sort::sort)),
     row("SPUBLISH", 1, Ignore),
+    row("SREM", 3, Apply(set::srem)),
+    row("SUNIONSTORE", 3, Apply(set::sunionstore)),
     row("SWAPDB", 3, Apply(key::swapdb)),
     row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
+    row("XACK", 4, Apply(stream_group::xack)),
+    row("XACKDEL", 6, Apply(stream_group::xackdel)),
+    row("XADD", 5, Apply(stream::xadd)),
+    row("XCFGSET", 4, Apply(stream::xcfgset)),
+    row("XCLAIM", 6, Apply(stream_group::xclaim)),
+    row("XDEL", 3, Apply(stream::xdel)),
+    row("XDELEX", 5, Apply(stream::xdelex)),
+    row("XGROUP", 4, Apply(stream_group::xgroup)),
+    row("XIDMPRECORD", 5, Apply(stream::xidmprecord)),
+    row("XNACK", 7, Apply(stream_group::xnack)),
+    row("XSETID", 3, Apply(stream::xsetid)),
+    row("XTRIM", 4, Apply(stream::xtrim)),
+    row("ZADD", 4, Apply(zset::zadd)),
+    row("ZDIFFSTORE", 4, Apply(zset_store::zdiffstore)),
+    row("ZINCRBY", 4, Apply(zset::zincrby)),
+    row("ZINTERSTORE", 4, Apply(zset_store::zinterstore)),
+    row("ZPOPMAX", 2, Apply(zset::zpopmax)),
+    row("ZPOPMIN", 2, Apply(zset::zpopmin)),
+    row("ZRANGESTORE", 5, Apply(zset_store::zrangestore)),
+    row("ZREM", 3, Apply(zset::zrem)),
+    row("ZREMRANGEBYLEX", 4, Apply(zset::zremrangebylex)),
+    row("ZREMRANGEBYRANK", 4, Apply(zset::zremrangebyrank)),
+    row("ZREMRANGEBYSCORE", 4, Apply(zset::zremrangebyscore)),
+    row("ZUNIONSTORE", 4, Apply(zset_store::zunionstore)),
 ];
 
 /// The longest name of the table; a longer one is not looked for.

@@ -124,7 +124,7 @@ pub struct rets_event {
     pub result_known: i32,
     /// 1 if the deadline of what goes away, or of what is set, has passed already; else 0.
     pub deadline_passed: i32,
-    /// 1 if the key no longer exists afterwards, because its last element went; else 0.
+    /// 1 if the key no longer exists afterwards: it or its last element is deleted; else 0.
     pub key_gone: i32,
     /// The key; empty for FLUSH, SWAP and UNKNOWN.
     pub key: *const c_void,
@@ -144,7 +144,8 @@ pub struct rets_event {
     /// The whole value of the key afterwards, of whatever type, to be walked with rets_value_at();
     /// NULL where there is none or it isn't known.
     pub whole: *const rets_value,
-    /// The deadline of the key afterwards in Unix milliseconds; -1 for none.
+    /// The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
+    /// away (DEL): the one it had.
     pub expires_at_ms: i64,
     /// The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none.
     pub field_expires_at_ms: i64,

@@ -1,7 +1,7 @@
 //! What the engine tells about itself: its state, its numbers, its place in the primary's history.
 
 use super::convert::{
-    Out, database_or_all, fixed, handle, handle_outside_callbacks, text, timeout,
+    Out, OutSized, database_or_all, fixed, handle, handle_outside_callbacks, text, timeout,
 };
 use super::guard::{call_out, guard};
 use super::life::rets_t;
@@ -143,7 +143,7 @@ pub struct rets_info_t {
 
     /// Connections made.
     pub connects: u64,
-    /// Snapshots loaded to their end.
+    /// Snapshots begun.
     pub full_syncs: u64,
     /// Reconnects that went on where they were.
     pub partial_syncs: u64,
@@ -162,9 +162,11 @@ pub struct rets_info_t {
 
     /// When the last error was, in Unix milliseconds; -1 never.
     pub last_error_at_ms: i64,
-    /// What kind of error; RETS_OK if there was none.
+    /// What kind of error was the last one; it stays after things are well again. RETS_OK if there
+    /// was none.
     pub last_error: rets_status,
-    /// 1 if the engine tries again by itself, 0 if it has given up.
+    /// 1 while the engine works or tries again by itself; 0 if it has given up (FAILED: until an
+    /// option changes), was stopped, or was not started.
     pub will_retry: i32,
     /// Which link; 0.
     pub link: i32,
@@ -182,9 +184,6 @@ pub struct rets_info_t {
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
 const INFO_SIZE_MIN: usize = 840;
-
-/// Beyond this a size was not set by anybody.
-const INFO_SIZE_MAX: usize = 1 << 16;
 
 impl rets_info_t {
     fn of(info: &Info) -> Self {
@@ -250,24 +249,9 @@ pub unsafe extern "C" fn rets_info(r: *const rets_t, info: *mut rets_info_t) -> 
     guard(|| {
         // SAFETY: the header asks for a living handle and a structure, or NULL.
         let r = unsafe { handle(r)? };
-        if info.is_null() || !info.is_aligned() {
-            return Err(Failure::invalid("info is NULL or not aligned"));
-        }
-        // SAFETY: the header has the caller set the size; nothing else of it is read.
-        let theirs = unsafe { (&raw const (*info).struct_size).read() };
-        if !(INFO_SIZE_MIN..=INFO_SIZE_MAX).contains(&theirs) {
-            return Err(Failure::invalid("info.struct_size is not sizeof(rets_info_t)"));
-        }
-        let mut ours = rets_info_t::of(&r.replica.info());
-        ours.struct_size = theirs;
-        let known = theirs.min(size_of::<rets_info_t>());
-        let place = info.cast::<u8>();
-        // SAFETY: the caller has `theirs` bytes there, and `known` is not more than that or than
-        // ours. What a newer program has behind it becomes zero.
-        unsafe {
-            std::ptr::copy_nonoverlapping((&raw const ours).cast(), place, known);
-            place.add(known).write_bytes(0, theirs - known);
-        }
+        // SAFETY: the header has the caller set the size.
+        let out = unsafe { OutSized::new(info, INFO_SIZE_MIN, "info")? };
+        out.put(rets_info_t::of(&r.replica.info()));
         Ok(())
     })
 }
@@ -367,7 +351,9 @@ pub unsafe extern "C" fn rets_count(r: *const rets_t, db: i32, count: *mut u64) 
 /// @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
 /// @return RETS_OK: it is applied; RETS_OTHER_HISTORY: the id is not the one followed,
 ///         so the offset says nothing; RETS_TIMEOUT; RETS_STOPPED; RETS_UNSUPPORTED: this
-///         primary has no offsets (Redis before 2.8); RETS_INVALID for a NULL handle, a
+///         primary has no offsets (Redis before 2.8), or the engine gave up with that; RETS_AUTH,
+///         RETS_PROTOCOL, RETS_IO or RETS_NO_MEMORY if it gave up with one of these, so
+///         that the offset will not come; RETS_INVALID for a NULL handle, a
 ///         negative offset, an id that can't be, or a time below -1; RETS_BUSY_CALLBACK;
 ///         RETS_FORKED; RETS_PANIC
 ///

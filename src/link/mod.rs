@@ -249,8 +249,8 @@ impl Link {
     }
 
     /// A connection that began with a full sync was lost soon after: once may happen, but a primary
-    /// that does so again and again (its output buffer is too small for us, say) must not be made to
-    /// fork for each try.
+    /// that does so again and again (its output buffer is too small for us, say) must not be made
+    /// to fork for each try.
     fn hasty_pause_ms(&mut self, now: i64) -> i64 {
         self.began_full = false;
         let Some(since) = self.synced_ms.take() else { return 0 };

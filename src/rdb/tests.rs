@@ -1,6 +1,7 @@
 //! The decoder as a whole: snapshots of real servers, hand-made ones of servers that are not to be
 //! had, and damaged ones.
 
+use super::stream::tests::body as stream_body;
 use super::*;
 use crate::error::Kind;
 use crate::value::{Array, Field, Hash, List, Module, Set, Zset};
@@ -18,7 +19,7 @@ fn feed(decoder: &mut Decoder, bytes: &[u8], items: &mut Vec<Item>) -> Result<()
 }
 
 /// All items, and the error if there is one, of bytes that come in these parts.
-fn items_of<'a>(
+pub(super) fn items_of<'a>(
     mut decoder: Decoder,
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Item>, Option<Error>, Vec<u8>) {
@@ -33,7 +34,7 @@ fn items_of<'a>(
 }
 
 #[track_caller]
-fn decoded(bytes: &[u8]) -> Vec<Item> {
+pub(super) fn decoded(bytes: &[u8]) -> Vec<Item> {
     let (items, error, rest) = items_of(Decoder::new(), [bytes]);
     assert_eq!((error, rest), (None, vec![]));
     assert!(matches!(items.last(), Some(Item::End { .. })), "{items:?}");
@@ -41,18 +42,18 @@ fn decoded(bytes: &[u8]) -> Vec<Item> {
 }
 
 #[track_caller]
-fn refused(bytes: &[u8]) -> (Kind, String) {
+pub(super) fn refused(bytes: &[u8]) -> (Kind, String) {
     let (_, error, _) = items_of(Decoder::new(), [bytes]);
     let error = error.expect("an error");
     (error.kind(), error.text().to_owned())
 }
 
-fn skips_all() -> Decoder {
+pub(super) fn skips_all() -> Decoder {
     Decoder::with_filter(Box::new(|_, _| false))
 }
 
 /// A snapshot of this body, with the end and the checksum that its version asks for.
-fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
+pub(super) fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
     let mut bytes = header.as_bytes().to_vec();
     bytes.extend(body.concat());
     bytes.push(opcode::EOF);
@@ -64,7 +65,7 @@ fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A key of this type.
-fn key(number: u8, key: &str, value: &[&[u8]]) -> Vec<u8> {
+pub(super) fn key(number: u8, key: &str, value: &[&[u8]]) -> Vec<u8> {
     let mut bytes = vec![number, key.len() as u8];
     bytes.extend_from_slice(key.as_bytes());
     bytes.extend(value.concat());
@@ -78,7 +79,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A listpack of these strings of less than 64 bytes, as a string. A number is written `#n`.
-fn listpack(elements: &[&str]) -> Vec<u8> {
+pub(super) fn listpack(elements: &[&str]) -> Vec<u8> {
     let mut body = Vec::new();
     for element in elements {
         let before = body.len();
@@ -462,8 +463,14 @@ fn vectorset(data: &[u8]) -> Value {
     Value::Module(Module { name: *b"vectorset", version: 1, payload: bytes(data) })
 }
 
+/// The stream of this type that [`everything`] has; what is in it is tested beside its reader.
+fn stream_item(number: u8) -> Item {
+    let payload = [&[number][..], &stream_body(number), b"\x0e\0", &[0; 8]].concat();
+    entry(5, &format!("stream {number}"), decode_payload(&payload).unwrap(), None)
+}
+
 /// Every opcode and every layout, small enough to be cut everywhere.
-fn everything() -> (Vec<u8>, Vec<Item>) {
+pub(super) fn everything() -> (Vec<u8>, Vec<Item>) {
     let module_aux = b"\xf7\x81\x01\x02\x03\x04\x05\x06\x07\x08\x02\x02\x01\x7f\xff\
         \x02\x05\x03abcd\x04abcdefgh\x05\x03xyz\x05\xc3\x05\x0b\x00a\xe0\x01\x00\x00";
     let ziplist = b"\x10\0\0\0\x0d\0\0\0\x02\0\x00\x01a\x03\xf3\xff";
@@ -507,6 +514,8 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
     let slots = [(0, "7"), (2, "-2"), (3, "short"), (5, "2.0"), (u64::MAX - 1, "aaaaaaaaaaa")];
     let mut array: Array = slots.into_iter().collect();
     array.set_cursor(Some(99));
+    let streams = [15, 19, 21, 26, 27];
+    streams.iter().for_each(|n| body.push(key(*n, &format!("stream {n}"), &[&stream_body(*n)])));
     let expected = vec![
         Item::Header { version: 14, valkey: false },
         Item::Aux { name: bytes("redis-ver"), value: bytes("7") },
@@ -530,6 +539,11 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
         entry(5, "deadlines lp", hash_of([("a", "b", Some(6)), ("c", "d", None)]), None),
         entry(5, "module", vectorset(MODULE_DATA), None),
         entry(5, "array", Value::Array(array), None),
+        stream_item(15),
+        stream_item(19),
+        stream_item(21),
+        stream_item(26),
+        stream_item(27),
         Item::End { checksum: Checksum::Verified },
     ];
     (snapshot("REDIS0014", &body.iter().map(Vec::as_slice).collect::<Vec<_>>()), expected)
@@ -565,11 +579,6 @@ fn every_opcode_and_layout_cut_at_every_byte_gives_the_same_items() {
 fn types_that_cannot_be_read_yet_are_refused_by_name() {
     let names = [
         (6, "module of a release candidate"),
-        (15, "stream"),
-        (19, "stream"),
-        (21, "stream"),
-        (26, "stream"),
-        (27, "stream"),
         (29, "rate limit or hash template"),
         (30, "hash template"),
         (31, "hash template"),
@@ -743,7 +752,7 @@ fn damaged_payloads_are_refused() {
         (b"\x01\x02\x01a", "payload offset 4: it ends too early"),
         (b"\x00\x01ab", "more bytes follow the value"),
         (b"\x02\x00", "the value has no elements"),
-        (b"\x0f\x00", "type 15 (stream) is not supported"),
+        (b"\x0f\x00", "payload offset 2: it ends too early"),
         (b"\xf3\x01spec\x05\x20ab", "it ends too early"),
     ];
     for (body, expected) in cases {

@@ -32,7 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use digest::DigestAt;
 pub use lookup::{
-    Answer, Clock, Element, Excluded, Length, Lookups, Readable, Type, View, Walk, Whole,
+    Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
+    Whole,
 };
 pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};
@@ -170,9 +171,6 @@ impl Replica {
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }
-        if engine.life == Life::Stopped {
-            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
-        }
         let Some(table) = engine.table.take() else {
             return Err(Error::invalid("a replica is started once; make another one"));
         };
@@ -227,11 +225,16 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 (State::Stopped, _) => {
                     Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
                 }
+                // What was loaded stays readable, whatever became of the link, but for a bug of
+                // ours.
+                (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
+                    Some(Err(trouble.error.clone()))
+                }
                 _ if status.announced => Some(Ok(())),
+                (State::Failed, Some(trouble)) => Some(Err(trouble.error.clone())),
                 _ => None,
             }
         })

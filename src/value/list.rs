@@ -26,6 +26,11 @@ impl List {
         self.elements.memory()
     }
 
+    /// Whether `later` is a clone of this list that was not edited since, in constant time.
+    pub(super) fn is_untouched(&self, later: &Self) -> bool {
+        self.elements.is_untouched(&later.elements)
+    }
+
     /// The element at this place, counted from 0 at the head.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         self.elements.get(index)

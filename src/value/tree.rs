@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// leaf of its own, so that its neighbours' edits don't copy it.
 const LEAF_BYTES: usize = 1024;
 
-/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in the
-/// node above.
+/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in
+/// the node above.
 const LEAF_OVERHEAD: usize = 80;
 
 /// Neighbours are merged when they fit in this together: less than a leaf, so that they aren't
@@ -107,6 +107,16 @@ impl Tree {
             _ if self.len != other.len => false,
             (Some(Node::Inner(a)), Some(Node::Inner(b))) if Arc::ptr_eq(a, b) => true,
             _ => self.iter().eq(other.iter()),
+        }
+    }
+
+    /// Whether `later` is a clone of this tree that was not edited since, in constant time.
+    pub(super) fn is_untouched(&self, later: &Self) -> bool {
+        match (&self.root, &later.root) {
+            (None, None) => true,
+            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => Arc::ptr_eq(a, b),
+            (Some(Node::Inner(a)), Some(Node::Inner(b))) => Arc::ptr_eq(a, b),
+            _ => false,
         }
     }
 
@@ -526,6 +536,11 @@ impl Builder {
         let node = Node::Leaf(self.block.as_slice().into());
         self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
         self.block.clear();
+    }
+
+    /// About the memory that it takes so far, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.block.capacity() + self.leaves.len() * LEAF_OVERHEAD
     }
 
     /// The tree.

@@ -73,22 +73,24 @@ impl Tap {
         });
     }
 
-    /// The last commands with this word among their arguments.
+    /// The last commands with this word among their arguments, each with its database, and those
+    /// between them that say something about all keys.
     pub fn about(&self, word: &[u8], most: usize) -> Vec<String> {
         let seen = self.seen();
-        let about = seen.last.iter().filter(|args| {
-            args.iter().any(|arg| arg == word) || args.first().is_some_and(|name| is_frame(name))
-        });
-        let lines: Vec<_> = about.map(|args| shown(args)).collect();
+        let mut lines: Vec<String> = Vec::new();
+        let mut db = "?".to_owned();
+        for args in &seen.last {
+            let name = args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+            if name == b"SELECT" {
+                db = String::from_utf8_lossy(&args[1]).into_owned();
+            } else if args.iter().any(|arg| arg == word)
+                || [b"SWAPDB" as &[u8], b"FLUSHDB", b"FLUSHALL"].contains(&name.as_slice())
+            {
+                lines.push(format!("[{db}] {}", shown(args)));
+            }
+        }
         lines[lines.len().saturating_sub(most)..].to_vec()
     }
-}
-
-/// Commands that say something about all keys.
-fn is_frame(name: &[u8]) -> bool {
-    ["SELECT", "SWAPDB", "FLUSHDB", "FLUSHALL"]
-        .iter()
-        .any(|frame| name.eq_ignore_ascii_case(frame.as_bytes()))
 }
 
 /// A command in one line, cut where it is long.

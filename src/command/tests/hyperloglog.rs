@@ -1,5 +1,5 @@
-//! HyperLogLogs byte for byte: the digests are what `DEBUG DIGEST-VALUE` of Redis 6.2.14, 7.0.15
-//! and 8.2.3 said, all of them the same. Those of other formulas come with recorded sessions.
+//! HyperLogLogs byte for byte: the digests are those of `DEBUG DIGEST-VALUE` of Redis 6.2.14,
+//! 7.0.15 and 8.2.3, which all said the same. Those of other formulas come with recorded sessions.
 
 use super::rows::Case;
 use super::*;

@@ -226,8 +226,19 @@ const HASHES: &[Case] = &[
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    let families =
-        [STRINGS, KEYS, HASHES, array::CASES, bitmap::CASES, cluster::CASES, hyperloglog::CASES];
+    let families = [
+        STRINGS,
+        KEYS,
+        HASHES,
+        array::CASES,
+        bitmap::CASES,
+        cluster::CASES,
+        hyperloglog::CASES,
+        list::CASES,
+        set::CASES,
+        sort::CASES,
+        zset::CASES,
+    ];
     families.into_iter().flatten()
 }
 
@@ -244,7 +255,8 @@ fn every_command_is_heard_as_its_effects_and_stored() {
 #[test]
 fn no_command_is_without_a_case() {
     let name = |command: &str| command.split(' ').next().unwrap().to_ascii_uppercase();
-    let told: BTreeSet<String> = cases().map(|(_, command, ..)| name(command)).collect();
+    let told = cases().map(|(_, command, ..)| *command).chain(stream::commands());
+    let told: BTreeSet<String> = told.map(name).collect();
     let applied = ROWS.iter().filter(|row| matches!(row.action, Apply(_)));
     let lacking: Vec<_> = applied.map(|row| row.name).filter(|n| !told.contains(*n)).collect();
     assert_eq!(lacking, [""; 0]);
@@ -268,13 +280,37 @@ fn a_key_of_another_type_is_a_failure_and_nothing_is_asked() {
         "HGETDEL l FIELDS 1 f",
         "HPEXPIREAT l 9 FIELDS 1 f",
         "HPERSIST l FIELDS 1 f",
+        "SADD l a",
+        "SREM l a",
+        "SMOVE l t a",
+        "SMOVE t l b",
+        "SUNIONSTORE d t l",
+        "SDIFFSTORE d t l",
+        "SINTERSTORE d l t",
+        "LPUSH t x",
+        "RPUSHX t x",
+        "LPOP t",
+        "RPOP t 1",
+        "LSET t 0 x",
+        "LINSERT t BEFORE b x",
+        "LREM t 0 b",
+        "LTRIM t 0 0",
+        "BRPOP none t 0",
+        "RPOPLPUSH t l",
+        "RPOPLPUSH l t",
+        "LMOVE t t LEFT RIGHT",
     ] {
-        let mut bench = Bench::default();
-        bench.put("l", list(&["a"]));
+        let mut bench = Bench::with("RPUSH l a; SADD t b");
         assert_eq!(bench.keep(command), [""; 0], "{command}");
-        let wanted = if command.starts_with('H') { "hash" } else { "string" };
+        let wanted = match command.as_bytes() {
+            [b'H', ..] => "hash",
+            [b'S', b'E', ..] => "string",
+            [b'S', ..] => "set",
+            [b'L' | b'R' | b'B', ..] => "list",
+            _ => "string",
+        };
         assert_eq!(bench.failures, [format!("the key does not hold a {wanted}")], "{command}");
-        assert_eq!(bench.dump(), "l=[a]", "{command}");
+        assert_eq!(bench.dump(), "l=[a]; t=<b>", "{command}");
     }
 }
 
@@ -348,8 +384,44 @@ fn arguments_that_no_primary_sends_are_failures_and_change_nothing() {
         "SWAPDB 0 x",
         "SWAPDB -1 0",
         "DEL",
+        "LPUSH l",
+        "LPOP l -1",
+        "LPOP l x",
+        "RPOP l 1.5",
+        "LSET none 0 x",
+        "LSET l 3 x",
+        "LSET l -4 x",
+        "LSET l 2147483648 x",
+        "LSET l x x",
+        "LINSERT l BESIDE b x",
+        "LINSERT l BEFORE b",
+        "LTRIM l 0",
+        "LTRIM l 0 x",
+        "LREM l x a",
+        "LMOVE l d UP LEFT",
+        "LMOVE l d LEFT",
+        "LMOVEM l d LEFT RIGHT COUNT",
+        "LMOVEM l d LEFT RIGHT COUNT -1 OBO",
+        "LMOVEM l d LEFT RIGHT EXACTLY x BULK",
+        "LMOVEM l d LEFT RIGHT BOTH",
+        "BLPOP l",
+        "SADD t",
+        "SMOVE t d",
+        "SUNIONSTORE d",
+        "SORT l BY",
+        "SORT l GET",
+        "SORT l STORE",
+        "SORT l LIMIT 0 STORE d",
+        "SORT l LIMIT 0 x STORE d",
+        "SORT l BOGUS STORE d",
+        // Not all of its elements are numbers.
+        "SORT l STORE d",
+        "SORT t STORE d",
+        "SORT k STORE d",
+        "SORT h STORE d",
     ] {
-        let mut bench = Bench::with("SET k v; SET s 12x; HSET h f 1 s x");
+        let mut bench =
+            Bench::with("SET k v; SET s 12x; HSET h f 1 s x; RPUSH l 1 b 3; SADD t 1 x");
         bench.keep(&format!("SET n {most}; SET m {least}; HSET h n {most}"));
         let before = bench.dump();
         if command == "INCR k" {
@@ -399,7 +471,7 @@ fn the_rows_are_in_the_order_of_their_names_and_found_in_any_case() {
             assert!(find(name.as_bytes()).is_some_and(|found| std::ptr::eq(found, row)));
         }
     }
-    for name in [&b""[..], b"SETT", b"SE", b"XADD", b"\xff\xfe", &[b'A'; 33], &[b'A'; 4000]] {
+    for name in [&b""[..], b"SETT", b"SE", b"XREADGROUP", b"\xff\xfe", &[b'A'; 33], &[b'A'; 4000]] {
         assert!(find(name).is_none());
     }
 }
@@ -460,6 +532,45 @@ fn any_argument() -> impl Strategy<Value = Vec<u8>> {
         "text:v",
         "stream",
         "ASYNC",
+        "LEFT",
+        "RIGHT",
+        "BEFORE",
+        "COUNT",
+        "BULK",
+        "LIMIT",
+        "BY",
+        "STORE",
+        "ALPHA",
+        "DESC",
+        "*",
+        "h->*",
+        "*->f",
+        "#",
+        "s",
+        "x",
+        "5-1",
+        "6-0",
+        "*",
+        "$",
+        "=",
+        "MAXLEN",
+        "MINID",
+        "ACKED",
+        "DELREF",
+        "IDMP",
+        "IDS",
+        "FORCE",
+        "TIME",
+        "RETRYCOUNT",
+        "LASTID",
+        "FATAL",
+        "CREATE",
+        "SETID",
+        "MKSTREAM",
+        "CREATECONSUMER",
+        "DELCONSUMER",
+        "ENTRIESADDED",
+        "IDMP-MAXSIZE",
     ];
     prop_oneof![
         9 => proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
@@ -479,9 +590,9 @@ proptest! {
         ),
         store in proptest::bool::weighted(0.9),
     ) {
-        let mut bench = Bench::with("SET k 1; HSET h f 1 g x");
-        bench.put("l", list(&["a"]));
-        bench.skip("SET g v; HSET h z 1");
+        let mut bench = Bench::with("SET k 1; HSET h f 1 g x; RPUSH l a k h 1; SADD s k h 2");
+        bench.keep("XADD x 5-1 f v; XADD x 6-0 g w; XGROUP CREATE x g 0; XCLAIM x g k 0 5-1 FORCE");
+        bench.skip("SET g v; HSET h z 1; SADD s f");
         bench.scope.store = store;
         for (row, args, vetoes) in &commands {
             let row = &ROWS[*row];

@@ -158,6 +158,24 @@ impl Unit<'_> {
         }
     }
 
+    /// Whether an element is there, and not withheld: what is there needs no question when it is
+    /// added.
+    pub(in crate::command) fn has_element(
+        &self,
+        key: &[u8],
+        name: &[u8],
+        has: impl FnOnce(&Value) -> bool,
+    ) -> bool {
+        match self.find(self.db, key) {
+            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
+            Found::Partial(entry) => {
+                entry.value.as_ref().is_some_and(has)
+                    && !entry.hold.is_some_and(|hold| hold.withheld.contains(name))
+            }
+            Found::Excluded | Found::Absent | Found::Withheld(_) => false,
+        }
+    }
+
     /// Whether an element is there, or could be because it is withheld: what is neither needs no
     /// question when it is removed.
     pub(in crate::command) fn may_have(

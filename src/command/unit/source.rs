@@ -1,10 +1,12 @@
 //! Reading keys to change others: what a command may build on, and what becomes of its destination
 //! where it read something that is withheld.
 
-use super::held::primary_has_none;
+use super::held::{Due, is_kind, primary_has_none};
 use super::{Found, Unit};
+use crate::change::{Effect, Reason};
+use crate::command::Failure;
 use crate::table::Entry;
-use crate::value::{ABSENT, Value};
+use crate::value::{ABSENT, Type, Value};
 
 /// What the primary has under a key that a command reads.
 pub(in crate::command) enum Source {
@@ -26,6 +28,46 @@ impl Unit<'_> {
             Found::Withheld(Some(entry)) if is_gone(&entry) => Source::Absent,
             _ => Source::Unknown,
         }
+    }
+
+    /// Reads one element of a hash, set or sorted set: as above, but what is known of the value is
+    /// this element and others that are of no interest.
+    pub(in crate::command) fn element_source(&self, key: &[u8], name: &[u8]) -> Source {
+        match self.find(self.db, key) {
+            Found::Partial(Entry { value: Some(value), hold: Some(hold), .. })
+                if !hold.withheld.contains(name) =>
+            {
+                Source::Known(value)
+            }
+            _ => self.source(key),
+        }
+    }
+
+    /// A list is edited by something that is withheld under another key, or may be edited. What the
+    /// table has whole is not what the primary has any more, and is withheld.
+    pub(in crate::command) fn edit_unseen(
+        &mut self,
+        key: &[u8],
+        kind: Type,
+    ) -> Result<(), Failure> {
+        let db = self.db;
+        let entry = match self.find(db, key) {
+            Found::Excluded => return Ok(()),
+            Found::Absent => {
+                self.withhold(db, key, Due::Known(None), Reason::Command);
+                return Ok(());
+            }
+            Found::Whole(entry) if !is_kind(&entry, kind) => return Err(Failure::wrong_type(kind)),
+            Found::Whole(_) => {
+                // The last element may have gone, and with it the deadline.
+                self.withhold(db, key, Due::Unknown, Reason::Command);
+                return Ok(());
+            }
+            Found::Partial(entry) => Some(entry),
+            Found::Withheld(entry) => entry,
+        };
+        self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
+        Ok(())
     }
 }
 
