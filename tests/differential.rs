@@ -5,7 +5,7 @@
 
 mod support;
 
-use rets::command::ROWS;
+use rets::command::{self, Action, ROWS, about};
 use rets::rdb::decode_payload;
 use rets::replica::{Answer, Replica, Type, Whole};
 use rets::value::{
@@ -29,6 +29,9 @@ const BURSTS_PER_LOOK: u64 = 10;
 
 /// Deadlines nearer than this may pass while they are compared.
 const SOON_MS: i64 = 20_000;
+
+/// In so many bursts every command that the server sends is seen.
+const MANY_BURSTS: u64 = 200;
 
 /// How long the primary may take to delete a field that has expired.
 const HEALING: Duration = Duration::from_secs(5);
@@ -445,5 +448,14 @@ fn report(replica: &Replica, tap: &Tap, server: &Server, seed: u64, tally: &Tall
     let strangers: Vec<_> =
         seen.counts.keys().filter(|name| !known.contains_key(name.as_str())).collect();
     assert!(strangers.is_empty(), "no row for {strangers:?}");
+    let (major, minor, _) = server.version();
+    let is_sent = |row: &&command::Row| {
+        let is_sent = about(row.name).is_some_and(|about| about.is_sent_by_redis((major, minor)));
+        matches!(row.action, Action::Apply(_)) && is_sent
+    };
+    let unseen = ROWS.iter().filter(is_sent).map(|row| row.name);
+    let unseen: Vec<_> = unseen.filter(|name| !seen.counts.contains_key(*name)).collect();
+    println!("sent by this server and not seen: {unseen:?}");
+    assert!(tally.bursts < MANY_BURSTS || unseen.is_empty(), "never seen: {unseen:?}");
     assert!(info.units > 0);
 }

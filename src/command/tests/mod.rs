@@ -17,6 +17,7 @@ pub(crate) mod truth;
 mod truth_lists;
 mod truth_test;
 mod truth_zsets;
+mod unknown;
 mod zset;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! Random commands on bits and HyperLogLogs.
 
-use super::{Generator, Words};
+use super::{Generator, KEYS, Words};
 
 impl Generator {
     fn bit(&mut self) -> Vec<u8> {
@@ -33,10 +33,10 @@ impl Generator {
                             *self.dice.pick(&["WRAP", "sat", "SAT", "FAIL"])
                         ]);
                     }
-                    command.extend(words![*self.dice.pick(&["GET", "SET", "INCRBY", "incrby"])]);
-                    let writes = command.last().is_none_or(|word| word != b"GET");
+                    let action = *self.dice.pick(&["GET", "SET", "INCRBY", "incrby"]);
+                    command.extend(words![action]);
                     command.extend(self.bit_field());
-                    if writes {
+                    if action != "GET" {
                         let wide = self.dice.any() as i64 >> self.dice.below(63);
                         let number = if self.dice.percent(20) {
                             self.number()
@@ -74,17 +74,27 @@ impl Generator {
         (0..count).map(|_| format!("element {}", self.dice.below(kinds)).into_bytes()).collect()
     }
 
+    /// A key that nothing but these commands writes to. Where a sketch is damaged, a primary adds the
+    /// elements before the first that meets the damage, refuses, and sends nothing.
+    fn sound_sketch(&mut self) -> Vec<u8> {
+        format!("sketch {}", self.dice.below(KEYS)).into_bytes()
+    }
+
     pub(super) fn hyperloglog_command(&mut self) -> Words {
-        let key = self.key("p");
+        let key = if self.dice.percent(50) { self.key("p") } else { self.sound_sketch() };
         match self.dice.below(20) {
-            0..=9 => {
-                let mut command = words!["PFADD", key];
+            0..=2 => words!["PFADD", key, format!("element {}", self.dice.below(300))],
+            3..=9 => {
+                let mut command = words!["PFADD", self.sound_sketch()];
                 command.extend(self.counted());
                 command
             }
             10..=14 => {
                 let mut command = words!["PFMERGE", key];
-                (0..self.dice.below(4)).for_each(|_| command.push(self.key("p")));
+                for _ in 0..self.dice.below(4) {
+                    let sound = self.dice.percent(60);
+                    command.push(if sound { self.sound_sketch() } else { self.key("p") });
+                }
                 command
             }
             15..=17 => words!["PFCOUNT", key],
