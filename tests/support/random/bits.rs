@@ -74,8 +74,8 @@ impl Generator {
         (0..count).map(|_| format!("element {}", self.dice.below(kinds)).into_bytes()).collect()
     }
 
-    /// A key that nothing but these commands writes to. Where a sketch is damaged, a primary adds the
-    /// elements before the first that meets the damage, refuses, and sends nothing.
+    /// A key that nothing but these commands writes to. Where a sketch is damaged, a primary adds
+    /// the elements before the first that meets the damage, refuses, and sends nothing.
     fn sound_sketch(&mut self) -> Vec<u8> {
         format!("sketch {}", self.dice.below(KEYS)).into_bytes()
     }
