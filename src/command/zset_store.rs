@@ -274,9 +274,12 @@ pub(super) fn zrangestore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
         Source::Absent => Some(Zset::default()),
         Source::Known(Value::Zset(zset)) => {
             let places = span.places(&zset, from_end);
+            // A primary lets `LIMIT offset -1` pass in a range of ranks, and then ignores it.
             let places = match limit {
-                None => places,
-                Some((offset, count)) => limited(places, offset, count, from_end),
+                Some((offset, count)) if by_score || by_name => {
+                    limited(places, offset, count, from_end)
+                }
+                _ => places,
             };
             Some(range(&zset, places, &span, from_end, server))
         }

@@ -189,6 +189,7 @@ pub(super) const CASES: &[Case] = &[
         "a=(x:1 y:2 z:3) @1000005; d=(y:2 z:3)",
     ),
     ("ZADD a 1 x 2 y 3 z", "ZRANGESTORE a a 0 1 REV", &["set a (y:2 z:3)"], "a=(y:2 z:3)"),
+    ("ZADD a 1 x 2 y", "ZRANGESTORE a a 1 -1 LIMIT 1 -1", &["set a (y:2)"], "a=(y:2)"),
     (
         "ZADD a 1 x 2 y 3 z",
         "ZRANGESTORE a a 3 (1 REV BYSCORE LIMIT 1 1",
