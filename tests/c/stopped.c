@@ -15,7 +15,7 @@
 
 static int listener;
 static rets_t *handle;
-static volatile int calls;
+static volatile int calls, released;
 
 static void nap(long ms) {
     struct timespec time;
@@ -28,17 +28,23 @@ static void *primary(void *unused) {
     static const char hello[] = "+PONG\r\n+OK\r\n+OK\r\n";
     static const char full[] =
         "+FULLRESYNC aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1\r\n$142\r\n" HEAD;
-    char request[4096], key[5] = {0, 1, 'a', 1, 'v'};
-    int fd = accept(listener, NULL, NULL), i;
+    char request[4096], answer[sizeof full + 1 + 5 * KEYS + 1], *end = answer, letter;
+    int fd = accept(listener, NULL, NULL);
     ssize_t sent = 0;
     (void)unused;
-    /* Each answer comes when it is due: the client sends nothing before it has the last one. */
+    memcpy(end, full, sizeof full); /* its last byte, a zero, is the number of the database */
+    end += sizeof full;
+    for (letter = 'a'; letter < 'a' + KEYS; letter++) {
+        const char key[5] = {0, 1, letter, 1, 'v'};
+        memcpy(end, key, sizeof key);
+        end += sizeof key;
+    }
+    *end++ = '\xff';
+    /* Each answer comes when it is due: the client sends nothing before it has the last one. The
+       snapshot is written at once: it may stop at its first key, and then nobody listens. */
     if (read(fd, request, sizeof request) > 0) sent += write(fd, hello, 7);
     if (read(fd, request, sizeof request) > 0) sent += write(fd, hello + 7, 10);
-    if (read(fd, request, sizeof request) > 0) sent += write(fd, full, sizeof full - 1);
-    sent += write(fd, "", 1); /* the number of the database */
-    for (i = 0; i < KEYS; i++, key[2]++) sent += write(fd, key, 5);
-    sent += write(fd, "\xff", 1);
+    if (read(fd, request, sizeof request) > 0) sent += write(fd, answer, (size_t)(end - answer));
     while (sent > 0 && read(fd, request, sizeof request) > 0) continue;
     close(fd);
     return NULL;
@@ -50,7 +56,7 @@ static int slow(void *user, const rets_event *event) {
     (void)user;
     (void)event;
     calls++;
-    nap(300);
+    while (!released) nap(1);
     EXPECT(rets_option(handle, "max-memory", value, sizeof value, &len), RETS_OK);
     return RETS_KEEP;
 }
@@ -86,6 +92,7 @@ int main(void) {
     nap(50);
     EXPECT(rets_stop(handle, 10), RETS_TIMEOUT);
     EXPECT(rets_get(handle, 0, "a", 1, buf, sizeof buf, &len), RETS_STOPPED);
+    released = 1;
     pthread_join(stopper, NULL);
     CHECK(calls == 1);
     EXPECT(rets_get(handle, 0, "a", 1, buf, sizeof buf, &len), RETS_STOPPED);
