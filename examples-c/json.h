@@ -38,11 +38,87 @@ static void json_deadline(FILE *out, int64_t at_ms) {
         fprintf(out, "%lld", (long long)at_ms);
 }
 
-/* Whatever a value holds: a string as text, the others as arrays of their elements. */
+/* The id of a stream's entry. */
+static void json_id(FILE *out, uint64_t ms, uint64_t seq) {
+    fprintf(out, "\"%llu-%llu\"", (unsigned long long)ms, (unsigned long long)seq);
+}
+
+/* A group of a stream: its name, how far it has read, its consumers, and what they have not
+   acknowledged, each with how often it was delivered. */
+static void json_group(FILE *out, const rets_value *value, size_t at) {
+    rets_group group;
+    rets_consumer consumer;
+    rets_pending pending;
+    size_t i;
+    group.struct_size = sizeof group;
+    consumer.struct_size = sizeof consumer;
+    pending.struct_size = sizeof pending;
+    if (rets_value_group_at(value, at, &group) != RETS_OK)
+        return;
+    fputs("{\"consumers\": [", out);
+    for (i = 0; rets_value_consumer_at(value, at, i, &consumer) == RETS_OK; i++) {
+        if (i > 0)
+            fputs(", ", out);
+        json_string(out, consumer.name, consumer.name_len);
+    }
+    fputs("], \"last\": ", out);
+    json_id(out, group.last_id_ms, group.last_id_seq);
+    fputs(", \"name\": ", out);
+    json_string(out, group.name, group.name_len);
+    fputs(", \"pending\": [", out);
+    for (i = 0; rets_value_pending_at(value, at, i, &pending) == RETS_OK; i++) {
+        fputs(i > 0 ? ", [" : "[", out);
+        json_id(out, pending.id_ms, pending.id_seq);
+        fputs(", ", out);
+        json_string(out, pending.consumer, pending.consumer_len);
+        fprintf(out, ", %llu]", (unsigned long long)pending.deliveries);
+    }
+    fputs("]}", out);
+}
+
+/* A stream: its entries, its groups, and the last id that it gave out. */
+static void json_stream(FILE *out, const rets_value *value) {
+    rets_stream stream;
+    rets_element e, before;
+    size_t i;
+    stream.struct_size = sizeof stream;
+    if (rets_value_stream(value, &stream) != RETS_OK)
+        return;
+    fputs("{\"entries\": [", out);
+    for (i = 0; rets_value_at(value, i, &e) == RETS_OK; i++) {
+        /* The fields of an entry stand one behind the other, each with its id. */
+        int same = i > 0 && e.id_ms == before.id_ms && e.id_seq == before.id_seq;
+        if (!same) {
+            fputs(i > 0 ? "]], [" : "[", out);
+            json_id(out, e.id_ms, e.id_seq);
+        }
+        fputs(same ? ", " : ", [", out);
+        json_string(out, e.field, e.field_len);
+        fputs(", ", out);
+        json_string(out, e.value, e.value_len);
+        before = e;
+    }
+    fputs(i > 0 ? "]]], \"groups\": [" : "], \"groups\": [", out);
+    for (i = 0; i < stream.groups; i++) {
+        if (i > 0)
+            fputs(", ", out);
+        json_group(out, value, i);
+    }
+    fputs("], \"last_id\": ", out);
+    json_id(out, stream.last_id_ms, stream.last_id_seq);
+    putc('}', out);
+}
+
+/* Whatever a value holds: a string as text, a stream as an object, the others as arrays of their
+   elements. */
 static void json_value(FILE *out, const rets_value *value) {
     rets_type_id type = rets_value_type(value);
     rets_element e;
     size_t i;
+    if (type == RETS_TYPE_STREAM) {
+        json_stream(out, value);
+        return;
+    }
     if (type == RETS_TYPE_STRING) {
         if (rets_value_at(value, 0, &e) == RETS_OK)
             json_string(out, e.value, e.value_len);
@@ -96,6 +172,7 @@ static const char *json_type(rets_type_id type) {
     case RETS_TYPE_HASH:   return "hash";
     case RETS_TYPE_ARRAY:  return "array";
     case RETS_TYPE_MODULE: return "module";
+    case RETS_TYPE_STREAM: return "stream";
     default:               return "none";
     }
 }

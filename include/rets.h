@@ -120,7 +120,8 @@
  *    key is then partial. What was new is RETS_WITHHELD, what was there keeps its old
  *    content, and where something is lacking the whole is RETS_INCOMPLETE. Edits of a
  *    withheld element that depend on it (HINCRBY) are not stored.
- *  - A skipped edit of a string or list withholds the key: it becomes a ghost.
+ *  - A skipped edit of a string, list, stream or array withholds the key: it becomes a
+ *    ghost.
  *  - A command that reads such a key to write another (RENAME, COPY, ...) makes that one
  *    withheld too.
  *  - FLUSH, SWAP and UNKNOWN can be heard but not skipped.
@@ -236,7 +237,7 @@ typedef enum {
 typedef enum {
     /** It gets a whole new value: see type, value and whole. */
     RETS_EVENT_SET = 1,
-    /** A string or list is edited: value and whole are the result. */
+    /** A string, list, stream or array is edited: value and whole are the result. */
     RETS_EVENT_EDIT = 2,
     /** It goes away. */
     RETS_EVENT_DEL = 3,
@@ -521,11 +522,17 @@ typedef struct {
  * are until the value is read into again or freed.
  */
 typedef struct {
-    /** The field of a hash, the member of a set or sorted set; else NULL. */
+    /**
+     * The field of a hash or of a stream's entry, the member of a set or sorted set, the name of
+     * the type of a module's value; else NULL.
+     */
     const void *field;
     /** Its length in bytes. */
     size_t field_len;
-    /** The string itself, the element of a list, the value of a field; else NULL. */
+    /**
+     * The string itself, the element of a list or array, the value of a field, the bytes of a
+     * module's value; else NULL.
+     */
     const void *value;
     /** Its length in bytes. */
     size_t value_len;
@@ -533,9 +540,100 @@ typedef struct {
     double score;
     /** The deadline of a hash's field in Unix milliseconds; -1 for none. */
     int64_t expires_at_ms;
-    /** 0. For types to come. */
-    int64_t reserved[2];
+    /** The index of an array's element; else 0. */
+    uint64_t index;
+    /** The id of a stream's entry: its first number; else 0. */
+    uint64_t id_ms;
+    /** Its second number; else 0. */
+    uint64_t id_seq;
 } rets_element;
+
+/** What a stream keeps beside its entries. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_stream), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** The last id that was ever given out: its first number. */
+    uint64_t last_id_ms;
+    /** Its second number. */
+    uint64_t last_id_seq;
+    /** The id of the first entry; 0-0 where there is none. */
+    uint64_t first_id_ms;
+    /** Its second number. */
+    uint64_t first_id_seq;
+    /** The largest id that was deleted singly; 0-0 where none was. */
+    uint64_t max_deleted_id_ms;
+    /** Its second number. */
+    uint64_t max_deleted_id_seq;
+    /** Entries that were ever added, as far as the primary knows. */
+    uint64_t entries_added;
+    /** Entries that are there, as XLEN counts. */
+    size_t entries;
+    /** Groups, in the order of their names' bytes. */
+    size_t groups;
+} rets_stream;
+
+/** A group of a stream. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_group), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** Its name. */
+    const void *name;
+    /** The length of its name in bytes. */
+    size_t name_len;
+    /** The last id that was delivered to any of its consumers: its first number. */
+    uint64_t last_id_ms;
+    /** Its second number. */
+    uint64_t last_id_seq;
+    /** Entries that it has read; -1 where the primary does not know. */
+    int64_t entries_read;
+    /** Consumers, in the order of their names' bytes. */
+    size_t consumers;
+    /** Entries that were delivered and not acknowledged, in the order of their ids. */
+    size_t pending;
+} rets_group;
+
+/** A consumer of a group. A later version may append fields. */
+typedef struct {
+    /** In: sizeof(rets_consumer), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** Its name. */
+    const void *name;
+    /** The length of its name in bytes. */
+    size_t name_len;
+    /** Entries that are pending with it. */
+    size_t pending;
+    /**
+     * When it last asked for anything, in Unix milliseconds. Each server has this by its
+     * own clock, and so has the library.
+     */
+    int64_t seen_at_ms;
+    /**
+     * When it last got anything, likewise; -1 for never and for primaries before Redis
+     * 7.2.
+     */
+    int64_t active_at_ms;
+} rets_consumer;
+
+/**
+ * An entry that was delivered to a consumer of a group and not acknowledged yet. A later
+ * version may append fields.
+ */
+typedef struct {
+    /** In: sizeof(rets_pending), so that the library knows how much there is to fill. */
+    size_t struct_size;
+    /** The id of the entry, which may be deleted: its first number. */
+    uint64_t id_ms;
+    /** Its second number. */
+    uint64_t id_seq;
+    /** The consumer's name; NULL where it gave the entry back (XNACK of Redis 8.8). */
+    const void *consumer;
+    /** The length of its name in bytes. */
+    size_t consumer_len;
+    /** When it was last delivered, in Unix milliseconds; 0 where it was given back. */
+    int64_t delivered_at_ms;
+    /** How often it was delivered. */
+    uint64_t deliveries;
+} rets_pending;
 
 /**
  * What an engine tells about itself. A later version may append fields. Texts are cut
@@ -822,7 +920,8 @@ RETS_API void rets_free(rets_t *r);
  *         by the local clock.
  *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
- *         version can't follow.
+ *         version can't follow; resync: once an hour for the same command, and never
+ *         for one on a module's value, which is withheld instead.
  *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
@@ -1283,7 +1382,8 @@ rets_status rets_read(const rets_t *r,
 RETS_API rets_type_id rets_value_type(const rets_value *v);
 
 /**
- * How many elements rets_value_at() can show. A string is one element.
+ * How many elements rets_value_at() can show. A string is one element, and so is what
+ * only a module understands; of a stream each field of each entry is one.
  *
  * @param[in] v  the value
  * @return the number; 0 for an empty value or NULL
@@ -1296,7 +1396,10 @@ RETS_API size_t rets_value_len(const rets_value *v);
 /**
  * Shows one element: the string itself; an element of a list, from its head; a
  * member of a set or a field of a hash, in the order of their bytes; a member of a
- * sorted set, from the lowest.
+ * sorted set, from the lowest; an element of an array, by its index; a module's value
+ * as its bytes in a snapshot; a field of a stream's entry, one entry behind the other,
+ * those of one entry having its id. A value may have no element, as a stream without
+ * entries.
  *
  * @param[in]  v      the value
  * @param[in]  index  its place, from 0
@@ -1323,6 +1426,89 @@ rets_status rets_value_at(const rets_value *v,
  * Since: 0.1
  */
 RETS_API int64_t rets_value_expires_at(const rets_value *v);
+
+/**
+ * Shows what a stream keeps beside its entries.
+ *
+ *     rets_stream stream;
+ *     stream.struct_size = sizeof stream;
+ *     if (rets_value_stream(v, &stream) == RETS_OK) ...
+ *
+ * @param[in]     v       the value
+ * @param[in,out] stream  its struct_size set by the caller, the rest filled if RETS_OK
+ * @return RETS_OK; RETS_WRONG_TYPE: v has no stream; RETS_INVALID for NULL or a
+ *         struct_size that can't be; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_stream(const rets_value *v,
+                              rets_stream *stream);
+
+/**
+ * Shows a group of a stream.
+ *
+ * @param[in]     v      the value
+ * @param[in]     index  its place in the order of the names, from 0
+ * @param[in,out] group  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                       the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: index is behind the last; RETS_WRONG_TYPE: v has no
+ *         stream; RETS_INVALID for NULL or a struct_size that can't be; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_group_at(const rets_value *v,
+                                size_t index,
+                                rets_group *group);
+
+/**
+ * Shows a consumer of a group.
+ *
+ * @param[in]     v         the value
+ * @param[in]     group     the group's place, as for rets_value_group_at()
+ * @param[in]     index     the consumer's place in the order of the names, from 0
+ * @param[in,out] consumer  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                          the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: group or index is behind the last; RETS_WRONG_TYPE:
+ *         v has no stream; RETS_INVALID for NULL or a struct_size that can't be;
+ *         RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_consumer_at(const rets_value *v,
+                                   size_t group,
+                                   size_t index,
+                                   rets_consumer *consumer);
+
+/**
+ * Shows an entry that a group has pending.
+ *
+ * @param[in]     v        the value
+ * @param[in]     group    the group's place, as for rets_value_group_at()
+ * @param[in]     index    the entry's place in the order of the ids, from 0
+ * @param[in,out] pending  its struct_size set by the caller, the rest filled if RETS_OK;
+ *                         the name stays as it is until v is read into again or freed
+ * @return RETS_OK; RETS_NOT_FOUND: group or index is behind the last; RETS_WRONG_TYPE:
+ *         v has no stream; RETS_INVALID for NULL or a struct_size that can't be;
+ *         RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks and in a forked child.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_value_pending_at(const rets_value *v,
+                                  size_t group,
+                                  size_t index,
+                                  rets_pending *pending);
 
 /**
  * Begins a walk.
@@ -1462,9 +1648,10 @@ rets_status rets_wait_offset(const rets_t *r,
  *                     empty text where the primary has none; NULL if it isn't wanted
  * @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
  *                     stay as they are unless RETS_OK or RETS_INCOMPLETE
- * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld or could not be
- *         followed, so it can't equal the primary's; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_NO_MEMORY; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
+ * @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
+ *         followed, or is a module's value, which only the module can digest, so it
+ *         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
+ *         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
  *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Since: 0.1

@@ -55,7 +55,7 @@ pub enum Phase {
 pub enum Effect<'a> {
     /// It gets a whole new value ([`Change::value`]).
     Set,
-    /// A string or list is edited; [`Change::value`] is the result.
+    /// A string, list, stream or array is edited; [`Change::value`] is the result.
     Edit,
     /// It goes away.
     Delete,

@@ -82,7 +82,7 @@ structs! {
         db: 40,
         status: 44,
     }
-    rets_element = 64 {
+    rets_element = 72 {
         field: 0,
         field_len: 8,
         value: 16,
@@ -90,7 +90,47 @@ structs! {
         score: 32,
         expires_at_ms: 40,
         index: 48,
-        reserved: 56,
+        id_ms: 56,
+        id_seq: 64,
+    }
+    rets_stream = 80 {
+        struct_size: 0,
+        last_id_ms: 8,
+        last_id_seq: 16,
+        first_id_ms: 24,
+        first_id_seq: 32,
+        max_deleted_id_ms: 40,
+        max_deleted_id_seq: 48,
+        entries_added: 56,
+        entries: 64,
+        groups: 72,
+    }
+    rets_group = 64 {
+        struct_size: 0,
+        name: 8,
+        name_len: 16,
+        last_id_ms: 24,
+        last_id_seq: 32,
+        entries_read: 40,
+        consumers: 48,
+        pending: 56,
+    }
+    rets_consumer = 48 {
+        struct_size: 0,
+        name: 8,
+        name_len: 16,
+        pending: 24,
+        seen_at_ms: 32,
+        active_at_ms: 40,
+    }
+    rets_pending = 56 {
+        struct_size: 0,
+        id_ms: 8,
+        id_seq: 16,
+        consumer: 24,
+        consumer_len: 32,
+        delivered_at_ms: 40,
+        deliveries: 48,
     }
     rets_info_t = 840 {
         struct_size: 0,

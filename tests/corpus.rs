@@ -87,7 +87,7 @@ fn row(replica: &Replica, db: u32, key: &[u8]) -> Value {
         Type::Hash => all(&|e| json!([bytes(e.field), bytes(e.value), e.expires_at_ms])),
         Type::Array => all(&|e| json!([e.index, bytes(e.value)])),
         Type::Module => Value::Null,
-        other => panic!("no {} yet", other.name()),
+        Type::Stream => stream(&copy, &elements),
     };
     json!({
         "db": db,
@@ -96,6 +96,33 @@ fn row(replica: &Replica, db: u32, key: &[u8]) -> Value {
         "expires_at_ms": copy.expires_at_ms(),
         "value": value,
     })
+}
+
+/// A stream as a program walks it: the fields of an entry follow each other under its id.
+fn stream(copy: &Whole, elements: &[Element<'_>]) -> Value {
+    let entries: Vec<Value> = elements
+        .chunk_by(|a, b| a.id == b.id)
+        .map(|fields| {
+            let parts = fields.iter().flat_map(|e| [e.field, e.value]);
+            let parts: Vec<Value> = parts.map(|part| text(part.unwrap_or_default())).collect();
+            json!([fields[0].id.to_string(), parts])
+        })
+        .collect();
+    let stream = copy.stream().expect("a stream");
+    let groups = stream.groups().map(|(name, group)| {
+        let pending = group.pending().map(|pending| {
+            let consumer = text(pending.consumer.unwrap_or_default());
+            json!([pending.id.to_string(), consumer, pending.deliveries])
+        });
+        json!({
+            "name": text(name),
+            "last": group.last_id.to_string(),
+            "consumers": group.consumers().map(|consumer| text(consumer.name)).collect::<Vec<_>>(),
+            "pending": pending.collect::<Vec<_>>(),
+        })
+    });
+    let groups: Vec<Value> = groups.collect();
+    json!({ "entries": entries, "groups": groups, "last_id": stream.last_id().to_string() })
 }
 
 fn rows(replica: &Replica) -> Vec<Value> {

@@ -6,11 +6,14 @@
 mod support;
 
 use rets::command::ROWS;
+use rets::rdb::decode_payload;
 use rets::replica::{Answer, Replica, Type, Whole};
-use rets::value::{Bytes, DigestRules, Field, Hash, ScoreText, Value, value_digest};
+use rets::value::{
+    Bytes, Consumer, DigestRules, Field, Hash, Pending, ScoreText, Stream, Value, value_digest,
+};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use support::follower::{self, assert_equal, digests, keys, whole};
+use support::follower::{self, Digests, assert_equal, digests, keys, whole};
 use support::random::{Generator, SAMPLE_KEYS, Words, samples};
 use support::tap::{Tap, shown};
 use support::{Client, Reply, Server, Which, on_each_server, wait_until};
@@ -26,6 +29,9 @@ const BURSTS_PER_LOOK: u64 = 10;
 
 /// Deadlines nearer than this may pass while they are compared.
 const SOON_MS: i64 = 20_000;
+
+/// How long the primary may take to delete a field that has expired.
+const HEALING: Duration = Duration::from_secs(5);
 
 /// How many commands about a key that differs are shown.
 const SHOWN: usize = 60;
@@ -46,14 +52,42 @@ struct Tally {
     deadlines: u64,
     /// Bursts after which the primary differed from its own replica, which was as we are.
     not_ours: u64,
+    streams: u64,
+    /// Bursts after which fields that had expired were equal only when the primary deleted them.
+    healed: u64,
 }
 
-/// The digest of the server's own replica at this offset.
-fn digest_of(judge: &Server, offset: i64) -> String {
-    let mut client = judge.client();
-    wait_until("the server's own replica is there", || client.offset() >= offset);
-    assert_eq!(client.offset(), offset, "nothing was written meanwhile");
-    client.digest()
+/// Waits until hashes are equal because the primary deletes fields that have expired: before that,
+/// an HPERSIST does not tell a replica which of them it left alone. Anything else does not heal.
+fn heals(replica: &Replica, client: &mut Client, digests: &mut Digests) -> bool {
+    for (db, key) in unequal_keys(replica, client) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        let kind = client.accepted(&[b"TYPE".as_slice(), &key]).text();
+        client.accepted(&["SELECT", "0"]);
+        if kind != "hash" {
+            return false;
+        }
+    }
+    let began = Instant::now();
+    while digests.ours != digests.theirs && began.elapsed() < HEALING {
+        std::thread::sleep(Duration::from_millis(20));
+        *digests = follower::digests(replica, client);
+    }
+    digests.ours == digests.theirs
+}
+
+/// Our digest and that of the server's own replica, at one offset: the primary may go on deleting
+/// what has expired.
+fn judged(judge: &Server, replica: &Replica, client: &mut Client) -> (String, String) {
+    let mut theirs = judge.client();
+    let mut both = None;
+    wait_until("both replicas are at one offset", || {
+        let ours = digests(replica, client);
+        let judgement = theirs.digest();
+        both = (theirs.offset() == ours.offset).then_some((ours.ours, judgement));
+        both.is_some()
+    });
+    both.expect("waited for it")
 }
 
 fn both_sides_are_equal_after_each_burst(which: Which) {
@@ -86,13 +120,16 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
         tally.bursts += 1;
         tally.commands += burst.len() as u64;
         tally.refused += replies.iter().filter(|reply| reply.error().is_some()).count() as u64;
-        let digests = digests_or_tell(&replica, &mut client, seed, &tally);
+        let mut digests = digests_or_tell(&replica, &mut client, seed, &tally);
+        if digests.ours != digests.theirs && heals(&replica, &mut client, &mut digests) {
+            tally.healed += 1;
+        }
         if digests.ours != digests.theirs {
             let what = explain(&replica, &mut client, &tap, &burst, digests.offset);
             let place = format!("seed {seed}, burst {}", tally.bursts);
             // Servers have faults, too: what their own replica has as well is none of ours.
-            let judgement = digest_of(&judge, digests.offset);
-            assert_eq!(judgement, digests.ours, "{place}: {what}");
+            let (ours, judgement) = judged(&judge, &replica, &mut client);
+            assert_eq!(judgement, ours, "{place}: {what}");
             if tally.not_ours == 0 {
                 println!("{place}: the server's own replica differs from it as we do: {what}");
             }
@@ -100,6 +137,7 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
         }
         if tally.bursts % BURSTS_PER_LOOK == 0 {
             tally.deadlines += compare_deadlines(&replica, &mut client, &server, seed);
+            tally.streams += compare_streams(&replica, &mut client, &server, seed);
         }
     }
     report(&replica, &tap, &server, seed, &tally);
@@ -120,12 +158,7 @@ fn prepare(client: &mut Client, seed: u64) -> Vec<Vec<u8>> {
     payloads
 }
 
-fn digests_or_tell(
-    replica: &Replica,
-    client: &mut Client,
-    seed: u64,
-    tally: &Tally,
-) -> follower::Digests {
+fn digests_or_tell(replica: &Replica, client: &mut Client, seed: u64, tally: &Tally) -> Digests {
     let info = replica.info();
     let sound = info.failed_commands == 0 && info.unknown_commands == 0 && info.full_syncs == 1;
     assert!(sound, "seed {seed}, burst {}: {info:#?}", tally.bursts);
@@ -148,10 +181,11 @@ fn explain(
     text
 }
 
-fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words]) -> String {
+/// The keys of which both sides have other digests, also those that are logically expired.
+fn unequal_keys(replica: &Replica, client: &mut Client) -> Vec<(u32, Vec<u8>)> {
     let version = replica.info().server_version;
     let mut all = keys(replica);
-    let mut text = String::new();
+    let mut unequal = Vec::new();
     for db in 0..16u32 {
         client.accepted(&["SELECT", &db.to_string()]);
         let mut keys = all.remove(&db).unwrap_or_default();
@@ -159,29 +193,36 @@ fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words
         keys.sort();
         keys.dedup();
         for key in keys {
-            // Sees also what is logically expired.
-            let their_digest = client.digest_values(&[&key]).remove(0);
-            let our_digest = our_digest(replica, db, &key, &version);
-            if their_digest == our_digest {
-                continue;
+            let theirs = client.digest_values(&[&key]).remove(0);
+            if theirs != our_digest(replica, db, &key, &version) {
+                unequal.push((db, key));
             }
-            let theirs = their_row(client, &key);
-            let ours = whole(replica, db, &key).map(|(kind, elements)| (kind.to_owned(), elements));
-            text += &format!(
-                "\ndb {db} key {}:\n  theirs {their_digest}: {}\n  ours   {our_digest}: {}\n  \
-                 deadline {:?}, sent to the server in this burst:\n",
-                key.escape_ascii(),
-                cut(theirs.as_ref(), ours.as_ref()),
-                cut(ours.as_ref(), theirs.as_ref()),
-                replica.lookups().expires_at(db, &key),
-            );
-            let touching = burst.iter().filter(|command| command.contains(&key));
-            touching.for_each(|command| text += &format!("    {}\n", shown(command)));
-            text += "  and by the server:\n";
-            tap.about(&key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
-            if text.len() > 8000 {
-                return text;
-            }
+        }
+    }
+    client.accepted(&["SELECT", "0"]);
+    unequal
+}
+
+fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words]) -> String {
+    let mut text = String::new();
+    for (db, key) in unequal_keys(replica, client) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        let theirs = their_row(client, &key);
+        let ours = whole(replica, db, &key).map(|(kind, elements)| (kind.to_owned(), elements));
+        text += &format!(
+            "\ndb {db} key {}:\n  theirs {}\n  ours   {}\n  deadline {:?}, sent to the server in \
+             this burst:\n",
+            key.escape_ascii(),
+            cut(theirs.as_ref(), ours.as_ref()),
+            cut(ours.as_ref(), theirs.as_ref()),
+            replica.lookups().expires_at(db, &key),
+        );
+        let touching = burst.iter().filter(|command| command.contains(&key));
+        touching.for_each(|command| text += &format!("    {}\n", shown(command)));
+        text += "  and by the server:\n";
+        tap.about(&key, SHOWN).iter().for_each(|line| text += &format!("    {line}\n"));
+        if text.len() > 8000 {
+            return text;
         }
     }
     if text.is_empty() { "no key differs".to_owned() } else { text }
@@ -216,6 +257,7 @@ fn value_of(copy: &Whole) -> Value {
         Type::List => Value::List(elements.iter().map(|e| bytes(e.value)).collect()),
         Type::Set => Value::Set(elements.iter().map(|e| bytes(e.field)).collect()),
         Type::Zset => Value::Zset(elements.iter().map(|e| (bytes(e.field), e.score)).collect()),
+        Type::Stream => Value::Stream(copy.stream().cloned().expect("a stream")),
         Type::Hash => {
             let mut hash = Hash::default();
             for e in &elements {
@@ -249,12 +291,21 @@ fn their_row(client: &mut Client, key: &[u8]) -> Option<Row> {
         "set" => vec![b"SMEMBERS", key],
         "zset" => vec![b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
         "hash" => vec![b"HGETALL", key],
+        "stream" => vec![b"XRANGE", key, b"-", b"+"],
         _ => return None,
     };
     let text = |reply: &Reply| String::from_utf8_lossy(&reply.bytes()).into_owned();
     let elements = match client.accepted(&words) {
         Reply::Array(all) if kind == "hash" || kind == "zset" => {
             all.chunks(2).map(|pair| format!("{}={}", text(&pair[0]), text(&pair[1]))).collect()
+        }
+        Reply::Array(all) if kind == "stream" => {
+            // As our own side shows them: field by field.
+            let entries = all.iter().map(|entry| entry.array()[1].array());
+            let fields = entries.flat_map(|fields| {
+                fields.chunks(2).map(|pair| format!("{}={}", text(&pair[0]), text(&pair[1])))
+            });
+            fields.collect()
         }
         Reply::Array(all) => all.iter().map(text).collect(),
         Reply::Nil => return None,
@@ -327,13 +378,59 @@ fn compare_fields(replica: &Replica, client: &mut Client, db: u32, key: &[u8], s
     compared
 }
 
+/// Compares what the digest leaves out of streams: their ids, and their groups. Returns how many.
+fn compare_streams(replica: &Replica, client: &mut Client, server: &Server, seed: u64) -> u64 {
+    follower::catch_up(replica, client);
+    let mut compared = 0;
+    for (db, keys) in keys(replica) {
+        client.accepted(&["SELECT", &db.to_string()]);
+        for key in keys {
+            let mut copy = Whole::default();
+            let found = replica.lookups().whole(db, &key, true, &mut copy).expect("memory");
+            let (Answer::Found(()), Some(ours)) = (found, copy.stream()) else { continue };
+            let Reply::Bulk(dump) = client.accepted(&[b"DUMP".as_slice(), &key]) else { continue };
+            let Ok(Value::Stream(theirs)) = decode_payload(&dump) else { panic!("no stream") };
+            let (ours, theirs) =
+                (stream_shown(ours, server.version()), stream_shown(&theirs, server.version()));
+            let key = key.escape_ascii();
+            assert_eq!(ours, theirs, "seed {seed}: ours and theirs, stream {key} in {db}");
+            compared += 1;
+        }
+    }
+    client.accepted(&["SELECT", "0"]);
+    compared
+}
+
+/// What a replica of this server can know of a stream. Before 7.0 nobody counts entries; a consumer
+/// that asked and got nothing is made without telling.
+fn stream_shown(stream: &Stream, version: (u32, u32, u32)) -> Vec<String> {
+    let mut lines = vec![format!("{} entries, last {}", stream.len(), stream.last_id())];
+    let counts = version >= (7, 0, 0);
+    if counts {
+        lines.push(format!("deleted {}, added {}", stream.max_deleted_id(), stream.added()));
+    }
+    for (name, group) in stream.groups() {
+        // 7.0 counts what is read without telling.
+        let read = group.entries_read.filter(|_| version >= (7, 2, 0));
+        lines.push(format!("{} {} {read:?}", name.escape_ascii(), group.last_id));
+        // Before 7.0 what was deleted can still be claimed; whether by its owner, nobody can tell.
+        let there = |pending: &Pending<'_>| counts || stream.contains(pending.id);
+        lines.extend(group.pending().filter(there).map(|pending| format!("  {pending:?}")));
+        let told = |consumer: &Consumer<'_>| counts && consumer.pending > 0;
+        lines.extend(group.consumers().filter(told).map(|consumer| {
+            format!("  {} has {}", consumer.name.escape_ascii(), consumer.pending)
+        }));
+    }
+    lines
+}
+
 fn report(replica: &Replica, tap: &Tap, server: &Server, seed: u64, tally: &Tally) {
     let info = replica.info();
-    let Tally { bursts, commands, refused, deadlines, not_ours } = tally;
+    let Tally { bursts, commands, refused, deadlines, not_ours, streams, healed } = tally;
     println!(
-        "server {:?}, seed {seed}: {commands} commands ({refused} refused), {} units compared in \
-         {bursts} bursts ({not_ours} with a fault of the server), {deadlines} deadlines compared, \
-         {} keys in the end",
+        "server {:?}, seed {seed}: {commands} commands ({refused} refused), {} units compared \
+         in {bursts} bursts ({not_ours} with a fault of the server, {healed} healed), {deadlines} \
+         deadlines and {streams} whole streams compared, {} keys in the end",
         server.version(),
         info.units,
         info.keys

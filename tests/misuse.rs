@@ -17,6 +17,7 @@ const INVALID: &str = "RETS_INVALID";
 const UNSUPPORTED: &str = "RETS_UNSUPPORTED";
 /// The argument is allowed, so the answer is the handle's: nothing was loaded yet.
 const NOT_READY: &str = "RETS_NOT_READY";
+const WRONG_TYPE: &str = "RETS_WRONG_TYPE";
 const OK: &str = "RETS_OK";
 /// The function answers nothing; it must come back.
 const RETURNS: &str = "";
@@ -41,6 +42,7 @@ const FLAGS_ALL: (&str, &str, &str) = ("flags", "UINT32_MAX", UNSUPPORTED);
 const TIMEOUT_MS: (&str, &str, &str) = ("timeout_ms", "-2", INVALID);
 const TIMEOUT_MIN: (&str, &str, &str) = ("timeout_ms", "INT64_MIN", INVALID);
 const USER: (&str, &str, &str) = ("user", "NULL", OK);
+const V: (&str, &str, &str) = ("v", "NULL", INVALID);
 const FN: (&str, &str, &str) = ("fn", "NULL", OK);
 
 const TABLE: &[Row] = &[
@@ -121,6 +123,46 @@ const TABLE: &[Row] = &[
     ),
     ("rets_value_expires_at", &[("v", "NULL", "-1")]),
     (
+        // A value without a stream: wrong for every place that is asked for.
+        "rets_value_stream",
+        &[
+            V,
+            ("v", "v", WRONG_TYPE),
+            ("stream", "NULL", INVALID),
+            ("stream", "(rets_stream *)tiny", INVALID),
+            ("stream", "(rets_stream *)huge", INVALID),
+        ],
+    ),
+    (
+        "rets_value_group_at",
+        &[
+            V,
+            ("index", "SIZE_MAX", WRONG_TYPE),
+            ("group", "NULL", INVALID),
+            ("group", "(rets_group *)tiny", INVALID),
+        ],
+    ),
+    (
+        "rets_value_consumer_at",
+        &[
+            V,
+            ("group", "SIZE_MAX", WRONG_TYPE),
+            ("index", "SIZE_MAX", WRONG_TYPE),
+            ("consumer", "NULL", INVALID),
+            ("consumer", "(rets_consumer *)tiny", INVALID),
+        ],
+    ),
+    (
+        "rets_value_pending_at",
+        &[
+            V,
+            ("group", "SIZE_MAX", WRONG_TYPE),
+            ("index", "SIZE_MAX", WRONG_TYPE),
+            ("pending", "NULL", INVALID),
+            ("pending", "(rets_pending *)tiny", INVALID),
+        ],
+    ),
+    (
         "rets_cursor_new",
         &[
             R,
@@ -196,6 +238,11 @@ fn sensible(function: &str, param: &str, name: &str) -> &'static str {
         ("rets_wait_offset", "replid") => "\"0123456789012345678901234567890123456789\"",
         (_, "c") => "cursor",
         (_, "v") => "v",
+        (_, "stream") => "&stream",
+        ("rets_value_group_at", "group") => "&group",
+        (_, "group") => "0",
+        (_, "consumer") => "&consumer",
+        (_, "pending") => "&pending",
         (_, "e") => "&element",
         (_, "url") => "\"redis://127.0.0.1:1\"",
         (_, "name") => "\"store\"",
@@ -248,6 +295,11 @@ int main(void) {
     rets_value *v = NULL, *fresh_value = NULL;
     rets_cursor *cursor = NULL;
     rets_element element;
+    rets_stream stream;
+    rets_group group;
+    rets_consumer consumer;
+    rets_pending pending;
+    size_t tiny[1] = {8}, huge[1] = {SIZE_MAX};
     rets_info_t info;
     rets_item items[1];
     rets_type_id type = RETS_TYPE_NONE;
@@ -260,6 +312,10 @@ int main(void) {
     double score = 0;
     memset(items, 0, sizeof items);
     info.struct_size = sizeof info;
+    stream.struct_size = sizeof stream;
+    group.struct_size = sizeof group;
+    consumer.struct_size = sizeof consumer;
+    pending.struct_size = sizeof pending;
     if (rets_new("redis://127.0.0.1:1", &r) != RETS_OK || rets_value_new(&v) != RETS_OK) return 1;
     (void)element; (void)hex; (void)data; (void)number; (void)type; (void)score; (void)at;
 "#;

@@ -57,8 +57,10 @@ fn delete(unit: &mut Unit<'_>, ranges: &[&[u8]]) -> Applied {
     let mut chosen = vec![false; SLOTS.into()];
     for pair in pairs {
         let (first, last) = (slot(pair[0])?, slot(pair[1])?);
-        let range = chosen.get_mut(first.into()..=last.into()).ok_or_else(Failure::syntax)?;
-        range.fill(true);
+        if first > last {
+            return Err(Failure::syntax());
+        }
+        chosen[first.into()..=last.into()].fill(true);
     }
     unit.delete_where(|key| chosen[usize::from(slot_of(key))], Reason::Delete);
     Ok(())

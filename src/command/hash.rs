@@ -235,21 +235,14 @@ pub(super) fn hpexpireat(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `HPERSIST key FIELDS count field [field ...]`
 ///
-/// A primary sends this as it came if it did something to one of the fields. Those whose deadline
-/// had passed it left alone, and deletes them later. Our clock says so too late when we lag, so
-/// that it is asked only where another field explains why the command was sent at all; a field that
-/// we keep by mistake is deleted with the primary's next HDEL.
+/// A primary sends this as it came if it did something to one of the fields; those whose deadline
+/// had passed it left alone, and deletes them later. Our clock can't tell which these were: when
+/// we lag, it finds passed what was not, and a field that we failed to keep would stay hidden for
+/// ever. One that we keep by mistake goes with the primary's next HDEL.
 pub(super) fn hpersist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    let (key, names, now_ms) = (args[1], fields(args, 2, 1, no_option)?, unit.now_ms());
+    let (key, names) = (args[1], fields(args, 2, 1, no_option)?);
     unit.expect_kind(key, Type::Hash)?;
-    let has_passed = |unit: &Unit<'_>, name: &[u8]| {
-        field(unit, key, name).and_then(|(_, at)| at).map(|at| at < now_ms)
-    };
-    let is_explained = names.iter().any(|name| has_passed(unit, name) == Some(false));
     for name in names {
-        if is_explained && has_passed(unit, name) == Some(true) {
-            continue;
-        }
         set_deadline(unit, key, name, None, None)?;
     }
     Ok(())

@@ -15,6 +15,12 @@ pub(super) fn del(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     Ok(())
 }
 
+/// `DELEX key [condition value]`
+pub(super) fn delex(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
+    // With a condition it is sent as DEL by those servers that were seen to send it at all.
+    del(unit, &args[..2])
+}
+
 fn expire_by(unit: &mut Unit<'_>, args: &[&[u8]], clock: Clock) -> Applied {
     let at = clock.deadline(args[2], unit.now_ms())?;
     let db = unit.db();

@@ -146,7 +146,9 @@ fn place(index: i64, list: &List) -> i64 {
 pub(super) fn lset(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let index = integer(args[2])?;
     edit(unit, args[1], |list| {
-        let at = usize::try_from(place(index, list)).ok().filter(|at| *at < list.len());
+        let within = |index| usize::try_from(place(index, list)).ok().filter(|at| *at < list.len());
+        // From 7.2 on servers only look at the index's lower 32 bits.
+        let at = within(index).or_else(|| within(i64::from(index as i32)));
         let at = at.ok_or_else(|| Failure::new("the list has no such place"))?;
         list.set(at, args[3]);
         Ok(())

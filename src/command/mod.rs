@@ -1,8 +1,8 @@
 //! The write commands of the stream: one handler a command, one file a family, one row a command.
 //!
 //! To follow another command, write its handler in the file of its family and add its row to
-//! [`ROWS`]. A handler turns arguments into effects on the [`Unit`]; what a veto means, it need not
-//! know. These rules hold for all of them:
+//! [`ROWS`], and its line to the catalogue if it is not there. A handler turns arguments into
+//! effects on the [`Unit`]; what a veto means, it need not know. These rules hold for all of them:
 //!
 //! - the primary sends only what succeeded, so conditions (NX, XX, GT, ...) are not tested again,
 //!   but where one command carries several elements of which only some met it;
@@ -13,24 +13,33 @@
 mod arguments;
 mod array;
 mod bitmap;
+mod catalogue;
 mod cluster;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod key;
 mod list;
+mod partial_sort;
 mod scope;
 mod server;
 mod set;
 mod sort;
+mod stream;
+mod stream_group;
 mod string;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod zset;
+mod zset_range;
+mod zset_store;
 
 use crate::error::{Error, Kind};
 use std::borrow::Cow;
 use std::fmt;
 
+pub use catalogue::{About, CATALOGUE, Sent, Version, about};
 pub use scope::Scope;
 pub use server::Server;
 pub use unit::{Asked, Setting, Unit, known_fingerprint};
@@ -81,8 +90,8 @@ impl Failure {
         Self::new("the arguments are not those of this command")
     }
 
-    /// Nothing is wrong with our data: the command brings what this version has no type for, or what
-    /// only the primary can know.
+    /// Nothing is wrong with our data: the command brings what this version has no type for, or
+    /// what only the primary can know.
     pub fn is_unsupported(&self) -> bool {
         self.cause == Cause::Unsupported
     }
@@ -159,6 +168,7 @@ pub static ROWS: &[Row] = &[
     row("DECR", 2, Apply(string::decr)),
     row("DECRBY", 3, Apply(string::decrby)),
     row("DEL", 2, Apply(key::del)),
+    row("DELEX", 2, Apply(key::delex)),
     row("DISCARD", 1, Action::Discard),
     row("EXEC", 1, Action::Exec),
     row("EXPIRE", 3, Apply(key::expire)),
@@ -166,6 +176,9 @@ pub static ROWS: &[Row] = &[
     row("FLUSHALL", 1, Apply(key::flushall)),
     row("FLUSHDB", 1, Apply(key::flushdb)),
     row("FUNCTION", 1, Ignore),
+    row("GEORADIUS", 6, Apply(geo::georadius)),
+    row("GEORADIUSBYMEMBER", 5, Apply(geo::georadiusbymember)),
+    row("GEOSEARCHSTORE", 6, Apply(geo::geosearchstore)),
     row("GETDEL", 2, Apply(key::del)),
     row("GETSET", 3, Apply(string::getset)),
     row("HDEL", 3, Apply(hash::hdel)),
@@ -234,6 +247,30 @@ pub static ROWS: &[Row] = &[
     row("SWAPDB", 3, Apply(key::swapdb)),
     row("TRIMSLOTS", 5, Apply(cluster::trimslots)),
     row("UNLINK", 2, Apply(key::del)),
+    row("XACK", 4, Apply(stream_group::xack)),
+    row("XACKDEL", 6, Apply(stream_group::xackdel)),
+    row("XADD", 5, Apply(stream::xadd)),
+    row("XCFGSET", 4, Apply(stream::xcfgset)),
+    row("XCLAIM", 6, Apply(stream_group::xclaim)),
+    row("XDEL", 3, Apply(stream::xdel)),
+    row("XDELEX", 5, Apply(stream::xdelex)),
+    row("XGROUP", 4, Apply(stream_group::xgroup)),
+    row("XIDMPRECORD", 5, Apply(stream::xidmprecord)),
+    row("XNACK", 7, Apply(stream_group::xnack)),
+    row("XSETID", 3, Apply(stream::xsetid)),
+    row("XTRIM", 4, Apply(stream::xtrim)),
+    row("ZADD", 4, Apply(zset::zadd)),
+    row("ZDIFFSTORE", 4, Apply(zset_store::zdiffstore)),
+    row("ZINCRBY", 4, Apply(zset::zincrby)),
+    row("ZINTERSTORE", 4, Apply(zset_store::zinterstore)),
+    row("ZPOPMAX", 2, Apply(zset::zpopmax)),
+    row("ZPOPMIN", 2, Apply(zset::zpopmin)),
+    row("ZRANGESTORE", 5, Apply(zset_store::zrangestore)),
+    row("ZREM", 3, Apply(zset::zrem)),
+    row("ZREMRANGEBYLEX", 4, Apply(zset::zremrangebylex)),
+    row("ZREMRANGEBYRANK", 4, Apply(zset::zremrangebyrank)),
+    row("ZREMRANGEBYSCORE", 4, Apply(zset::zremrangebyscore)),
+    row("ZUNIONSTORE", 4, Apply(zset_store::zunionstore)),
 ];
 
 /// The longest name of the table; a longer one is not looked for.

@@ -20,6 +20,7 @@ mod element;
 mod held;
 mod source;
 mod unknown;
+mod unseen;
 
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
@@ -295,9 +296,9 @@ impl<'a> Unit<'a> {
         self.put(db, key, entry, true);
     }
 
-    /// A string or list is edited as a whole: `edit` gets the old value and returns the new one, or
-    /// none where nothing is left. The deadline stays. Nothing is asked where `edit` returns a clone
-    /// that it has not touched.
+    /// A string, list, stream or array is edited as a whole: `edit` gets the old value and returns
+    /// the new one, or none where nothing is left. The deadline stays. Nothing is asked where
+    /// `edit` returns a clone that it has not touched.
     pub(super) fn edit(
         &mut self,
         key: &[u8],
@@ -404,7 +405,7 @@ impl<'a> Unit<'a> {
             Effect::HashDelete { .. } | Effect::SetRemove { .. } | Effect::ZsetRemove { .. } => {
                 Due::Unknown
             }
-            Effect::Edit if kind != Type::String => Due::Unknown,
+            Effect::Edit if !matches!(kind, Type::String | Type::Stream) => Due::Unknown,
             _ => due(&entry),
         };
         self.put(db, key, skipped_write(Some(entry), None, due), true);

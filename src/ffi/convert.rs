@@ -122,6 +122,47 @@ impl<T: Copy> Out<T> {
     }
 }
 
+/// Beyond this the size of a structure was not set by anybody.
+const STRUCT_SIZE_MAX: usize = 1 << 16;
+
+/// A structure that C wants filled, whose first field is its size as the program knows it.
+pub(super) struct OutSized<T> {
+    place: *mut T,
+    size: usize,
+}
+
+impl<T: Copy> OutSized<T> {
+    /// `least` is the size that the first version of the structure had.
+    ///
+    /// # Safety
+    /// `place` is NULL, or its first field is a `size_t` that was set, and as many bytes may be
+    /// written to as long as the `OutSized` lives.
+    pub(super) unsafe fn new(place: *mut T, least: usize, name: &str) -> Result<Self, Failure> {
+        if place.is_null() || !place.is_aligned() {
+            return Err(Failure::invalid(format!("{name} is NULL or not aligned")));
+        }
+        // SAFETY: not NULL, so by this function's own condition the first field is set.
+        let size = unsafe { place.cast::<usize>().read() };
+        if (least..=STRUCT_SIZE_MAX).contains(&size) {
+            return Ok(Self { place, size });
+        }
+        Err(Failure::invalid(format!("{name}.struct_size is not the size of the structure")))
+    }
+
+    /// Fills as much as both sides know. What a newer program has behind that becomes zero.
+    pub(super) fn put(&self, ours: T) {
+        let known = self.size.min(size_of::<T>());
+        let place = self.place.cast::<u8>();
+        // SAFETY: the caller has `size` bytes there, and `known` is not more than that or than
+        // ours. The size itself stays what it was.
+        unsafe {
+            std::ptr::copy_nonoverlapping((&raw const ours).cast(), place, known);
+            place.add(known).write_bytes(0, self.size - known);
+            self.place.cast::<usize>().write(self.size);
+        }
+    }
+}
+
 /// A caller's buffer and the place for its length: all or nothing.
 pub(super) struct OutBuf {
     buf: *mut u8,

@@ -27,7 +27,7 @@ pub enum rets_verdict {
 pub enum rets_event_kind {
     /// It gets a whole new value: see type, value and whole.
     RETS_EVENT_SET = 1,
-    /// A string or list is edited: value and whole are the result.
+    /// A string, list, stream or array is edited: value and whole are the result.
     RETS_EVENT_EDIT = 2,
     /// It goes away.
     RETS_EVENT_DEL = 3,

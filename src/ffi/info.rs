@@ -1,7 +1,7 @@
 //! What the engine tells about itself: its state, its numbers, its place in the primary's history.
 
 use super::convert::{
-    Out, database_or_all, fixed, handle, handle_outside_callbacks, text, timeout,
+    Out, OutSized, database_or_all, fixed, handle, handle_outside_callbacks, text, timeout,
 };
 use super::guard::{call_out, guard};
 use super::life::rets_t;
@@ -185,9 +185,6 @@ pub struct rets_info_t {
 /// The smallest structure that a program can have been compiled with: that of 0.1.
 const INFO_SIZE_MIN: usize = 840;
 
-/// Beyond this a size was not set by anybody.
-const INFO_SIZE_MAX: usize = 1 << 16;
-
 impl rets_info_t {
     fn of(info: &Info) -> Self {
         let last = info.last_error.as_ref();
@@ -252,24 +249,9 @@ pub unsafe extern "C" fn rets_info(r: *const rets_t, info: *mut rets_info_t) -> 
     guard(|| {
         // SAFETY: the header asks for a living handle and a structure, or NULL.
         let r = unsafe { handle(r)? };
-        if info.is_null() || !info.is_aligned() {
-            return Err(Failure::invalid("info is NULL or not aligned"));
-        }
-        // SAFETY: the header has the caller set the size; nothing else of it is read.
-        let theirs = unsafe { (&raw const (*info).struct_size).read() };
-        if !(INFO_SIZE_MIN..=INFO_SIZE_MAX).contains(&theirs) {
-            return Err(Failure::invalid("info.struct_size is not sizeof(rets_info_t)"));
-        }
-        let mut ours = rets_info_t::of(&r.replica.info());
-        ours.struct_size = theirs;
-        let known = theirs.min(size_of::<rets_info_t>());
-        let place = info.cast::<u8>();
-        // SAFETY: the caller has `theirs` bytes there, and `known` is not more than that or than
-        // ours. What a newer program has behind it becomes zero.
-        unsafe {
-            std::ptr::copy_nonoverlapping((&raw const ours).cast(), place, known);
-            place.add(known).write_bytes(0, theirs - known);
-        }
+        // SAFETY: the header has the caller set the size.
+        let out = unsafe { OutSized::new(info, INFO_SIZE_MIN, "info")? };
+        out.put(rets_info_t::of(&r.replica.info()));
         Ok(())
     })
 }

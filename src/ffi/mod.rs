@@ -27,6 +27,8 @@ mod read;
 
 mod value;
 
+mod stream;
+
 mod cursor;
 
 mod info;
@@ -48,6 +50,7 @@ pub use log::*;
 pub use option::*;
 pub use read::*;
 pub use status::*;
+pub use stream::*;
 pub use value::*;
 
 /// The header promises threads what the compiler can't see across it.

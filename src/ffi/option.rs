@@ -46,7 +46,8 @@ use std::ffi::{c_char, c_void};
 ///         by the local clock.
 ///     on-unknown*   (continue)
 ///         continue, resync or stop. What to do after a write command that this
-///         version can't follow.
+///         version can't follow; resync: once an hour for the same command, and never
+///         for one on a module's value, which is withheld instead.
 ///     on-failure*   (resync)
 ///         continue, resync or stop. What to do when a known command does not fit the
 ///         data, which means that we have diverged.

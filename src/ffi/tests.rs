@@ -11,7 +11,9 @@ use super::*;
 use crate::change::{Change, Effect, Phase, Reason};
 use crate::replica::{Lookups, Readable, Replica, View};
 use crate::table::{Batch, Entry, Hold, Stamp, Table};
-use crate::value::{Bytes, Field, Hash, List, Set, Value, Withheld, Zset};
+use crate::value::{
+    Bytes, Field, Group, Hash, Id, List, Pending, References, Set, Stream, Value, Withheld, Zset,
+};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -294,6 +296,126 @@ fn a_value_is_walked_used_again_and_outlives_the_handle() {
         assert_eq!(rets_value_at(v, 0, &mut e), RETS_OK);
         rets_value_free(v);
     }
+}
+
+#[test]
+fn a_stream_shows_its_entries_field_by_field_and_its_groups() {
+    let mut stream = Stream::default();
+    let id = |ms| Id { ms, seq: 7 };
+    stream.append(id(1), &["f", "a"]);
+    stream.append(id(2), &["f", "b", "g", ""]);
+    stream.append(id(u64::MAX), &["f", "c"]);
+    stream.delete(id(1), References::Keep);
+    let mut group = Group::new(id(2), Some(2));
+    group.add_consumer(b"al", 11, Some(12));
+    group.add_consumer(b"bo", 13, None);
+    let delivered =
+        |ms, consumer| Pending { id: id(ms), consumer, delivered_at_ms: 9, deliveries: 3 };
+    group.put_pending(delivered(1, Some(b"bo")));
+    group.put_pending(delivered(2, None));
+    stream.put_group(b"g", group);
+    stream.put_group(b"h", Group::default());
+
+    let mut bench = Bench::new(Readable::Yes);
+    bench.put("stream", Some(Value::Stream(stream)), None, None);
+    bench.put("string", Some(Value::string(b"x")), None, None);
+    let mut v = null_mut();
+    // SAFETY: the value is made, read by this thread alone, and freed once; structures are as large
+    // as they say.
+    unsafe {
+        assert_eq!(rets_value_new(&mut v), RETS_OK);
+        assert_eq!(rets_read(bench.r(), 0, c"stream".as_ptr().cast(), 6, 0, v), RETS_OK);
+        assert_eq!((rets_value_type(v), rets_value_len(v)), (RETS_TYPE_STREAM, 3));
+        let mut all = Vec::new();
+        let mut e: rets_element = std::mem::zeroed();
+        while rets_value_at(v, all.len(), &mut e) == RETS_OK {
+            let (field, value) = (seen(e.field, e.field_len), seen(e.value, e.value_len));
+            all.push((e.id_ms, e.id_seq, field.unwrap(), value.unwrap()));
+        }
+        let field = |ms, name: &str, value: &str| (ms, 7, name.to_owned(), value.to_owned());
+        assert_eq!(all, [field(2, "f", "b"), field(2, "g", ""), field(u64::MAX, "f", "c")]);
+
+        let mut s: rets_stream = std::mem::zeroed();
+        assert_eq!(rets_value_stream(v, &mut s), RETS_INVALID, "a size of 0");
+        s.struct_size = size_of::<rets_stream>();
+        assert_eq!(rets_value_stream(v, &mut s), RETS_OK);
+        assert_eq!((s.last_id_ms, s.first_id_ms, s.max_deleted_id_ms), (u64::MAX, 2, 1));
+        assert_eq!((s.last_id_seq, s.first_id_seq, s.max_deleted_id_seq), (7, 7, 7));
+        assert_eq!((s.entries_added, s.entries, s.groups), (3, 2, 2));
+
+        let mut g: rets_group = std::mem::zeroed();
+        g.struct_size = size_of::<rets_group>();
+        assert_eq!(rets_value_group_at(v, 0, &mut g), RETS_OK);
+        assert_eq!(seen(g.name, g.name_len).as_deref(), Some("g"));
+        assert_eq!((g.last_id_ms, g.last_id_seq, g.entries_read), (2, 7, 2));
+        assert_eq!((g.consumers, g.pending), (2, 2));
+        assert_eq!(rets_value_group_at(v, 1, &mut g), RETS_OK);
+        assert_eq!((g.entries_read, g.consumers, g.pending), (-1, 0, 0));
+        assert_eq!(rets_value_group_at(v, 2, &mut g), RETS_NOT_FOUND);
+
+        let mut c: rets_consumer = std::mem::zeroed();
+        c.struct_size = size_of::<rets_consumer>();
+        for (at, wanted) in [("al", 0, 11, 12), ("bo", 1, 13, -1)].into_iter().enumerate() {
+            assert_eq!(rets_value_consumer_at(v, 0, at, &mut c), RETS_OK);
+            let name = seen(c.name, c.name_len).unwrap();
+            assert_eq!((&*name, c.pending, c.seen_at_ms, c.active_at_ms), wanted);
+        }
+        assert_eq!(rets_value_consumer_at(v, 0, 2, &mut c), RETS_NOT_FOUND);
+        assert_eq!(rets_value_consumer_at(v, 1, 0, &mut c), RETS_NOT_FOUND);
+        assert_eq!(rets_value_consumer_at(v, 2, 0, &mut c), RETS_NOT_FOUND);
+
+        let mut p: rets_pending = std::mem::zeroed();
+        p.struct_size = size_of::<rets_pending>();
+        for (at, (ms, consumer)) in [(1, Some("bo")), (2, None)].into_iter().enumerate() {
+            assert_eq!(rets_value_pending_at(v, 0, at, &mut p), RETS_OK);
+            assert_eq!(seen(p.consumer, p.consumer_len).as_deref(), consumer);
+            assert_eq!((p.id_ms, p.id_seq, p.delivered_at_ms, p.deliveries), (ms, 7, 9, 3));
+        }
+        assert_eq!(rets_value_pending_at(v, 0, 2, &mut p), RETS_NOT_FOUND);
+        assert_eq!(rets_value_pending_at(v, 9, 0, &mut p), RETS_NOT_FOUND);
+
+        assert_eq!(rets_read(bench.r(), 0, c"string".as_ptr().cast(), 6, 0, v), RETS_OK);
+        assert_eq!(rets_value_stream(v, &mut s), RETS_WRONG_TYPE);
+        assert_eq!(rets_value_pending_at(v, 0, 0, &mut p), RETS_WRONG_TYPE);
+        rets_value_free(v);
+    }
+}
+
+#[test]
+fn an_event_shows_the_stream_that_an_edit_makes() {
+    let mut stream = Stream::default();
+    stream.append(Id { ms: 5, seq: 1 }, &["f", "v", "g", "w"]);
+    stream.put_group(b"g", Group::default());
+    let value = Value::Stream(stream);
+    let change = Change {
+        effect: Effect::Edit,
+        reason: Reason::Command,
+        phase: Phase::Live,
+        db: Some(0),
+        key: b"k",
+        value: Some(&value),
+        expires_at_ms: None,
+        result_known: true,
+        deadline_passed: false,
+        key_gone: false,
+        offset: 44,
+        args: &[],
+    };
+    shown(&change, |event| {
+        assert_eq!((event.kind, event.r#type), (RETS_EVENT_EDIT, RETS_TYPE_STREAM));
+        assert!(event.value.is_null());
+        // SAFETY: the event's value lives as long as it; the structure is as large as it says.
+        unsafe {
+            assert_eq!(rets_value_len(event.whole), 2, "before anybody walks it");
+            let mut s: rets_stream = std::mem::zeroed();
+            s.struct_size = size_of::<rets_stream>();
+            assert_eq!(rets_value_stream(event.whole, &mut s), RETS_OK);
+            assert_eq!((s.last_id_ms, s.entries, s.groups), (5, 1, 1));
+            let mut e: rets_element = std::mem::zeroed();
+            assert_eq!(rets_value_at(event.whole, 1, &mut e), RETS_OK);
+            assert_eq!(seen(e.value, e.value_len).as_deref(), Some("w"));
+        }
+    });
 }
 
 #[test]

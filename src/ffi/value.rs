@@ -73,8 +73,8 @@ pub struct rets_value {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rets_element {
-    /// The field of a hash, the member of a set or sorted set, the name of the type of a module's
-    /// value; else NULL.
+    /// The field of a hash or of a stream's entry, the member of a set or sorted set, the name of
+    /// the type of a module's value; else NULL.
     pub field: *const c_void,
     /// Its length in bytes.
     pub field_len: usize,
@@ -89,13 +89,15 @@ pub struct rets_element {
     pub expires_at_ms: i64,
     /// The index of an array's element; else 0.
     pub index: u64,
-    /// 0. For types to come.
-    pub reserved: i64,
+    /// The id of a stream's entry: its first number; else 0.
+    pub id_ms: u64,
+    /// Its second number; else 0.
+    pub id_seq: u64,
 }
 
 /// # Safety
 /// `v` is NULL or a value that is not freed while `'a` lasts.
-unsafe fn value<'a>(v: *const rets_value) -> Result<&'a rets_value, Failure> {
+pub(super) unsafe fn value<'a>(v: *const rets_value) -> Result<&'a rets_value, Failure> {
     if v.is_null() || !v.is_aligned() {
         return Err(Failure::invalid("v is not a value"));
     }
@@ -204,7 +206,7 @@ pub unsafe extern "C" fn rets_value_type(v: *const rets_value) -> rets_type_id {
 }
 
 /// How many elements rets_value_at() can show. A string is one element, and so is what
-/// only a module understands.
+/// only a module understands; of a stream each field of each entry is one.
 ///
 /// @param[in] v  the value
 /// @return the number; 0 for an empty value or NULL
@@ -220,7 +222,9 @@ pub unsafe extern "C" fn rets_value_len(v: *const rets_value) -> usize {
 /// Shows one element: the string itself; an element of a list, from its head; a
 /// member of a set or a field of a hash, in the order of their bytes; a member of a
 /// sorted set, from the lowest; an element of an array, by its index; a module's value
-/// as its bytes in a snapshot.
+/// as its bytes in a snapshot; a field of a stream's entry, one entry behind the other,
+/// those of one entry having its id. A value may have no element, as a stream without
+/// entries.
 ///
 /// @param[in]  v      the value
 /// @param[in]  index  its place, from 0
@@ -253,7 +257,8 @@ pub unsafe extern "C" fn rets_value_at(
             score: element.score,
             expires_at_ms: element.expires_at_ms.unwrap_or(-1),
             index: element.index,
-            reserved: 0,
+            id_ms: element.id.ms,
+            id_seq: element.id.seq,
         });
         Ok(())
     })

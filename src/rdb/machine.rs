@@ -111,7 +111,7 @@ impl Machine {
                 return Ok(self.built());
             }
             State::Skipping(skipper) => {
-                skipper.run(cursor)?;
+                skipper.run(cursor, &mut self.scratch)?;
                 return Ok(self.skipped());
             }
             State::Module(data) => data.run(cursor)?,

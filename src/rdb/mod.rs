@@ -16,6 +16,7 @@ mod object;
 mod opcode;
 mod packed;
 mod payload;
+mod stream;
 mod types;
 mod ziplist;
 mod zipmap;

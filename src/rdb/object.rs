@@ -5,6 +5,7 @@ use super::array;
 use super::cursor::{Cursor, Parsed, bad};
 use super::module::{self, ModuleValue};
 use super::packed::{Block, Walk};
+use super::stream::StreamReader;
 use super::types::{Form, Layout, Part};
 use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
 
@@ -24,6 +25,15 @@ pub(super) struct Builder {
     module: ModuleValue,
     /// None until the number of elements was read.
     left: Option<u64>,
+    /// What reads a stream, which has no elements of one kind.
+    stream: Option<Box<StreamReader>>,
+}
+
+fn stream_reader(layout: &Layout, skip: bool) -> Option<Box<StreamReader>> {
+    match layout.form {
+        Form::Stream(generation) => Some(Box::new(StreamReader::new(generation, skip))),
+        _ => None,
+    }
 }
 
 impl Builder {
@@ -38,12 +48,15 @@ impl Builder {
             Type::Array => Value::Array(Array::default()),
             Type::Module => Value::Module(ModuleValue::default().finish()),
         };
-        let module = ModuleValue::default();
-        Self { layout, value, least_deadline: 0, module, left: None }
+        let (module, stream) = (ModuleValue::default(), stream_reader(&layout, false));
+        Self { layout, value, least_deadline: 0, module, left: None, stream }
     }
 
     /// Goes on with the bytes at hand; Ok when the value is whole.
     pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+        if let Some(stream) = &mut self.stream {
+            return stream.run(cursor, scratch);
+        }
         let left = match &mut self.left {
             Some(left) => left,
             none => {
@@ -76,11 +89,18 @@ impl Builder {
 
     /// An estimate of the memory that it takes so far.
     pub(super) fn memory(&self) -> usize {
-        self.value.memory()
+        self.stream.as_ref().map_or_else(|| self.value.memory(), |stream| stream.memory())
     }
 
-    /// The value; None for an aggregate without elements, which servers don't keep either.
-    pub(super) fn finish(self) -> Option<Value> {
+    /// The value; None for an aggregate without elements, which servers don't keep either, but for
+    /// streams.
+    pub(super) fn finish(mut self) -> Option<Value> {
+        if let Some(stream) = self.stream {
+            return Some(Value::Stream(stream.finish()));
+        }
+        if let Value::Zset(zset) = &mut self.value {
+            zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
+        }
         match self.value {
             Value::Module(_) => Some(Value::Module(self.module.finish())),
             Value::String(_) => Some(self.value),
@@ -247,15 +267,20 @@ pub(super) struct Skipper {
     left: Option<u64>,
     /// The parts of the current element before this one were passed.
     part: usize,
+    stream: Option<Box<StreamReader>>,
 }
 
 impl Skipper {
     pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, left: None, part: 0 }
+        let stream = stream_reader(&layout, true);
+        Self { layout, left: None, part: 0, stream }
     }
 
     /// Goes on with the bytes at hand; Ok when the end is known, though perhaps not there yet.
-    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
+    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+        if let Some(stream) = &mut self.stream {
+            return stream.run(cursor, scratch);
+        }
         let left = match &mut self.left {
             Some(left) => left,
             none => {

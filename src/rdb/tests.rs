@@ -1,9 +1,10 @@
 //! The decoder as a whole: snapshots of real servers, hand-made ones of servers that are not to be
 //! had, and damaged ones.
 
+use super::stream::tests::body as stream_body;
 use super::*;
 use crate::error::Kind;
-use crate::value::{Field, Hash, List, Set, Zset};
+use crate::value::{Array, Field, Hash, List, Module, Set, Zset};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ fn feed(decoder: &mut Decoder, bytes: &[u8], items: &mut Vec<Item>) -> Result<()
 }
 
 /// All items, and the error if there is one, of bytes that come in these parts.
-fn items_of<'a>(
+pub(super) fn items_of<'a>(
     mut decoder: Decoder,
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Item>, Option<Error>, Vec<u8>) {
@@ -33,7 +34,7 @@ fn items_of<'a>(
 }
 
 #[track_caller]
-fn decoded(bytes: &[u8]) -> Vec<Item> {
+pub(super) fn decoded(bytes: &[u8]) -> Vec<Item> {
     let (items, error, rest) = items_of(Decoder::new(), [bytes]);
     assert_eq!((error, rest), (None, vec![]));
     assert!(matches!(items.last(), Some(Item::End { .. })), "{items:?}");
@@ -41,18 +42,18 @@ fn decoded(bytes: &[u8]) -> Vec<Item> {
 }
 
 #[track_caller]
-fn refused(bytes: &[u8]) -> (Kind, String) {
+pub(super) fn refused(bytes: &[u8]) -> (Kind, String) {
     let (_, error, _) = items_of(Decoder::new(), [bytes]);
     let error = error.expect("an error");
     (error.kind(), error.text().to_owned())
 }
 
-fn skips_all() -> Decoder {
+pub(super) fn skips_all() -> Decoder {
     Decoder::with_filter(Box::new(|_, _| false))
 }
 
 /// A snapshot of this body, with the end and the checksum that its version asks for.
-fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
+pub(super) fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
     let mut bytes = header.as_bytes().to_vec();
     bytes.extend(body.concat());
     bytes.push(opcode::EOF);
@@ -64,7 +65,7 @@ fn snapshot(header: &str, body: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A key of this type.
-fn key(number: u8, key: &str, value: &[&[u8]]) -> Vec<u8> {
+pub(super) fn key(number: u8, key: &str, value: &[&[u8]]) -> Vec<u8> {
     let mut bytes = vec![number, key.len() as u8];
     bytes.extend_from_slice(key.as_bytes());
     bytes.extend(value.concat());
@@ -78,7 +79,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A listpack of these strings of less than 64 bytes, as a string. A number is written `#n`.
-fn listpack(elements: &[&str]) -> Vec<u8> {
+pub(super) fn listpack(elements: &[&str]) -> Vec<u8> {
     let mut body = Vec::new();
     for element in elements {
         let before = body.len();
@@ -451,8 +452,25 @@ fn field_deadlines_count_from_the_least_one() {
     assert!(text.contains("deadline"), "{text}");
 }
 
+/// The identifier of Redis' own vector sets, with version 1 of their encoding.
+const VECTORSET: &[u8] = b"\x81\xbd\xe7\x2d\xa2\xbb\x1e\xb4\x01";
+
+/// One of each kind that a module can write.
+const MODULE_DATA: &[u8] = b"\x01\x7f\xff\x02\x05\x03abcd\x04abcdefgh\x05\x03xyz\x05\xc1\x01\x02\
+    \x05\xc3\x05\x0b\x00a\xe0\x01\x00";
+
+fn vectorset(data: &[u8]) -> Value {
+    Value::Module(Module { name: *b"vectorset", version: 1, payload: bytes(data) })
+}
+
+/// The stream of this type that [`everything`] has; what is in it is tested beside its reader.
+fn stream_item(number: u8) -> Item {
+    let payload = [&[number][..], &stream_body(number), b"\x0e\0", &[0; 8]].concat();
+    entry(5, &format!("stream {number}"), decode_payload(&payload).unwrap(), None)
+}
+
 /// Every opcode and every layout, small enough to be cut everywhere.
-fn everything() -> (Vec<u8>, Vec<Item>) {
+pub(super) fn everything() -> (Vec<u8>, Vec<Item>) {
     let module_aux = b"\xf7\x81\x01\x02\x03\x04\x05\x06\x07\x08\x02\x02\x01\x7f\xff\
         \x02\x05\x03abcd\x04abcdefgh\x05\x03xyz\x05\xc3\x05\x0b\x00a\xe0\x01\x00\x00";
     let ziplist = b"\x10\0\0\0\x0d\0\0\0\x02\0\x00\x01a\x03\xf3\xff";
@@ -486,6 +504,18 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
     let least = 5i64.to_le_bytes();
     body.push(key(24, "deadlines", &[&least, b"\x01\x02\x01a\x01b"]));
     body.push(key(25, "deadlines lp", &[&least, &listpack(&["a", "b", "#6", "c", "d", "#0"])]));
+    body.push(key(7, "module", &[VECTORSET, MODULE_DATA, b"\x00"]));
+    let mut array =
+        b"\x05\x01\x40\x63\x00\x00\xc0\x07\x02\x01\xfe\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    array.extend(b"\x03\x03\x05short\x05\x02");
+    array.extend(2f64.to_le_bytes());
+    array.extend(b"\x81\xff\xff\xff\xff\xff\xff\xff\xfe\x00\xc3\x05\x0b\x00a\xe0\x01\x00");
+    body.push(key(28, "array", &[&array]));
+    let slots = [(0, "7"), (2, "-2"), (3, "short"), (5, "2.0"), (u64::MAX - 1, "aaaaaaaaaaa")];
+    let mut array: Array = slots.into_iter().collect();
+    array.set_cursor(Some(99));
+    let streams = [15, 19, 21, 26, 27];
+    streams.iter().for_each(|n| body.push(key(*n, &format!("stream {n}"), &[&stream_body(*n)])));
     let expected = vec![
         Item::Header { version: 14, valkey: false },
         Item::Aux { name: bytes("redis-ver"), value: bytes("7") },
@@ -507,6 +537,13 @@ fn everything() -> (Vec<u8>, Vec<Item>) {
         entry(5, "set lp", set_of(["a", "1"]), None),
         entry(5, "deadlines", hash_of([("a", "b", Some(6))]), None),
         entry(5, "deadlines lp", hash_of([("a", "b", Some(6)), ("c", "d", None)]), None),
+        entry(5, "module", vectorset(MODULE_DATA), None),
+        entry(5, "array", Value::Array(array), None),
+        stream_item(15),
+        stream_item(19),
+        stream_item(21),
+        stream_item(26),
+        stream_item(27),
         Item::End { checksum: Checksum::Verified },
     ];
     (snapshot("REDIS0014", &body.iter().map(Vec::as_slice).collect::<Vec<_>>()), expected)
@@ -542,13 +579,6 @@ fn every_opcode_and_layout_cut_at_every_byte_gives_the_same_items() {
 fn types_that_cannot_be_read_yet_are_refused_by_name() {
     let names = [
         (6, "module of a release candidate"),
-        (7, "module"),
-        (15, "stream"),
-        (19, "stream"),
-        (21, "stream"),
-        (26, "stream"),
-        (27, "stream"),
-        (28, "array"),
         (29, "rate limit or hash template"),
         (30, "hash template"),
         (31, "hash template"),
@@ -556,12 +586,15 @@ fn types_that_cannot_be_read_yet_are_refused_by_name() {
         (33, "rate limit or bitmap"),
     ];
     for (number, name) in names {
-        let bytes = snapshot("REDIS0012", &[b"\xfe\x07", &key(number, "a\nkey", &[b"\0"])]);
-        let text = format!(
-            "snapshot offset 11, db 7 key \"{}\": type {number} ({name}) is not supported",
-            text::printable(b"a\nkey", KEY_SHOWN_MAX)
-        );
-        assert_eq!(refused(&bytes), (Kind::Unsupported, text));
+        // Also of the version that brought some of them.
+        for header in ["REDIS0012", "REDIS0015"] {
+            let bytes = snapshot(header, &[b"\xfe\x07", &key(number, "a\nkey", &[b"\0"])]);
+            let text = format!(
+                "snapshot offset 11, db 7 key \"{}\": type {number} ({name}) is not supported",
+                text::printable(b"a\nkey", KEY_SHOWN_MAX)
+            );
+            assert_eq!(refused(&bytes), (Kind::Unsupported, text));
+        }
     }
     for (opcode, name) in [(246, "function of a release candidate"), (242, "hash template")] {
         let text = format!("snapshot offset 9: opcode {opcode} ({name}) is not supported");
@@ -612,7 +645,7 @@ fn the_checksum_is_verified_and_may_be_switched_off() {
 
 #[test]
 fn damaged_values_are_refused_with_their_place() {
-    let cases: [(u8, &[&[u8]], u64, &str); 15] = [
+    let cases: [(u8, &[&[u8]], u64, &str); 20] = [
         (0, &[b"\xc4"], 14, "string encoding 4 is unknown"),
         (0, &[b"\x81\x10\0\0\0\0\0\0\0"], 14, "a string can't have 1152921504606846976 bytes"),
         (
@@ -633,6 +666,16 @@ fn damaged_values_are_refused_with_their_place() {
         (18, &[b"\x01\x03\x01a"], 15, "list container 3 does not exist"),
         (20, &[&listpack(&["a", "a"])], 14, "a member is there twice"),
         (25, &[&[0; 8], &listpack(&["a", "b", "#-1"])], 22, "a field's deadline is no time"),
+        (7, &[VECTORSET, b"\x01\x05\x06"], 25, "module data of kind 6 does not exist"),
+        (28, &[b"\x01\x02"], 14, "an array can't have 2 places"),
+        (28, &[b"\x01\x00\x00\x04"], 16, "form 4 of an array's value does not exist"),
+        (28, &[b"\x02\x00\x07\x00\x01a\x07\x00\x01b"], 20, "index 7 is there twice"),
+        (
+            28,
+            &[b"\x01\x00\x81", &[0xff; 8], b"\x00\x01a"],
+            16,
+            "index 18446744073709551615 is there twice",
+        ),
     ];
     for (number, value, offset, expected) in cases {
         let (kind, text) =
@@ -653,6 +696,8 @@ fn aggregates_without_elements_are_left_out() {
         let kept = &decoded(&bytes)[1];
         assert_eq!(*kept, entry(0, "k", text_value(""), None), "type {number}");
     }
+    let array = snapshot("REDIS0014", &[&key(28, "gone", &[b"\0\x01\x05"])]);
+    assert_eq!(decoded(&array).len(), 2);
     for number in [16, 17, 20] {
         let bytes = snapshot("REDIS0012", &[&key(number, "gone", &[&listpack(&[])])]);
         assert_eq!(decoded(&bytes).len(), 2, "type {number}");
@@ -691,6 +736,10 @@ fn payloads_have_a_dialect_and_perhaps_metadata_in_front() {
     let with_meta = b"\xf3\x01spec\x02\x05\x05\x02ab\x00\x00\x01v";
     assert_eq!(decode_payload(&payload(with_meta, 13)).unwrap(), text_value("v"));
     assert!(decode_payload(&payload(with_meta, 80)).is_err());
+    let module = [b"\x07", VECTORSET, MODULE_DATA, b"\x00"].concat();
+    assert_eq!(decode_payload(&payload(&module, 12)).unwrap(), vectorset(MODULE_DATA));
+    let nothing = [b"\x07", VECTORSET, b"\x00"].concat();
+    assert_eq!(decode_payload(&payload(&nothing, 12)).unwrap(), vectorset(b""));
     let unsummed = b"\x00\x01v\x0a\x00\0\0\0\0\0\0\0\0";
     assert_eq!(decode_payload(unsummed).unwrap(), text_value("v"));
 }
@@ -703,7 +752,7 @@ fn damaged_payloads_are_refused() {
         (b"\x01\x02\x01a", "payload offset 4: it ends too early"),
         (b"\x00\x01ab", "more bytes follow the value"),
         (b"\x02\x00", "the value has no elements"),
-        (b"\x0f\x00", "type 15 (stream) is not supported"),
+        (b"\x0f\x00", "payload offset 2: it ends too early"),
         (b"\xf3\x01spec\x05\x20ab", "it ends too early"),
     ];
     for (body, expected) in cases {

@@ -3,6 +3,7 @@
 
 use super::cursor::{Parsed, Stop};
 use super::packed::Block;
+use super::stream::Generation;
 use crate::error::Kind;
 use crate::value::Type;
 
@@ -46,6 +47,8 @@ pub(super) enum Form {
     Slots,
     /// The module's and the type's name, then what the module wrote.
     Opaque,
+    /// What streams have, see [`super::stream`].
+    Stream(Generation),
 }
 
 /// A piece of an element, as far as passing over it goes.
@@ -92,6 +95,10 @@ const fn many(family: Type, form: Form, parts: &'static [Part]) -> Row {
     Row::Known(Layout { family, form, least_deadline: false, counted: true, parts })
 }
 
+const fn stream(generation: Generation) -> Row {
+    many(Type::Stream, Form::Stream(generation), &[])
+}
+
 const fn with_least_deadline(row: Row) -> Row {
     match row {
         Row::Known(layout) => Row::Known(Layout { least_deadline: true, ..layout }),
@@ -124,7 +131,11 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
         (12, _) => one(Type::Zset, Form::Blocks(Block::Ziplist)),
         (13, _) => one(Type::Hash, Form::Blocks(Block::Ziplist)),
         (14, _) => many(Type::List, Form::Blocks(Block::Ziplist), &[Text]),
-        (15 | 19 | 21, _) | (26 | 27, Redis) => Row::Named("stream"),
+        (15, _) => stream(Generation::First),
+        (19, _) => stream(Generation::Counts),
+        (21, _) => stream(Generation::Active),
+        (26, Redis) => stream(Generation::Idmp),
+        (27, Redis) => stream(Generation::Unowned),
         (16, _) => one(Type::Hash, Form::Blocks(Block::Listpack)),
         (17, _) => one(Type::Zset, Form::Blocks(Block::Listpack)),
         (18, _) => many(Type::List, Form::Containers, &[Length, Text]),

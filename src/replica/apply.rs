@@ -166,7 +166,7 @@ impl Apply {
         self.ready = true;
         self.resumable = position.replid.is_some() && position.offset >= 0;
         // Before anybody who waits is told.
-        self.shared.view.open_up();
+        self.shared.view.let_readers_in();
         self.shared.control.set_applied(position.offset);
         self.shared.control.ready();
         self.shared.control.ack_now();

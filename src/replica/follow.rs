@@ -145,14 +145,14 @@ mod tests {
     #[test]
     fn commands_are_units_and_a_transaction_is_one() {
         let mut stream = Stream::default();
-        stream.feed(b"PING\r\nset a 1\r\n\r\nmulti\r\nINCR a\r\nPING\r\n\r\nxadd s\r\n");
+        stream.feed(b"PING\r\nset a 1\r\n\r\nmulti\r\nINCR a\r\nPING\r\n\r\nvadd s\r\n");
         let wanted = ["pass 6", "unit 9:set", "pass 2"];
         let steps_now = steps(&mut stream);
         assert_eq!(steps_now[..3], wanted);
         assert_eq!(steps_now[3..], ["queued"; 5]);
         assert_eq!(stream.held(), 31);
         stream.feed(b"exec\r\nREPLCONF GETACK *\r\nDISCARD\r\nunknown x\r\n");
-        let wanted = ["unit 37:INCR PING (xadd)", "ack 19", "pass 9", "unit 11:(unknown)"];
+        let wanted = ["unit 37:INCR PING (vadd)", "ack 19", "pass 9", "unit 11:(unknown)"];
         assert_eq!(steps(&mut stream), wanted);
         assert_eq!(stream.held(), 0);
     }

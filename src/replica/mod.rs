@@ -32,7 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use digest::DigestAt;
 pub use lookup::{
-    Answer, Clock, Element, Excluded, Length, Lookups, Readable, Type, View, Walk, Whole,
+    Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
+    Whole,
 };
 pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};
@@ -167,9 +168,6 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
-        if engine.life == Life::Stopped {
-            return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
-        }
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }

@@ -1,28 +1,33 @@
 //! A whole value as a program walks it: a copy that never changes, by index, in one block of memory
-//! that is used again for the next value.
+//! that is used again for the next value. What a stream has besides its entries stays in a clone of
+//! the stream, which never changes either.
 
 use crate::error::{Error, Kind, Result};
-use crate::value::{Field, Type, Value};
+use crate::value::{Id, Stream, Type, Value};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// One element of a [`Whole`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Element<'a> {
-    /// A hash's field, a member of a set or sorted set, the type's name of a module's value.
+    /// A field of a hash or of a stream's entry, a member of a set or sorted set, the name of the
+    /// type of a module's value.
     pub field: Option<&'a [u8]>,
     /// The string itself, an element of a list or array, a field's value, a module's bytes.
     pub value: Option<&'a [u8]>,
     /// A sorted set's score, else 0.
     pub score: f64,
-    /// A field's deadline.
+    /// A hash field's deadline.
     pub expires_at_ms: Option<i64>,
     /// Where an array has the value, else 0.
     pub index: u64,
+    /// The id of a stream's entry, else 0-0.
+    pub id: Id,
 }
 
 /// A copy of a value: a string and what only a module understands are one element, a list and an
 /// array are in their order, sets and hashes in the order of their names' bytes, a sorted set from
-/// the lowest to the highest.
+/// the lowest to the highest, a stream entry by entry, each field an element.
 #[derive(Debug, Default)]
 pub struct Whole {
     kind: Option<Type>,
@@ -31,6 +36,8 @@ pub struct Whole {
     /// A value that has not been laid out yet: most callbacks never walk what they are shown.
     source: Option<Value>,
     flat: OnceLock<Flat>,
+    /// The stream that was laid out, for what elements don't show.
+    stream: Option<Stream>,
 }
 
 #[derive(Debug, Default)]
@@ -39,14 +46,21 @@ struct Flat {
     spans: Vec<Span>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Span {
-    start: usize,
-    field_len: Option<usize>,
-    value_len: Option<usize>,
-    score: f64,
-    expires_at_ms: Option<i64>,
-    index: u64,
+    field: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    more: More,
+}
+
+/// What only elements of some type have.
+#[derive(Clone, Copy, Debug)]
+enum More {
+    Nothing,
+    Score(f64),
+    Deadline(i64),
+    Index(u64),
+    Id(Id),
 }
 
 impl Whole {
@@ -58,6 +72,7 @@ impl Whole {
             incomplete: false,
             source: Some(value.clone()),
             flat: OnceLock::new(),
+            stream: None,
         }
     }
 
@@ -80,8 +95,7 @@ impl Whole {
     pub fn len(&self) -> usize {
         match (&self.source, self.flat.get()) {
             (_, Some(flat)) => flat.spans.len(),
-            (Some(Value::String(_) | Value::Module(_)), None) => 1,
-            (Some(value), None) => value.len(),
+            (Some(value), None) => elements(value),
             (None, None) => 0,
         }
     }
@@ -100,6 +114,14 @@ impl Whole {
                 self.flat.get().map(|flat| flat.bytes.as_slice())
             }
             None => None,
+        }
+    }
+
+    /// The stream, with its groups.
+    pub fn stream(&self) -> Option<&Stream> {
+        match &self.source {
+            Some(Value::Stream(stream)) => Some(stream),
+            _ => self.stream.as_ref(),
         }
     }
 
@@ -137,6 +159,9 @@ impl Whole {
         let mut flat = self.flat.take().unwrap_or_default();
         flat.lay_out(value, hide_at)?;
         let _ = self.flat.set(flat);
+        if let Value::Stream(stream) = value {
+            self.stream = Some(stream.clone());
+        }
         self.kind = Some(value.kind());
         self.expires_at_ms = expires_at_ms;
         self.incomplete = !complete;
@@ -144,64 +169,101 @@ impl Whole {
     }
 }
 
+/// How many elements a value is walked as.
+fn elements(value: &Value) -> usize {
+    match value {
+        Value::String(_) | Value::Module(_) => 1,
+        Value::Stream(stream) => stream.pairs_len(),
+        other => other.len(),
+    }
+}
+
 impl Flat {
     fn lay_out(&mut self, value: &Value, hide_at: Option<i64>) -> Result<()> {
-        let elements = match value {
-            Value::String(_) | Value::Module(_) => 1,
-            other => other.len(),
-        };
-        self.spans.try_reserve_exact(elements).map_err(|_| no_memory())?;
-        let nothing =
-            Element { field: None, value: None, score: 0.0, expires_at_ms: None, index: 0 };
-        let text = |value| Element { value: Some(value), ..nothing };
-        let named = |field| Element { field: Some(field), ..nothing };
+        self.spans.try_reserve_exact(elements(value)).map_err(|_| no_memory())?;
         match value {
-            Value::String(bytes) => self.push(text(bytes)),
-            Value::List(list) => list.iter().try_for_each(|element| self.push(text(element))),
-            Value::Set(set) => set.iter().try_for_each(|member| self.push(named(member))),
-            Value::Stream(_) => Ok(()),
+            Value::String(bytes) => self.push(None, Some(bytes), More::Nothing),
+            Value::List(list) => {
+                list.iter().try_for_each(|e| self.push(None, Some(e), More::Nothing))
+            }
+            Value::Set(set) => set.iter().try_for_each(|m| self.push(Some(m), None, More::Nothing)),
+            Value::Stream(stream) => self.lay_out_stream(stream),
             Value::Array(array) => array
                 .iter()
-                .try_for_each(|(index, value)| self.push(Element { index, ..text(value) })),
+                .try_for_each(|(index, value)| self.push(None, Some(value), More::Index(index))),
             Value::Module(module) => {
-                self.push(Element { value: Some(&module.payload), ..named(&module.name) })
+                self.push(Some(&module.name), Some(&module.payload), More::Nothing)
             }
-            Value::Zset(zset) => zset
-                .iter()
-                .try_for_each(|(member, score)| self.push(Element { score, ..named(member) })),
+            Value::Zset(zset) => {
+                zset.iter().try_for_each(|(m, score)| self.push(Some(m), None, More::Score(score)))
+            }
             Value::Hash(hash) => hash
                 .iter()
                 .filter(|(_, field)| !hide_at.is_some_and(|now| field.is_expired(now)))
-                .try_for_each(|(name, Field { value, expires_at_ms })| {
-                    self.push(Element { value: Some(value), expires_at_ms, ..named(name) })
+                .try_for_each(|(name, field)| {
+                    let more = field.expires_at_ms.map_or(More::Nothing, More::Deadline);
+                    self.push(Some(name), Some(field.value), more)
                 }),
         }
     }
 
-    fn push(&mut self, element: Element<'_>) -> Result<()> {
-        let Element { field, value, score, expires_at_ms, index } = element;
-        let start = self.bytes.len();
-        for part in [field, value].into_iter().flatten() {
-            self.bytes.try_reserve(part.len()).map_err(|_| no_memory())?;
-            self.bytes.extend_from_slice(part);
+    /// Names that entries share in the stream, neighbours share here.
+    fn lay_out_stream(&mut self, stream: &Stream) -> Result<()> {
+        let mut before: Vec<(*const u8, Range<usize>)> = Vec::new();
+        for entry in stream.iter() {
+            for (at, (name, value)) in entry.fields.enumerate() {
+                let known = before.get(at).filter(|(place, range)| {
+                    std::ptr::eq(*place, name.as_ptr()) && range.len() == name.len()
+                });
+                let field = match known {
+                    Some((_, range)) => range.clone(),
+                    None => {
+                        let range = self.copy(name)?;
+                        before.truncate(at);
+                        before.push((name.as_ptr(), range.clone()));
+                        range
+                    }
+                };
+                let value = Some(self.copy(value)?);
+                self.spans.push(Span { field: Some(field), value, more: More::Id(entry.id) });
+            }
         }
-        let field_len = field.map(<[u8]>::len);
-        let value_len = value.map(<[u8]>::len);
-        self.spans.push(Span { start, field_len, value_len, score, expires_at_ms, index });
         Ok(())
+    }
+
+    fn push(&mut self, field: Option<&[u8]>, value: Option<&[u8]>, more: More) -> Result<()> {
+        let field = field.map(|field| self.copy(field)).transpose()?;
+        let value = value.map(|value| self.copy(value)).transpose()?;
+        self.spans.push(Span { field, value, more });
+        Ok(())
+    }
+
+    fn copy(&mut self, part: &[u8]) -> Result<Range<usize>> {
+        self.bytes.try_reserve(part.len()).map_err(|_| no_memory())?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(part);
+        Ok(start..self.bytes.len())
     }
 
     fn element(&self, index: usize) -> Option<Element<'_>> {
         let span = self.spans.get(index)?;
-        let middle = span.start + span.field_len.unwrap_or(0);
-        let cut = |start: usize, len: usize| self.bytes.get(start..start + len);
-        Some(Element {
-            field: span.field_len.and_then(|len| cut(span.start, len)),
-            value: span.value_len.and_then(|len| cut(middle, len)),
-            score: span.score,
-            expires_at_ms: span.expires_at_ms,
-            index: span.index,
-        })
+        let cut = |range: &Range<usize>| self.bytes.get(range.clone());
+        let mut element = Element {
+            field: span.field.as_ref().and_then(cut),
+            value: span.value.as_ref().and_then(cut),
+            score: 0.0,
+            expires_at_ms: None,
+            index: 0,
+            id: Id::MIN,
+        };
+        match span.more {
+            More::Nothing => {}
+            More::Score(score) => element.score = score,
+            More::Deadline(at) => element.expires_at_ms = Some(at),
+            More::Index(index) => element.index = index,
+            More::Id(id) => element.id = id,
+        }
+        Some(element)
     }
 }
 
@@ -212,7 +274,7 @@ fn no_memory() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Array, Bytes, Hash, List, Module, Set, Zset};
+    use crate::value::{Array, Bytes, Field, Hash, List, Module, Set, Zset};
 
     fn bytes(text: &str) -> Bytes {
         Bytes::from(text.as_bytes())
@@ -223,11 +285,29 @@ mod tests {
             .map(|at| {
                 let e = whole.element(at).unwrap().unwrap();
                 let text = |b: Option<&[u8]>| b.map(|b| String::from_utf8_lossy(b).into_owned());
+                if e.id != Id::MIN {
+                    return format!(
+                        "{} {}={}",
+                        e.id,
+                        text(e.field).unwrap(),
+                        text(e.value).unwrap()
+                    );
+                }
                 let at = if e.index == 0 { String::new() } else { format!(" at {}", e.index) };
                 let (field, value) = (text(e.field), text(e.value));
                 format!("{field:?} {value:?} {} {:?}{at}", e.score, e.expires_at_ms)
             })
             .collect()
+    }
+
+    fn stream() -> Value {
+        let mut stream = Stream::default();
+        let id = |ms, seq| Id { ms, seq };
+        stream.append(id(5, 1), &["f", "1", "g", "2"]);
+        stream.append(id(5, 2), &["f", "3", "g", ""]);
+        stream.append(id(6, 0), &["f", "4"]);
+        stream.append(id(7, 0), &["x", "", "g", "5"]);
+        Value::Stream(stream)
     }
 
     fn samples() -> Vec<(Value, Vec<&'static str>)> {
@@ -243,6 +323,10 @@ mod tests {
         let module = Module { name: *b"vectorset", version: 1, payload: bytes("raw") };
         let zset: Zset = [(bytes("hi"), 2.0), (bytes("lo"), -1.0)].into_iter().collect();
         vec![
+            (
+                stream(),
+                vec!["5-1 f=1", "5-1 g=2", "5-2 f=3", "5-2 g=", "6-0 f=4", "7-0 x=", "7-0 g=5"],
+            ),
             (Value::string(b""), vec!["None Some(\"\") 0 None"]),
             (Value::string(b"text"), vec!["None Some(\"text\") 0 None"]),
             (Value::List(list), vec!["None Some(\"z\") 0 None", "None Some(\"a\") 0 None"]),
@@ -277,6 +361,7 @@ mod tests {
                 assert_eq!(whole.element(wanted.len()), Ok(None));
                 assert_eq!(whole.element(usize::MAX), Ok(None));
                 assert_eq!(whole.string().is_some(), value.kind() == Type::String);
+                assert_eq!(whole.stream().is_some(), value.kind() == Type::Stream);
             }
         }
     }

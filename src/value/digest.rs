@@ -1,7 +1,7 @@
 //! The digests of `DEBUG DIGEST` and `DEBUG DIGEST-VALUE`: two replicas of one primary can be told
 //! apart by 20 bytes, and a replica from its primary.
 
-use super::{Array, Field, Hash, Type, Value, Zset};
+use super::{Array, Field, Hash, Stream, Type, Value, Zset};
 use crate::text::{format_f64_17g, format_f64_short};
 use sha1::{Digest as _, Sha1};
 
@@ -135,8 +135,9 @@ fn add_value(digest: &mut Digest, value: &Value, has_expiry: bool, rules: &Diges
         Value::Set(set) => set.iter().for_each(|member| join(digest, member)),
         Value::Zset(zset) => add_zset(digest, zset, rules.scores),
         Value::Hash(hash) => add_hash(digest, hash, rules),
+        Value::Stream(stream) => add_stream(digest, stream),
         Value::Array(array) if has_digest(value) => add_array(digest, array),
-        Value::Stream(_) | Value::Array(_) => {}
+        Value::Array(_) => {}
         // Only the module itself could tell.
         Value::Module(_) => {}
     }
@@ -186,10 +187,21 @@ fn add_hash(digest: &mut Digest, hash: &Hash, rules: &DigestRules) {
     }
 }
 
+/// Groups and counts are no part of it.
+fn add_stream(digest: &mut Digest, stream: &Stream) {
+    for entry in stream.iter() {
+        chain(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+        for (name, value) in entry.fields {
+            chain(digest, name);
+            chain(digest, value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Bytes, List, Module, Set};
+    use crate::value::{Bytes, Id, List, Module, Set};
 
     const OLD: DigestRules = DigestRules {
         scores: ScoreText::G17,
@@ -252,6 +264,7 @@ mod tests {
                 false,
                 "8530acc75d5274eb0fc0da86f28ed5533274a6d4",
             ),
+            (sample_stream(), false, "968207adb9e96c1087a63a5e1791b4911a44eae1"),
         ];
         for (value, has_expiry, digest) in cases {
             assert_eq!(hex(value_digest(value, *has_expiry, &OLD)), *digest, "{value:?}");
@@ -338,15 +351,10 @@ mod tests {
         assert!(!has_digest(&Value::Module(module)));
     }
 
-    /// The stream of the sample, which no [`Value`] holds: one entry 5-1 with two pairs.
-    fn sample_stream() -> Digest {
-        let mut digest = NOTHING;
-        chain(&mut digest, b"x");
-        chain(&mut digest, &6u32.to_be_bytes());
-        for part in ["5.1", "f", "v", "g", "1"] {
-            chain(&mut digest, part.as_bytes());
-        }
-        sha1(&digest)
+    fn sample_stream() -> Value {
+        let mut stream = Stream::default();
+        stream.append(Id { ms: 5, seq: 1 }, &["f", "v", "g", "1"]);
+        Value::Stream(stream)
     }
 
     #[test]
@@ -358,7 +366,7 @@ mod tests {
         one.key(key_digest(b"k", &Value::string(b"v"), false, &OLD));
         assert_eq!(hex(one.finish()), "264ccf65edec66bccfa7cc659414ccca432057d2");
 
-        let whole = |rules: &DigestRules, extra: Option<Digest>| {
+        let whole = |rules: &DigestRules, extra: Option<Value>| {
             let mut all = DatasetDigest::new();
             all.database(0);
             all.key(key_digest(b"k", &Value::string(b"v"), false, rules));
@@ -368,7 +376,9 @@ mod tests {
             all.key(key_digest(b"z", &sample_zset(), false, rules));
             let fields = hash(&[("f", "v", None), ("g", "12", None)]);
             all.key(key_digest(b"h", &fields, false, rules));
-            extra.into_iter().for_each(|digest| all.key(digest));
+            if let Some(value) = extra {
+                all.key(key_digest(b"x", &value, false, rules));
+            }
             all.database(3);
             all.key(key_digest(b"d3", &Value::string(b"x"), false, rules));
             hex(all.finish())

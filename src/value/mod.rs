@@ -30,9 +30,12 @@ pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
 pub use set::Set;
-pub use stream::Stream;
+pub use stream::{
+    Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
+    StreamBuilder, Trim,
+};
 pub use withheld::Withheld;
-pub use zset::Zset;
+pub use zset::{PACKED_LEN_MAX, Zset};
 
 /// A string of bytes that is shared, never edited in place.
 pub type Bytes = Arc<[u8]>;
@@ -130,8 +133,8 @@ impl Value {
         }
     }
 
-    /// Whether `later` is a clone of this string or list that was not edited since, in constant time;
-    /// false for other types.
+    /// Whether `later` is a clone of this string or list that was not edited since, in constant
+    /// time; false for other types.
     pub fn is_untouched(&self, later: &Self) -> bool {
         match (self, later) {
             (Self::String(a), Self::String(b)) => Arc::ptr_eq(a, b),
@@ -140,7 +143,7 @@ impl Value {
         }
     }
 
-    /// An empty string, or an aggregate without elements (which the servers never keep).
+    /// An empty string, or an aggregate without elements (which the servers keep of streams only).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -538,6 +538,11 @@ impl Builder {
         self.block.clear();
     }
 
+    /// About the memory that it takes so far, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.block.capacity() + self.leaves.len() * LEAF_OVERHEAD
+    }
+
     /// The tree.
     pub(super) fn finish(mut self) -> Tree {
         if !self.block.is_empty() {

@@ -7,6 +7,13 @@ use std::ops::Range;
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
 const SCANNED_MAX: usize = 64;
 
+/// With more members than this the servers no longer keep a sorted set as one packed block. It is
+/// their default; a primary can be told another number, which no replica is told.
+pub const PACKED_LEN_MAX: usize = 128;
+
+/// The same for the length of a member in bytes.
+const PACKED_MEMBER_MAX: usize = 64;
+
 /// Members with a score each, never NaN. Cloning takes constant time, everything about one member
 /// or one place logarithmic time.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +22,8 @@ pub struct Zset {
     order: Tree,
     /// The same entries in the order of the members, where there are many.
     members: Option<Box<Tree>>,
+    /// The primary keeps it as a skip list; see [`Zset::is_packed`].
+    spread: bool,
 }
 
 /// A score in front of a member.
@@ -45,8 +54,50 @@ impl Zset {
         }
         let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
         let members = (entries.len() > SCANNED_MAX).then(|| Box::new(build(&entries)));
+        let spread = entries.len() > PACKED_LEN_MAX
+            || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
-        Some(Self { order: build(&entries), members })
+        Some(Self { order: build(&entries), members, spread })
+    }
+
+    /// Whether the primary keeps it as one packed block, as far as can be told: small sorted sets
+    /// are, and once one has grown beyond the limits it stays a skip list, however small it gets.
+    ///
+    /// Two things that a replica can see depend on it: since Redis 7.0 a block has integers for
+    /// scores, which have no -0; and what a range by names is where scores differ.
+    pub fn is_packed(&self) -> bool {
+        !self.spread
+    }
+
+    /// Tells how the primary keeps it.
+    pub fn set_packed(&mut self, is_packed: bool) {
+        self.spread = !is_packed;
+    }
+
+    /// Whether it is small enough for one block.
+    pub fn fits_packed(&self) -> bool {
+        self.len() <= PACKED_LEN_MAX
+            && self.iter().all(|(member, _)| member.len() <= PACKED_MEMBER_MAX)
+    }
+
+    /// Whether the primary still keeps it as one block when this member has joined.
+    pub fn stays_packed_with(&self, member: &[u8]) -> bool {
+        let fits = self.len() < PACKED_LEN_MAX && member.len() <= PACKED_MEMBER_MAX;
+        self.is_packed() && (fits || self.score(member).is_some())
+    }
+
+    /// What a primary that packs scores as integers makes of zeros with a sign.
+    pub fn drop_zero_signs(&mut self) {
+        let zeros = self.partition_point(|_, score| score < 0.0);
+        let signed: Vec<Vec<u8>> = self
+            .iter_from(zeros)
+            .take_while(|(_, score)| *score == 0.0)
+            .filter(|(_, score)| score.is_sign_negative())
+            .map(|(member, _)| member.to_vec())
+            .collect();
+        for member in signed {
+            self.insert(&member, 0.0);
+        }
     }
 
     /// How many members there are.
@@ -102,6 +153,7 @@ impl Zset {
 
     /// Gives a member a score and returns the one it had. The caller has refused NaN.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
+        self.spread = !self.stays_packed_with(member);
         let old = self.remove(member);
         let entry = entry(member, score);
         if let Err(at) = self.place(member, score) {
@@ -171,6 +223,7 @@ impl Zset {
     }
 }
 
+/// How the primary keeps them makes no difference between two.
 impl PartialEq for Zset {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())

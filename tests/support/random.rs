@@ -5,7 +5,10 @@ macro_rules! words {
     ($($word:expr),* $(,)?) => { vec![$(Vec::<u8>::from($word)),*] };
 }
 
+mod bits;
 mod lists;
+mod scored;
+mod streams;
 
 /// A command: its words.
 pub type Words = Vec<Vec<u8>>;
@@ -51,7 +54,7 @@ impl Dice {
 const KEYS: usize = 12;
 
 /// What keys begin with: the type that they mostly have.
-const PREFIXES: &[&str] = &["s", "h", "l", "t", "any"];
+const PREFIXES: &[&str] = &["s", "h", "l", "t", "z", "g", "x", "b", "p", "any"];
 
 /// Databases in use; the last one holds the samples of all types.
 pub const DATABASES: &[u32] = &[0, 0, 0, 1, 2, SAMPLES];
@@ -71,6 +74,7 @@ pub const SAMPLE_KEYS: &[&str] = &[
     "hash:small",
     "hash:big",
     "hash:deadlines",
+    "stream",
     "text",
     "number",
     "long",
@@ -115,12 +119,20 @@ pub struct Generator {
     /// What the connection has selected.
     db: u32,
     now_ms: i64,
+    streams: streams::Recent,
 }
 
 impl Generator {
     /// A generator for a connection that has just been made.
     pub fn new(seed: u64, payloads: Vec<Vec<u8>>) -> Self {
-        Self { dice: Dice::new(seed), payloads, floats_in_scripts: true, db: 0, now_ms: 0 }
+        Self {
+            dice: Dice::new(seed),
+            payloads,
+            floats_in_scripts: true,
+            db: 0,
+            now_ms: 0,
+            streams: streams::Recent::default(),
+        }
     }
 
     /// A burst of so many commands, more or less, for one connection.
@@ -283,7 +295,7 @@ impl Generator {
 
     /// One command that writes, or would if it met its conditions.
     pub fn command(&mut self) -> Words {
-        match self.dice.below(150) {
+        match self.dice.below(250) {
             0..=34 => self.string_command(),
             35..=59 => self.hash_command(),
             60..=69 => self.field_expiry_command(),
@@ -291,6 +303,11 @@ impl Generator {
             82..=109 => self.list_command(),
             110..=122 => self.set_command(),
             123..=131 => self.sort_command(),
+            132..=141 => self.bit_command(),
+            142..=151 => self.hyperloglog_command(),
+            152..=191 => self.stream_command(),
+            192..=220 => self.zset_command(),
+            221..=231 => self.geo_command(),
             _ => self.key_command(),
         }
     }
@@ -580,6 +597,12 @@ pub fn samples(seed: u64) -> Vec<Words> {
     many("HSET", "hash:deadlines", 30, &mut |n, _| words![format!("f{n}"), n.to_string()]);
     all.push(words!["HPEXPIRE", "hash:deadlines", "10000000", "FIELDS", "2", "f1", "f2"]);
     all.push(words!["HPEXPIRE", "hash:deadlines", "20000000", "FIELDS", "1", "f3"]);
+    for n in 1..150 {
+        all.push(words!["XADD", "stream", format!("{}-{n}", n / 3), "f", text(n, &mut dice)]);
+    }
+    all.push(words!["XDEL", "stream", "5-15", "7-21"]);
+    all.push(words!["XGROUP", "CREATE", "stream", "g1", "0"]);
+    all.push(words!["XREADGROUP", "GROUP", "g1", "al", "COUNT", "9", "STREAMS", "stream", ">"]);
     all.push(words!["SET", "text", "some words"]);
     all.push(words!["SET", "number", "-12345"]);
     all.push(words!["SET", "long", "abcdefgh".repeat(2000), "PX", "100000000"]);

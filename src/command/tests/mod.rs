@@ -1,19 +1,26 @@
 //! The commands and the rules of *skip* as a specification: what is heard, what is stored.
 
+mod array;
+mod bitmap;
+mod cluster;
 mod elements;
 mod filters;
+mod hyperloglog;
 mod list;
 mod rows;
 mod set;
 mod skip;
 mod sort;
+mod stream;
 pub(crate) mod truth;
+mod truth_lists;
 mod truth_test;
+mod zset;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Db, Entry, Stamp, Table};
-use crate::value::{Bytes, Value};
+use crate::value::{Bytes, Stream, Value};
 
 pub(crate) const NOW_MS: i64 = 1_000_000;
 
@@ -37,7 +44,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A value as tests write it: `"text"`, `[a b]`, `{f=1 g=2@5}`, `<m>` for a set, `(m:1)` for a
-/// sorted set.
+/// sorted set, `|0=a 7=b >7|` for an array and where its next value goes behind.
 pub(crate) fn shown(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(" ");
     match value {
@@ -55,8 +62,49 @@ pub(crate) fn shown(value: &Value) -> String {
             };
             format!("{{{}}}", joined(hash.iter().map(field).collect()))
         }
-        other => format!("{other:?}"),
+        Value::Array(array) => {
+            let mut parts: Vec<_> =
+                array.iter().map(|(index, value)| format!("{index}={}", text(value))).collect();
+            parts.extend(array.cursor().map(|cursor| format!(">{cursor}")));
+            format!("|{}|", joined(parts))
+        }
+        Value::Module(module) => format!("module {}", text(&module.name)),
+        Value::Stream(stream) => stream_shown(stream),
     }
+}
+
+/// A stream as tests write it: `|5-1 f=v g=w, 6-0 f=v|`, behind it what can't be told from that
+/// (`last 7-0`, `del 5-2`, `added 4`), and groups: `g<6-0/3>[alice bob](6-0 alice x2 @77)`.
+fn stream_shown(stream: &Stream) -> String {
+    let entries = stream.iter().map(|entry| {
+        let fields = entry.fields.map(|(name, value)| format!(" {}={}", text(name), text(value)));
+        format!("{}{}", entry.id, fields.collect::<String>())
+    });
+    let mut parts = vec![format!("|{}|", entries.collect::<Vec<_>>().join(", "))];
+    let top = stream.iter().last().map(|entry| entry.id).unwrap_or_default();
+    let deleted = stream.max_deleted_id();
+    for (is_told, word) in [
+        (stream.last_id() != top, format!("last {}", stream.last_id())),
+        (deleted != Default::default(), format!("del {deleted}")),
+        (stream.added() != stream.len() as u64, format!("added {}", stream.added())),
+    ] {
+        parts.extend(is_told.then_some(word));
+    }
+    for (name, group) in stream.groups() {
+        let read = group.entries_read.map(|read| format!("/{read}")).unwrap_or_default();
+        let consumers: Vec<_> = group.consumers().map(|consumer| text(consumer.name)).collect();
+        let pending = group.pending().map(|p| {
+            let consumer = p.consumer.map_or_else(|| "-".to_owned(), text);
+            format!("({} {consumer} x{} @{})", p.id, p.deliveries, p.delivered_at_ms)
+        });
+        let (last, consumers) = (group.last_id, consumers.join(" "));
+        parts.push(format!(
+            "{}<{last}{read}>[{consumers}]{}",
+            text(name),
+            pending.collect::<String>()
+        ));
+    }
+    parts.join(" ")
 }
 
 fn at(deadline: Option<i64>) -> String {
@@ -86,7 +134,8 @@ pub(crate) fn told(change: &Change<'_>) -> String {
         Effect::SetAdd { member } => vec!["sadd".into(), text(member)],
         Effect::SetRemove { member } => vec!["srem".into(), text(member)],
         Effect::ZsetAdd { member, score } => {
-            vec!["zadd".into(), format!("{}:{score:?}", text(member))]
+            let score = score.map_or_else(|| "?".to_owned(), |score| score.to_string());
+            vec!["zadd".into(), format!("{}:{score}", text(member))]
         }
         Effect::ZsetRemove { member } => vec!["zrem".into(), text(member)],
     };

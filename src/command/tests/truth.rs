@@ -13,6 +13,31 @@ pub(crate) type Fields = BTreeMap<String, (String, Option<i64>)>;
 pub(crate) enum Data {
     Text(Vec<u8>),
     Fields(Fields),
+    Elements(Vec<String>),
+    Members(BTreeSet<String>),
+}
+
+impl Data {
+    /// An aggregate of nothing.
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Fields(fields) => fields.is_empty(),
+            Self::Elements(elements) => elements.is_empty(),
+            Self::Members(members) => members.is_empty(),
+        }
+    }
+
+    /// What of it can be withheld by itself.
+    fn parts(&self) -> Fields {
+        match self {
+            Self::Fields(fields) => fields.clone(),
+            Self::Members(members) => {
+                members.iter().map(|member| (member.clone(), (String::new(), None))).collect()
+            }
+            Self::Text(_) | Self::Elements(_) => panic!("only hashes and sets are partial"),
+        }
+    }
 }
 
 /// A key at the primary, or in the eyes of a program that mirrors it.
@@ -43,6 +68,8 @@ impl Held {
                 }
                 Value::Hash(hash)
             }
+            Data::Elements(elements) => Value::List(elements.iter().collect()),
+            Data::Members(members) => Value::Set(members.iter().collect()),
         }
     }
 
@@ -54,6 +81,8 @@ impl Held {
         let data = match value {
             Value::String(bytes) => Data::Text(bytes.to_vec()),
             Value::Hash(hash) => Data::Fields(fields_of(hash)),
+            Value::List(list) => Data::Elements(list.iter().map(text).collect()),
+            Value::Set(set) => Data::Members(set.iter().map(text).collect()),
             other => panic!("no {} here", other.kind().name()),
         };
         Self { data, at }
@@ -80,7 +109,7 @@ impl Truth {
         match self.keys.get(&self.key(key)).map(|held| &held.data) {
             None => Some(Vec::new()),
             Some(Data::Text(bytes)) => Some(bytes.clone()),
-            Some(Data::Fields(_)) => None,
+            Some(_) => None,
         }
     }
 
@@ -88,16 +117,32 @@ impl Truth {
         match self.keys.get(&self.key(key)).map(|held| &held.data) {
             None => Some(Fields::new()),
             Some(Data::Fields(fields)) => Some(fields.clone()),
-            Some(Data::Text(_)) => None,
+            Some(_) => None,
         }
     }
 
-    fn at(&self, key: &str) -> Option<i64> {
+    pub(super) fn elements(&self, key: &str) -> Option<Vec<String>> {
+        match self.keys.get(&self.key(key)).map(|held| &held.data) {
+            None => Some(Vec::new()),
+            Some(Data::Elements(elements)) => Some(elements.clone()),
+            Some(_) => None,
+        }
+    }
+
+    pub(super) fn members(&self, key: &str) -> Option<BTreeSet<String>> {
+        match self.keys.get(&self.key(key)).map(|held| &held.data) {
+            None => Some(BTreeSet::new()),
+            Some(Data::Members(members)) => Some(members.clone()),
+            Some(_) => None,
+        }
+    }
+
+    pub(super) fn at(&self, key: &str) -> Option<i64> {
         self.keys.get(&self.key(key)).and_then(|held| held.at)
     }
 
-    fn write(&mut self, key: &str, data: Data, at: Option<i64>) -> bool {
-        if matches!(&data, Data::Fields(fields) if fields.is_empty()) {
+    pub(super) fn write(&mut self, key: &str, data: Data, at: Option<i64>) -> bool {
+        if data.is_nothing() {
             self.keys.remove(&self.key(key));
         } else {
             self.keys.insert(self.key(key), Held { data, at });
@@ -195,6 +240,8 @@ impl Truth {
                 self.keys = keys.map(|((db, key), held)| ((swap(db), key), held)).collect();
                 true
             }
+            [name, ..] if name.starts_with(['L', 'R']) => self.edit_lists(&words).is_some(),
+            [name, ..] if name.starts_with('S') => self.edit_sets(&words).is_some(),
             [_, key, ..] => self.fields(key).is_some_and(|fields| {
                 let edited = edit_fields(&words, fields);
                 edited.is_some_and(|new| self.write(key, Data::Fields(new), self.at(key)))
@@ -289,6 +336,14 @@ impl Mirror {
                     self.hear_field(key, change);
                 }
             }
+            Effect::SetAdd { member } | Effect::SetRemove { member } => {
+                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
+                    held.at = change.expires_at_ms;
+                }
+                if kept && known {
+                    self.hear_member(key, &text(member), change);
+                }
+            }
             Effect::Flush => self.keys.retain(|(db, _), _| change.db.is_some_and(|c| c != *db)),
             Effect::Swap { other } => {
                 let mut swap = Truth { keys: std::mem::take(&mut self.keys), db: 0 };
@@ -319,15 +374,29 @@ impl Mirror {
             self.keys.remove(&key);
         }
     }
+
+    fn hear_member(&mut self, key: (Db, String), member: &str, change: &Change<'_>) {
+        let none = Held { data: Data::Members(BTreeSet::new()), at: change.expires_at_ms };
+        let held = self.keys.entry(key.clone()).or_insert(none);
+        let Data::Members(members) = &mut held.data else { panic!("a member of no set") };
+        if matches!(change.effect, Effect::SetAdd { .. }) {
+            members.insert(member.to_owned());
+        } else {
+            members.remove(member);
+        }
+        if members.is_empty() {
+            self.keys.remove(&key);
+        }
+    }
 }
 
-/// What readers see: values, but for hashes of which nothing is there.
+/// What readers see: values, but for hashes and sets of which nothing is there.
 pub(crate) fn visible(table: &Table) -> Keys {
     let mut keys = Keys::new();
     for (db, key, entry) in table.entries() {
         if let Some(value) = entry.value {
             let held = Held::of(&value, entry.expires_at_ms);
-            if held.data != Data::Fields(Fields::new()) {
+            if !held.data.is_nothing() {
                 keys.insert((db, text(&key)), held);
             }
         }
@@ -376,15 +445,14 @@ fn check_entry(entry: &Entry, truth: Option<&Held>, place: &str) {
         return;
     }
     assert!(!hold.withheld.is_empty(), "partial, but nothing lacks: {place}");
-    let Value::Hash(hash) = value else { panic!("only hashes are partial: {place}") };
-    let ours = fields_of(hash);
-    let theirs = match truth.map(|held| &held.data) {
-        Some(Data::Fields(fields)) => fields.clone(),
+    let ours = Held::of(value, None).data.parts();
+    let theirs = match truth {
+        Some(held) if held.value().kind() == value.kind() => held.data.parts(),
         _ => Fields::new(),
     };
     for name in ours.keys().chain(theirs.keys()) {
         if !hold.withheld.contains(name.as_bytes()) {
-            assert_eq!(ours.get(name), theirs.get(name), "field {name}: {place}");
+            assert_eq!(ours.get(name), theirs.get(name), "element {name}: {place}");
         }
     }
     for (name, print) in hold.withheld.iter() {
@@ -438,6 +506,29 @@ pub(crate) fn any_command() -> impl Strategy<Value = String> {
         "HDEL K F G",
         "HPEXPIREAT K T C FIELDS 2 F G",
         "HPERSIST K FIELDS 2 F G",
+        "RPUSH K V W",
+        "RPUSH K V W",
+        "LPUSH K V",
+        "LPOP K",
+        "RPOP K 2",
+        "LSET K -1 V",
+        "LREM K 1 V",
+        "LTRIM K 1 2",
+        "LINSERT K BEFORE V W",
+        "RPOPLPUSH K L",
+        "LMOVE K L LEFT RIGHT",
+        "LMOVE K L LEFT RIGHT",
+        "SADD K F G",
+        "SADD K F G",
+        "SADD K F G",
+        "SREM K F G",
+        "SREM K F G",
+        "SMOVE K L F",
+        "SMOVE K L F",
+        "SUNIONSTORE K L a",
+        "SINTERSTORE K L a",
+        "SDIFFSTORE K L a",
+        "SORT K ALPHA STORE L",
         "RARE",
     ]);
     let rare = pick(&["FLUSHDB", "FLUSHALL", "SWAPDB 0 1", "DEL K"]);

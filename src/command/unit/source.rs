@@ -1,8 +1,8 @@
 //! Reading keys to change others: what a command may build on, and what becomes of its destination
 //! where it read something that is withheld.
 
-use super::held::{Due, ghost, is_kind, primary_has_none};
-use super::{Found, Question, Unit};
+use super::held::{Due, is_kind, primary_has_none};
+use super::{Found, Unit};
 use crate::change::{Effect, Reason};
 use crate::command::Failure;
 use crate::table::Entry;
@@ -43,38 +43,30 @@ impl Unit<'_> {
         }
     }
 
-    /// A list is edited by something that is withheld under another key, or may be edited: offered,
-    /// never stored. From now on the key is withheld.
+    /// A list is edited by something that is withheld under another key, or may be edited. What the
+    /// table has whole is not what the primary has any more, and is withheld.
     pub(in crate::command) fn edit_unseen(
         &mut self,
         key: &[u8],
         kind: Type,
     ) -> Result<(), Failure> {
         let db = self.db;
-        let before = match self.find(db, key) {
+        let entry = match self.find(db, key) {
             Found::Excluded => return Ok(()),
-            Found::Absent => None,
+            Found::Absent => {
+                self.withhold(db, key, Due::Known(None), Reason::Command);
+                return Ok(());
+            }
             Found::Whole(entry) if !is_kind(&entry, kind) => return Err(Failure::wrong_type(kind)),
-            Found::Whole(entry) => Some(entry),
-            Found::Partial(entry) => {
-                self.edit_unknown(key, Some(entry), kind, Effect::Edit, false, None);
+            Found::Whole(_) => {
+                // The last element may have gone, and with it the deadline.
+                self.withhold(db, key, Due::Unknown, Reason::Command);
                 return Ok(());
             }
-            Found::Withheld(entry) => {
-                self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
-                return Ok(());
-            }
+            Found::Partial(entry) => Some(entry),
+            Found::Withheld(entry) => entry,
         };
-        let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
-        self.ask(&Question {
-            expires_at_ms: at,
-            due_ms: at,
-            result_known: false,
-            ..Question::new(Effect::Edit, Reason::Command, db, key)
-        });
-        // The last element may have gone, and with it the deadline.
-        let due = if before.is_some() { Due::Unknown } else { Due::Known(None) };
-        self.put(db, key, ghost(None, due), false);
+        self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
         Ok(())
     }
 }

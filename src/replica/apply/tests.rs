@@ -440,7 +440,7 @@ fn a_primary_without_offsets_is_followed_but_not_resumed() {
 fn an_unknown_command_is_never_silent() {
     for (policy, follows) in [("continue", true), ("resync", false), ("stop", false)] {
         let mut site = Site::with(&[("on-unknown", policy)]).in_sync(&[("k", "v")]);
-        let end = 500 + site.send("MULTI;SET a 1;XADD s 1-1 f v;SET b 2;EXEC");
+        let end = 500 + site.send("MULTI;SET a 1;VADD s f v;SET b 2;EXEC");
         let heard = site.heard();
         assert!(heard.contains(&format!("{end}:unknown")));
         // Of a unit that is dropped nothing else is heard.
@@ -528,8 +528,8 @@ fn what_is_no_command_leads_to_a_full_sync() {
 
 #[test]
 fn a_value_of_a_type_that_is_not_supported_is_withheld_and_counted_as_unknown() {
-    // A stream of no entries, as DUMP gives it, without a checksum.
-    let payload = b"\x0f\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    // A hash template without fields, as DUMP gives it, without a checksum.
+    let payload = b"\x1f\x01\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     for (policy, restarts) in [("continue", false), ("resync", true)] {
         let mut site = Site::with(&[("on-unknown", policy)]).in_sync(&[("k", "v")]);
         let mut bytes = Vec::new();

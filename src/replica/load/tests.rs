@@ -82,6 +82,20 @@ impl Snapshot {
                         snapshot.0.extend(at.unwrap_or(-1).to_le_bytes());
                     }
                 }
+                Data::Elements(elements) => {
+                    snapshot.0.push(1);
+                    snapshot.short(key.as_bytes()).0.push(u8::try_from(elements.len()).unwrap());
+                    for element in elements {
+                        snapshot.short(element.as_bytes());
+                    }
+                }
+                Data::Members(members) => {
+                    snapshot.0.push(2);
+                    snapshot.short(key.as_bytes()).0.push(u8::try_from(members.len()).unwrap());
+                    for member in members {
+                        snapshot.short(member.as_bytes());
+                    }
+                }
             }
         }
         snapshot.end()
@@ -472,12 +486,12 @@ fn a_wrong_end_is_refused() {
 #[test]
 fn a_type_that_is_not_supported_is_named_with_its_key() {
     let mut bytes = Snapshot::new(0).with(&["a=1"]);
-    bytes.0.push(15);
+    bytes.0.push(31);
     let bytes = bytes.with(&["s=1"]).end();
     let mut site = Site::with("SET a old");
     let (heard, kind, text) = site.fail(&bytes);
     assert_eq!((heard.len(), kind), (0, Kind::Unsupported), "{text}");
-    assert!(text.contains("stream"), "{text}");
+    assert!(text.contains("hash template"), "{text}");
     assert_eq!(site.bench.dump(), "a=\"old\"");
 }
 

@@ -63,12 +63,12 @@ impl Generator {
             24..=25 => return words!["LMOVE", key, self.key("l"), self.end(), self.end()],
             26 => {
                 let (other, from, to) = (self.key("l"), self.end(), self.end());
-                return words!["BLMOVE", key, other, from, to, "0.001"];
+                return words!["BLMOVE", key, other, from, to, "0.01"];
             }
-            27 => return words!["BRPOPLPUSH", key, self.key("l"), "0.001"],
+            27 => return words!["BRPOPLPUSH", key, self.key("l"), "0.01"],
             28 => {
                 let name = *self.dice.pick(&["BLPOP", "BRPOP"]);
-                return words![name, key, self.key("l"), "0.001"];
+                return words![name, key, self.key("l"), "0.01"];
             }
             _ => {
                 let (other, end) = (self.key("l"), self.end());
