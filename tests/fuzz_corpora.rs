@@ -75,7 +75,7 @@ fn the_corpus_of_commands_holds() {
 /// Words that stand in for arguments: keys, numbers, options.
 fn words() -> Vec<Vec<u8>> {
     let text = std::fs::read_to_string(repository().join("fuzz/command.dict")).unwrap();
-    let words = text.lines().filter_map(|line| Some(line.strip_prefix('"')?.strip_suffix('"')?));
+    let words = text.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     words.map(|word| word.as_bytes().to_vec()).collect()
 }
 
