@@ -10,6 +10,8 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
+#   make fuzz TARGET=rdb SECONDS=1800
+#                   arbitrary bytes for so long, see fuzz/README.md
 #   make fmt, make lint, make clean, make help
 
 SHELL := /bin/bash
@@ -37,8 +39,9 @@ uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../rele
 SERVER ?= 8.2
 SECONDS ?= 600
 SEED ?=
+TARGET ?= rdb
 
-.PHONY: help library demo test differential examples header install servers fmt lint clean
+.PHONY: help library demo test differential fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -78,6 +81,34 @@ differential:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test differential -- --nocapture
+
+# Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
+fuzz_targets := rdb resp command
+fuzz_found := $(target)/fuzz
+fuzz_run = cargo fuzz run --sanitizer none --fuzz-dir fuzz
+fuzz_options = -timeout=10 -rss_limit_mb=2048 -max_len=8192 -dict=fuzz/command.dict -artifact_prefix=$(fuzz_found)/
+
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "installing cargo-fuzz"; cargo install --locked cargo-fuzz; }
+	@mkdir -p $(fuzz_found)/$(TARGET)
+	tar xzf fuzz/corpus/$(TARGET).tar.gz -C $(fuzz_found)/$(TARGET)
+	$(fuzz_run) $(TARGET) $(fuzz_found)/$(TARGET) -- $(fuzz_options) \
+	    -max_total_time=$(SECONDS) -print_final_stats=1
+
+# The same code reached with fewer and smaller files; in resp, where there is little code, also as
+# often.
+fuzz-corpora:
+	@mkdir -p $(fuzz_found)/seeds
+	RETS_FUZZ_SEEDS=$(abspath $(fuzz_found)/seeds) \
+	    cargo test --test fuzz_corpora -- --ignored --exact write_seeds
+	@for one in $(fuzz_targets); do \
+	    rm -rf $(fuzz_found)/least && mkdir -p $(fuzz_found)/least $(fuzz_found)/$$one && \
+	    tar xzf fuzz/corpus/$$one.tar.gz -C $(fuzz_found)/$$one && \
+	    $(fuzz_run) $$one $(fuzz_found)/least $(fuzz_found)/$$one $(fuzz_found)/seeds/$$one -- \
+	        $(fuzz_options) -merge=1 -use_counters=$$([ $$one = resp ]; echo $$((! $$?))) && \
+	    tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+	        -C $(fuzz_found)/least -cf - . | gzip -9n >fuzz/corpus/$$one.tar.gz || exit 1; \
+	done
 
 servers:
 	@tests/support/install servers

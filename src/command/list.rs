@@ -118,6 +118,8 @@ fn pop_first(unit: &mut Unit<'_>, args: &[&[u8]], from: End) -> Applied {
                 is_first = false;
             }
             Source::Known(_) if is_first => return pop_from(unit, key, from, 1),
+            // The primary never came here.
+            Source::Known(value) if value.kind() != Type::List => return Ok(()),
             Source::Known(_) => return unit.edit_unseen(key, Type::List),
         }
     }

@@ -280,6 +280,8 @@ fn result(unit: &Unit<'_>, options: &Options<'_>, key: &[u8]) -> Result<List, St
             let found = pattern.look_up(unit, element)?;
             list.push_back(found.as_deref().unwrap_or_default());
         }
+        // The one command that can make of a value another one many times as large.
+        unit.check_size(list.memory())?;
     }
     Ok(list)
 }

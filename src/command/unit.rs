@@ -136,12 +136,16 @@ impl<'a> Unit<'a> {
 
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
     pub(super) fn room(&self, bytes: usize) -> Result<Vec<u8>, Failure> {
-        let max = self.setting.max_memory;
+        self.check_size(bytes)?;
         let mut buffer = Vec::new();
-        if max > 0 && bytes as u64 > max || buffer.try_reserve_exact(bytes).is_err() {
-            return Err(Failure::too_large());
-        }
+        buffer.try_reserve_exact(bytes).map_err(|_| Failure::too_large())?;
         Ok(buffer)
+    }
+
+    /// Whether there may be a value of that size.
+    pub(super) fn check_size(&self, bytes: usize) -> Result<(), Failure> {
+        let max = self.setting.max_memory;
+        if max > 0 && bytes as u64 > max { Err(Failure::too_large()) } else { Ok(()) }
     }
 
     pub(super) fn now_ms(&self) -> i64 {

@@ -155,6 +155,11 @@ fn which_list_was_popped_behind_a_withheld_one_only_the_primary_knows() {
     bench.skip("RPUSH b z");
     assert_eq!(bench.keep("BLPOP a b c e 0"), ["edit b ?", "set c ?"]);
     assert_eq!(bench.dump(), "b=ghost; c=ghost; e=[z]");
+    // What is no list ends the search, or the command would have failed.
+    bench.keep("SET s v");
+    assert_eq!(bench.keep("BLPOP b s e 0"), ["edit b ?"]);
+    assert_eq!(bench.failures, [""; 0]);
+    assert_eq!(bench.dump(), "b=ghost; c=ghost; e=[z]; s=\"v\"");
 }
 
 #[test]

@@ -211,6 +211,7 @@ pub(crate) struct Bench {
     pub(crate) db: Db,
     pub(crate) unit: u64,
     pub(crate) asked: Asked,
+    pub(crate) max_memory: u64,
     pub(crate) failures: Vec<String>,
 }
 
@@ -223,6 +224,7 @@ impl Default for Bench {
             db: 0,
             unit: 0,
             asked: Asked::default(),
+            max_memory: 0,
             failures: Vec::new(),
         }
     }
@@ -289,7 +291,7 @@ impl Bench {
             now_ms: NOW_MS,
             offset: 77,
             server: self.server,
-            max_memory: 0,
+            max_memory: self.max_memory,
             decode_payload: payload,
         };
         let mut unit = Unit::new(setting, &mut gate, self.db);

@@ -164,3 +164,14 @@ fn an_order_that_only_the_primary_knows_is_not_made_up() {
         assert_eq!(bench.failures.is_empty(), known, "{command}");
     }
 }
+
+#[test]
+fn a_list_that_grows_with_each_sort_ends_at_max_memory() {
+    let mut bench = Bench::with("RPUSH l a b c d");
+    bench.max_memory = 10_000;
+    for _ in 0..40 {
+        bench.keep("SORT l BY none GET # GET # STORE l");
+    }
+    assert!(bench.failures.len() > 20 && bench.failures[0].contains("max-memory"));
+    assert!(bench.table.memory() < 10_000);
+}
