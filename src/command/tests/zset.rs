@@ -456,8 +456,8 @@ fn a_packed_block_has_no_signed_zeros_since_redis_7_0() {
         (format!("ZADD z{}; ZRANGESTORE d z inf -inf BYSCORE REV", zeros(140)), "d", 140, 0, 12),
     ] {
         for (version, count) in [((6, 2), old), ((7, 0), middle), ((7, 2), new)] {
-            let mut bench = Bench::default();
-            bench.server = Server { valkey: false, version };
+            let server = Server { valkey: false, version };
+            let mut bench = Bench { server, ..Bench::default() };
             bench.keep(&command);
             assert_eq!(bench.failures, [""; 0]);
             assert_eq!(signed_zeros(&bench, key), count, "{version:?} {:.60}", command);
