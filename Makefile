@@ -6,7 +6,7 @@
 #   make            builds the library: target/release/librets.so, librets.a
 #   make examples   builds examples-c/* into target/examples-c/
 #   make install    PREFIX=/usr/local LIBDIR=$PREFIX/lib DESTDIR=
-#   make header     writes include/rets.h anew from the Rust sources
+#   make header     writes include/rets.h and COMMANDS.md anew from the Rust sources
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
@@ -86,7 +86,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 header:
-	RETS_BLESS=1 cargo test --quiet --test header
+	RETS_BLESS=1 cargo test --quiet --test header --test commands
 
 fmt:
 	@tests/support/install rustfmt

@@ -76,12 +76,18 @@ fn heals(replica: &Replica, client: &mut Client, digests: &mut Digests) -> bool 
     digests.ours == digests.theirs
 }
 
-/// The digest of the server's own replica at this offset.
-fn digest_of(judge: &Server, offset: i64) -> String {
-    let mut client = judge.client();
-    wait_until("the server's own replica is there", || client.offset() >= offset);
-    assert_eq!(client.offset(), offset, "nothing was written meanwhile");
-    client.digest()
+/// Our digest and that of the server's own replica, at one offset: the primary may go on deleting
+/// what has expired.
+fn judged(judge: &Server, replica: &Replica, client: &mut Client) -> (String, String) {
+    let mut theirs = judge.client();
+    let mut both = None;
+    wait_until("both replicas are at one offset", || {
+        let ours = digests(replica, client);
+        let judgement = theirs.digest();
+        both = (theirs.offset() == ours.offset).then_some((ours.ours, judgement));
+        both.is_some()
+    });
+    both.expect("waited for it")
 }
 
 fn both_sides_are_equal_after_each_burst(which: Which) {
@@ -122,8 +128,8 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
             let what = explain(&replica, &mut client, &tap, &burst, digests.offset);
             let place = format!("seed {seed}, burst {}", tally.bursts);
             // Servers have faults, too: what their own replica has as well is none of ours.
-            let judgement = digest_of(&judge, digests.offset);
-            assert_eq!(judgement, digests.ours, "{place}: {what}");
+            let (ours, judgement) = judged(&judge, &replica, &mut client);
+            assert_eq!(judgement, ours, "{place}: {what}");
             if tally.not_ours == 0 {
                 println!("{place}: the server's own replica differs from it as we do: {what}");
             }

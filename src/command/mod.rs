@@ -1,8 +1,8 @@
 //! The write commands of the stream: one handler a command, one file a family, one row a command.
 //!
 //! To follow another command, write its handler in the file of its family and add its row to
-//! [`ROWS`]. A handler turns arguments into effects on the [`Unit`]; what a veto means, it need not
-//! know. These rules hold for all of them:
+//! [`ROWS`], and its line to the catalogue if it is not there. A handler turns arguments into
+//! effects on the [`Unit`]; what a veto means, it need not know. These rules hold for all of them:
 //!
 //! - the primary sends only what succeeded, so conditions (NX, XX, GT, ...) are not tested again,
 //!   but where one command carries several elements of which only some met it;
@@ -13,6 +13,7 @@
 mod arguments;
 mod array;
 mod bitmap;
+mod catalogue;
 mod cluster;
 mod geo;
 mod hash;
@@ -38,6 +39,7 @@ use crate::error::{Error, Kind};
 use std::borrow::Cow;
 use std::fmt;
 
+pub use catalogue::{About, CATALOGUE, Sent, Version, about};
 pub use scope::Scope;
 pub use server::Server;
 pub use unit::{Asked, Setting, Unit, known_fingerprint};

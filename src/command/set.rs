@@ -5,6 +5,9 @@ use super::{Applied, Failure, Unit};
 use crate::change::{Effect, Reason};
 use crate::value::{ABSENT, Set, Type, Value, element_fingerprint};
 
+/// Where more than one member for so many others joins a set, building it anew is cheaper.
+const MERGE_SHARE: usize = 8;
+
 fn is_member(value: &Value, member: &[u8]) -> bool {
     matches!(value, Value::Set(set) if set.contains(member))
 }
@@ -106,10 +109,15 @@ fn intersection(mut sets: Vec<Set>) -> Set {
 fn union(mut sets: Vec<Set>) -> Set {
     sets.sort_by_key(Set::len);
     let mut all = sets.pop().unwrap_or_default();
-    for set in sets {
-        for member in set.iter() {
-            all.insert(member);
-        }
+    let others: usize = sets.iter().map(Set::len).sum();
+    if others > all.len() / MERGE_SHARE {
+        // Each set is in order, of which this sort makes use.
+        let mut members: Vec<&[u8]> = sets.iter().chain([&all]).flat_map(Set::iter).collect();
+        members.sort();
+        return members.into_iter().collect();
+    }
+    for member in sets.iter().flat_map(Set::iter) {
+        all.insert(member);
     }
     all
 }

@@ -80,6 +80,7 @@ fn rules(shared: &Shared, now_ms: i64) -> DigestRules {
     DigestRules {
         scores: if valkey || version >= (7, 2) { ScoreText::Short } else { ScoreText::G17 },
         hash_field_mark: !valkey && version >= (7, 4),
-        skip_expired_fields_at_ms: (valkey && version >= (9, 0)).then_some(now_ms),
+        // The recorded 9.0.4 digests them, the sources of 9.1 pass over them.
+        skip_expired_fields_at_ms: (valkey && version >= (9, 1)).then_some(now_ms),
     }
 }

@@ -136,7 +136,8 @@ pub(crate) fn told(change: &Change<'_>) -> String {
         Effect::SetAdd { member } => vec!["sadd".into(), text(member)],
         Effect::SetRemove { member } => vec!["srem".into(), text(member)],
         Effect::ZsetAdd { member, score } => {
-            vec!["zadd".into(), format!("{}:{score:?}", text(member))]
+            let score = score.map_or_else(|| "?".to_owned(), |score| score.to_string());
+            vec!["zadd".into(), format!("{}:{score}", text(member))]
         }
         Effect::ZsetRemove { member } => vec!["zrem".into(), text(member)],
     };

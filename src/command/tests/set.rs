@@ -112,6 +112,7 @@ fn large_sets_are_combined_whichever_is_larger() {
         ("SINTERSTORE d a b", 100),
         ("SINTERSTORE d b c a", 10),
         ("SUNIONSTORE d c a b", 2000),
+        ("SUNIONSTORE d c b", 1600),
         ("SDIFFSTORE d a b", 400),
         ("SDIFFSTORE d a c", 490),
         ("SDIFFSTORE d b a c", 1500),

@@ -34,7 +34,7 @@ impl Generator {
                         ]);
                     }
                     command.extend(words![*self.dice.pick(&["GET", "SET", "INCRBY", "incrby"])]);
-                    let writes = !command.ends_with(&words!["GET"]);
+                    let writes = command.last().is_none_or(|word| word != b"GET");
                     command.extend(self.bit_field());
                     if writes {
                         let wide = self.dice.any() as i64 >> self.dice.below(63);

@@ -8,8 +8,6 @@ macro_rules! words {
 
 const SCORES: &[&str] = &[
     "0",
-    "-0",
-    "-0.0",
     "0.1",
     "0.2",
     "0.3",
@@ -38,7 +36,9 @@ const SCORES: &[&str] = &[
     "",
 ];
 
-const WEIGHTS: &[&str] = &["0", "-0", "1", "-1", "2", "0.1", "inf", "-inf", "3.5"];
+/// None that makes a zero negative: whether a primary keeps its sign depends on how it stores the
+/// set, in which its own replicas differ from it, too.
+const WEIGHTS: &[&str] = &["0", "1", "2", "0.1", "inf", "3.5"];
 
 /// Sorted sets whose members all have one score, for ranges by name: where scores differ, a large
 /// one's are left to chance. No other command gets at them.
@@ -67,7 +67,10 @@ impl Generator {
 
     fn count(&mut self) -> Vec<u8> {
         match self.dice.below(10) {
-            0 => self.number(),
+            0 => match self.number() {
+                number if number == b"-0" => b"0".to_vec(),
+                number => number,
+            },
             1 => b"0".to_vec(),
             _ => (1 + self.dice.below(6)).to_string().into_bytes(),
         }
@@ -125,9 +128,6 @@ impl Generator {
     }
 
     fn zadd(&mut self, key: Vec<u8>) -> Words {
-        if self.dice.percent(5) {
-            return self.long_zadd(key);
-        }
         let mut zadd = words![*self.dice.pick(&["ZADD", "zadd"]), key];
         if self.dice.percent(30) {
             zadd.extend(words![*self.dice.pick(&["NX", "XX", "GT", "LT", "gt"])]);
@@ -141,28 +141,23 @@ impl Generator {
         let pairs = if self.dice.percent(8) {
             zadd.extend(words!["INCR"]);
             1
+        } else if self.dice.percent(6) {
+            120 + self.dice.below(40)
         } else {
             1 + self.dice.below(6)
         };
-        for _ in 0..pairs {
-            zadd.extend([self.score(), self.member()]);
+        let many = pairs > 100 && self.dice.percent(60);
+        for n in 0..pairs {
+            let score = if pairs > 100 && self.dice.percent(50) {
+                b"0".to_vec()
+            } else if pairs > 100 {
+                n.to_string().into_bytes()
+            } else {
+                self.score()
+            };
+            let member = if many { format!("n{n}").into_bytes() } else { self.member() };
+            zadd.extend([score, member]);
         }
-        zadd
-    }
-
-    /// About as many members as a server keeps in a packed block. One is always new: a command that
-    /// changes nothing is not sent, though a long one turns the block into a skip list even then,
-    /// and a -0 that comes later keeps its sign on the server alone, and on no replica of its own.
-    fn long_zadd(&mut self, key: Vec<u8>) -> Words {
-        let mut zadd = words!["ZADD", key];
-        let names_are_distinct = self.dice.percent(60);
-        for n in 0..120 + self.dice.below(40) {
-            let score = if self.dice.percent(50) { "-0".to_owned() } else { n.to_string() };
-            let member =
-                if names_are_distinct { format!("n{n}").into_bytes() } else { self.member() };
-            zadd.extend([score.into_bytes(), member]);
-        }
-        zadd.extend(words!["1", format!("u{}", self.dice.any())]);
         zadd
     }
 
@@ -287,11 +282,6 @@ impl Generator {
         [lon.to_string().into_bytes(), lat.to_string().into_bytes()]
     }
 
-    fn add_spot(&mut self, geoadd: &mut Words) {
-        geoadd.extend(self.coordinates());
-        geoadd.push(self.spot());
-    }
-
     fn distance(&mut self) -> Vec<u8> {
         match self.dice.below(12) {
             0 => self.score(),
@@ -326,16 +316,14 @@ impl Generator {
         match self.dice.below(20) {
             0..=5 => {
                 let mut geoadd = words!["GEOADD", key];
-                if self.dice.percent(5) {
-                    // For the new one see `long_zadd`.
-                    geoadd.extend(words!["1", "1", format!("u{}", self.dice.any())]);
-                    (0..150).for_each(|_| self.add_spot(&mut geoadd));
-                    return geoadd;
-                }
                 if self.dice.percent(15) {
                     geoadd.extend(words![*self.dice.pick(&["NX", "XX", "CH"])]);
                 }
-                (0..1 + self.dice.below(12)).for_each(|_| self.add_spot(&mut geoadd));
+                let count = if self.dice.percent(5) { 150 } else { 1 + self.dice.below(12) };
+                for _ in 0..count {
+                    geoadd.extend(self.coordinates());
+                    geoadd.push(self.spot());
+                }
                 geoadd
             }
             6..=9 => {
