@@ -55,7 +55,8 @@ pub enum Phase {
 pub enum Effect<'a> {
     /// It gets a whole new value ([`Change::value`]).
     Set,
-    /// A string, list, stream or array is edited; [`Change::value`] is the result.
+    /// A string, list, stream or array is edited; [`Change::value`] is the result. Also where a
+    /// sorted set loses members that can't be told, as some are withheld; the result is not known.
     Edit,
     /// It goes away.
     Delete,

@@ -291,6 +291,7 @@ pub(super) fn sort(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let options = Options::read(args)?;
     // Without it nothing is written.
     let Some(destination) = options.store else { return Ok(()) };
+    unit.unpack(args[1]);
     let db = unit.db();
     if matches!(unit.find(db, destination), Found::Excluded) {
         return Ok(());

@@ -27,7 +27,8 @@ pub enum rets_verdict {
 pub enum rets_event_kind {
     /// It gets a whole new value: see type, value and whole.
     RETS_EVENT_SET = 1,
-    /// A string, list, stream or array is edited: value and whole are the result.
+    /// A string, list, stream or array is edited: value and whole are the result. Also where a
+    /// sorted set loses members that can't be told, as some are withheld; result_known is 0.
     RETS_EVENT_EDIT = 2,
     /// It goes away.
     RETS_EVENT_DEL = 3,

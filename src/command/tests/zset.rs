@@ -438,6 +438,7 @@ fn a_packed_block_has_no_signed_zeros_since_redis_7_0() {
             3,
             4,
         ),
+        ("ZADD z 1 a; SORT z ALPHA STORE d; ZADD z -0 b".to_owned(), "z", 1, 1, 1),
         // Added one after the other, unless the number is known: a range of places tells it.
         (format!("ZADD z{0}; ZADD z{0}; ZRANGESTORE d z 0 -1", zeros(140)), "d", 140, 12, 140),
         (format!("ZADD z{}; ZRANGESTORE d z -inf inf BYSCORE", zeros(140)), "d", 140, 12, 12),

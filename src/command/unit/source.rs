@@ -43,6 +43,22 @@ impl Unit<'_> {
         }
     }
 
+    /// To sort a sorted set, the primary makes a skip list of it, which it then stays. That is no
+    /// change that anybody hears of; see [`Zset::is_packed`].
+    ///
+    /// [`Zset::is_packed`]: crate::value::Zset::is_packed
+    pub(in crate::command) fn unpack(&mut self, key: &[u8]) {
+        let (Found::Whole(mut entry) | Found::Partial(mut entry)) = self.find(self.db, key) else {
+            return;
+        };
+        if let Some(Value::Zset(zset)) = &mut entry.value {
+            if zset.is_packed() {
+                zset.set_packed(false);
+                self.put(self.db, key, entry, true);
+            }
+        }
+    }
+
     /// A list is edited by something that is withheld under another key, or may be edited. What the
     /// table has whole is not what the primary has any more, and is withheld.
     pub(in crate::command) fn edit_unseen(

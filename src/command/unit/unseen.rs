@@ -21,7 +21,7 @@ impl Unit<'_> {
         let (Some(value), Some(hold)) = (&entry.value, &entry.hold) else { return };
         let mut withheld = hold.withheld.clone();
         // What the primary lacks does not go again.
-        for (name, _) in hold.withheld.iter().filter(|(_, primary)| *primary != Some(ABSENT)) {
+        for (name, _) in hold.withheld.iter().filter(|(_, has)| *has != Some(ABSENT)) {
             self.ask(&Question {
                 expires_at_ms: entry.expires_at_ms,
                 result_known: false,
