@@ -124,6 +124,11 @@ impl Apply {
         }
     }
 
+    /// Whether the engine is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.control.is_stopping()
+    }
+
     fn now_ms(&self) -> i64 {
         self.env.now_ms()
     }
@@ -549,16 +554,6 @@ fn unknown_command(args: &[&[u8]]) -> Error {
 
 fn failed_command(args: &[&[u8]], text: &str) -> Error {
     Error::protocol(format!("the primary's {} could not be applied: {text}", name(args)))
-}
-
-/// The apply thread's life: feeds until the link is gone or the engine is stopped.
-pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
-    for feed in feeds {
-        if apply.shared.control.is_stopping() {
-            return;
-        }
-        apply.take(feed);
-    }
 }
 
 #[cfg(test)]
