@@ -15,7 +15,7 @@ use rets::change::{Change, Effect, Phase, Verdict};
 use rets::env::Interest;
 use rets::link::{Link, Step};
 use rets::replica::{Answer, Info, Moment, Replica, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How the primary's own PINGs are spaced.
@@ -63,6 +63,8 @@ pub struct Core {
     pub habits: Habits,
     pub chance: Chance,
     pub consumer: Consumer,
+    /// What was held back before the unit in hand, and which unit that is.
+    held_before: (i64, BTreeSet<Place>),
     pub trace: Trace,
     pub tally: Tally,
     pub failure: Option<Failure>,
@@ -72,8 +74,10 @@ pub struct Core {
     was_ready: bool,
     /// A partial sync has to be asked for next.
     resumable: bool,
-    /// Something happened after which a full sync may be asked for.
-    pub is_spoiled: bool,
+    /// This connection brought something after which a full sync may be asked for.
+    pub spoiled: Option<usize>,
+    /// There is a limit that may end everything.
+    pub is_limited: bool,
     /// What the present full sync has told: a value was set, after which nothing vanishes.
     resync_has_set: bool,
     /// Of the connection in hand.
@@ -81,10 +85,6 @@ pub struct Core {
     last_wire: usize,
     /// Keys that were read, with version and value.
     versions: BTreeMap<Place, (u64, Vec<u8>)>,
-    /// Something happened after which it may give up.
-    is_failed_expected: bool,
-    /// Partial syncs may be refused.
-    pub is_backlog_short: bool,
 }
 
 macro_rules! note {
@@ -125,6 +125,7 @@ impl Core {
             habits,
             chance,
             consumer: Consumer::default(),
+            held_before: (-1, BTreeSet::new()),
             trace,
             tally: Tally::default(),
             failure: None,
@@ -132,13 +133,12 @@ impl Core {
             next_ping_ms: PING_MS,
             was_ready: false,
             resumable: false,
-            is_spoiled: false,
+            spoiled: None,
+            is_limited: false,
             resync_has_set: false,
             last_ack: -1,
             last_wire: 0,
             versions: BTreeMap::new(),
-            is_failed_expected: false,
-            is_backlog_short: false,
         }
     }
 
@@ -430,7 +430,7 @@ impl Core {
         let info = self.replica.info();
         let (replid, offset) = (info.replid.unwrap_or([b'?'; 40]), info.offset);
         if id == "?" {
-            if self.resumable && !self.is_spoiled {
+            if self.resumable && self.spoiled.is_none() {
                 self.fail(format!("a full sync is asked for, though {offset} is known"));
             }
             return;
@@ -453,7 +453,8 @@ impl Core {
             Moment::Ready => {
                 self.was_ready = true;
                 self.resumable = info.replid.is_some() && info.offset >= 0;
-                self.is_spoiled = false;
+                let last = self.sim.net().wires.len();
+                self.spoiled = self.spoiled.filter(|wire| *wire == last || self.is_limited);
                 self.resync_has_set = false;
                 self.trace.end_of_unordered();
                 if matches!(self.replica.lookups().exists(0, b""), Answer::NotReady) {
@@ -466,7 +467,7 @@ impl Core {
             }
             Moment::Failed => {
                 self.resumable = false;
-                if !self.is_failed_expected {
+                if !self.is_limited && !self.habits.has(Fault::Refuse) {
                     self.fail(format!("given up without need: {:?}", info.last_error));
                 }
             }
@@ -474,9 +475,9 @@ impl Core {
         }
     }
 
-    /// From now on it may give up.
-    pub fn expect_failed(&mut self) {
-        self.is_failed_expected = true;
+    /// From here on what the connection in hand brings may ask for a full sync.
+    pub fn spoil(&mut self) {
+        self.spoiled = Some(self.sim.net().wires.len());
     }
 
     pub fn hear_change(&mut self, change: &Change<'_>) -> Verdict {
@@ -484,6 +485,9 @@ impl Core {
         self.tally.events += 1;
         self.tally.skipped += u64::from(verdict == Verdict::Skip);
         self.note_change(change, verdict);
+        if self.held_before.0 != change.offset {
+            self.held_before = (change.offset, self.consumer.held.clone());
+        }
         self.consumer.hear(change, verdict);
         let info = self.replica.info();
         match change.phase {
@@ -594,38 +598,13 @@ impl Core {
         let Some((table, names)) = read_table(&self.replica) else { return };
         self.tally.comparisons += 1;
         if let Some(truth) = self.truth() {
-            self.compare_with(&truth, &table, &names);
+            let held = if in_callback { &self.held_before.1 } else { &self.consumer.held };
+            if let Some(difference) = difference(&truth, &table, &names, held) {
+                self.fail(difference);
+            }
         }
         if !in_callback {
             self.compare_with_events(&table);
-        }
-    }
-
-    /// The table has what the primary had, but for what was held back.
-    pub fn compare_with(
-        &mut self,
-        truth: &Data,
-        table: &Data,
-        names: &std::collections::BTreeSet<Place>,
-    ) {
-        for (db, key, item) in truth.items() {
-            let place = (db, key.clone());
-            if !names.contains(&place) {
-                let key = key.escape_ascii();
-                return self.fail(format!("db {db} {key} is missing: {item:?}"));
-            }
-            let seen = table.get(db, key);
-            if seen != Some(item) && !self.consumer.held.contains(&place) {
-                let key = key.escape_ascii();
-                return self.fail(format!("db {db} {key} is {seen:?}, not {item:?}"));
-            }
-        }
-        for (db, key) in names {
-            let is_held = self.consumer.held.contains(&(*db, key.clone()));
-            if !is_held && truth.get(*db, key).is_none() {
-                let key = key.escape_ascii();
-                return self.fail(format!("db {db} {key} is there, but was deleted"));
-            }
         }
     }
 
@@ -641,7 +620,11 @@ impl Core {
         self.compare(false);
         let data = self.primaries.current_history().data.clone();
         match read_table(&self.replica) {
-            Some((table, names)) => self.compare_with(&data, &table, &names),
+            Some((table, names)) => {
+                if let Some(text) = difference(&data, &table, &names, &self.consumer.held) {
+                    self.fail(text);
+                }
+            }
             None => self.fail("settled, but lookups are not answered"),
         }
     }
@@ -664,6 +647,29 @@ impl Core {
             && is_acked
             && is_there
     }
+}
+
+/// Where a table differs from what the primary had, but for what is held back.
+fn difference(
+    truth: &Data,
+    table: &Data,
+    names: &BTreeSet<Place>,
+    held: &BTreeSet<Place>,
+) -> Option<String> {
+    for (db, key, item) in truth.items() {
+        let place = (db, key.clone());
+        let shown = key.escape_ascii();
+        if !names.contains(&place) {
+            return Some(format!("db {db} {shown} is missing: {item:?}"));
+        }
+        let seen = table.get(db, key);
+        if seen != Some(item) && !held.contains(&place) {
+            return Some(format!("db {db} {shown} is {seen:?}, not {item:?}"));
+        }
+    }
+    let is_there = |(db, key): &&Place| truth.get(*db, key).is_some();
+    let gone = names.difference(held).find(|place| !is_there(place));
+    gone.map(|(db, key)| format!("db {db} {} is there, but was deleted", key.escape_ascii()))
 }
 
 pub fn words(texts: &[&str]) -> Words {

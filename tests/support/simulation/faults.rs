@@ -207,7 +207,6 @@ pub fn strike(core: &mut Core) {
             let history = &mut core.primaries.current().history;
             let keep = dice.below(3000) as i64;
             history.backlog_from = history.backlog_from.max(history.end() - keep);
-            core.is_backlog_short = true;
         }
         Fault::Memory => limit_memory(core, &mut dice),
         Fault::Clock => {
@@ -215,8 +214,8 @@ pub fn strike(core: &mut Core) {
             net.wall_ms += dice.below(120_000) as i64 - 60_000;
         }
         // These are in what is written, in how it is served, and in what the callback does.
-        Fault::Refuse | Fault::Snapshot => core.expect_failed(),
-        Fault::Unknown | Fault::Slow | Fault::Veto | Fault::Old | Fault::Big => {}
+        Fault::Refuse | Fault::Snapshot | Fault::Unknown | Fault::Slow | Fault::Veto
+        | Fault::Old | Fault::Big => {}
     }
 }
 
@@ -257,7 +256,7 @@ fn on_network(core: &mut Core, fault: Fault, dice: &mut Dice) {
 fn slip_in(core: &mut Core, bytes: &[u8]) {
     let sim = core.sim.clone();
     if core.primaries.slip_in(bytes, &mut sim.net()) {
-        core.is_spoiled = true;
+        core.spoil();
     }
 }
 
@@ -307,8 +306,8 @@ fn limit_memory(core: &mut Core, dice: &mut Dice) {
     let is_limited = dice.percent(40);
     let bytes = if is_limited { 500 + dice.below(20_000) } else { 0 };
     if is_limited {
-        core.is_spoiled = true;
-        core.expect_failed();
+        core.spoil();
+        core.is_limited = true;
     }
     set_memory(core, bytes);
 }
@@ -327,9 +326,14 @@ pub fn make_calm(core: &mut Core) {
         let net = &mut *core.sim.net();
         net.dials.clear();
         net.latency_ms = 0;
+        net.wires.iter_mut().for_each(|wire| wire.read_max = 100_000);
     }
-    for node in &mut core.primaries.nodes {
-        node.stalled_until_ms = 0;
+    let sim = core.sim.clone();
+    for node in 0..core.primaries.nodes.len() {
+        core.primaries.nodes[node].stalled_until_ms = 0;
+        if node != core.primaries.target {
+            core.primaries.close_all(node, &mut sim.net());
+        }
     }
     set_memory(core, 0);
     if core.replica.info().state == State::Failed {

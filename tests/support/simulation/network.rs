@@ -84,6 +84,7 @@ impl Wire {
         match self.dial {
             Dial::Up(at) | Dial::Refused(at) if want.write && !want.read && at <= now => true,
             Dial::Never | Dial::Refused(_) => false,
+            Dial::Up(at) if at > now => false,
             Dial::Up(_) => {
                 let can_read = self.is_reset
                     || self.to_replica.front().is_some_and(|(at, _)| *at <= now)

@@ -144,7 +144,10 @@ impl World {
             let waits = self.apply.waiting() > 0;
             let mut core = lock(&self.core);
             let elapsed = core.sim.net().ticks_ms - since;
-            if core.failure.is_some() || elapsed > CALM_MS {
+            if core.failure.is_some() {
+                return;
+            }
+            if elapsed > CALM_MS {
                 break;
             }
             let turn = core.pick_calm(waits);
