@@ -44,8 +44,12 @@ pub(super) struct Apply {
     env: Arc<dyn Env>,
     shared: Arc<Shared>,
     settings: Settings,
+    /// The number of the configuration that they are from.
+    configs: u64,
     table: Table,
     mode: Mode,
+    /// The link is told to make no more connections; what it told before is not dealt with.
+    given_up: bool,
     position: Position,
     /// Who wrote the last snapshot.
     server: Server,
@@ -92,8 +96,10 @@ impl Apply {
             env,
             shared,
             settings,
+            configs: 0,
             table,
             mode,
+            given_up: false,
             position,
             server,
             unit,
@@ -133,8 +139,14 @@ impl Apply {
         self.env.now_ms()
     }
 
-    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+    fn take_settings(&mut self) {
+        // In this order, so that they are at least as new as their number says.
+        self.configs = self.shared.control.configs();
         self.settings = self.shared.settings.lock().clone();
+    }
+
+    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        self.take_settings();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
@@ -155,7 +167,7 @@ impl Apply {
     }
 
     fn go_on(&mut self, replid: Option<[u8; 40]>) {
-        self.settings = self.shared.settings.lock().clone();
+        self.take_settings();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
         }
@@ -450,6 +462,10 @@ impl Apply {
     }
 
     fn lose(&mut self, error: Error) {
+        if self.given_up {
+            // It was lost before it could be closed. Nobody waits for an answer.
+            return;
+        }
         let was_loading = matches!(self.mode, Mode::Loading(_));
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
@@ -487,7 +503,10 @@ impl Apply {
 
     fn link_state(&mut self, state: LinkState) {
         let moment = match state {
-            LinkState::Connecting => Moment::Connecting,
+            LinkState::Connecting => {
+                self.given_up = false;
+                Moment::Connecting
+            }
             LinkState::Handshaking => Moment::Connected,
             LinkState::WaitingForSnapshot | LinkState::Attached => return,
         };
@@ -500,8 +519,9 @@ impl Apply {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
         self.resumable = false;
+        self.given_up = true;
         self.hold(0);
-        self.shared.control.park(&error);
+        self.shared.control.park(&error, self.configs);
         self.refused(error);
     }
 

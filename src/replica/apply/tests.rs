@@ -565,6 +565,34 @@ fn data_beyond_max_memory_ends_as_a_state_and_stays_readable() {
 }
 
 #[test]
+fn a_link_that_is_lost_after_all_was_given_up_is_not_made_anew() {
+    let mut site = Site::with(&[("max-memory", "4kb")]).in_sync(&[("k", "v")]);
+    site.send(&format!("SET big {}", "x".repeat(5000)));
+    site.lose();
+    assert_eq!(site.info().state, State::Failed);
+    assert!(!site.info().will_retry);
+    assert_eq!(site.moments(), [Moment::Failed]);
+    assert_eq!(site.resume(), None);
+    // Another configuration begins anew.
+    site.apply.take(Feed::Status(LinkState::Connecting));
+    site.lose();
+    assert_eq!(site.info().state, State::Reconnecting);
+    assert_eq!(site.resume(), Some(None));
+}
+
+#[test]
+fn what_is_given_up_under_an_older_configuration_is_tried_under_the_newer() {
+    let mut site = Site::with(&[("max-memory", "4kb")]).in_sync(&[("k", "v")]);
+    let config = crate::config::Config::from_url("redis://127.0.0.1").unwrap();
+    site.apply.shared.control.set_config(config);
+    site.send(&format!("SET big {}", "x".repeat(5000)));
+    let info = site.info();
+    assert_eq!(info.last_error.unwrap().kind(), Kind::NoMemory);
+    assert!(info.state != State::Failed && info.will_retry);
+    assert_eq!(site.moments(), []);
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");
