@@ -72,7 +72,7 @@ impl Generation {
         let shards = self.layout.shards();
         self.databases.iter().flat_map(move |(&db, database)| {
             (0..shards).flat_map(move |shard| {
-                let items = database.read(shard).copy();
+                let items = database.copy(shard);
                 items.into_iter().map(move |(key, entry)| (db, key, entry))
             })
         })

@@ -76,10 +76,9 @@ impl Shared {
     fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
         let place = self.layout.place(key);
         let databases = self.databases.read();
-        match databases.get(&db) {
-            Some(database) => f(database.read(place.shard).get(place.hash, key)),
-            None => f(None),
-        }
+        let Some(database) = databases.get(&db) else { return f(None) };
+        let shard = database.read(place.shard);
+        f(shard.get(place.hash, key).map(|entry| database.shown(entry)).as_deref())
     }
 
     fn counts(&self) -> Counts {

@@ -107,7 +107,7 @@ impl Plan {
             if self.flushed {
                 waste.databases.extend(std::mem::take(&mut *databases).into_values());
             }
-            rearrange(&mut databases, self.moves, &mut waste);
+            rearrange(&mut databases, self.moves, stamp.unit, &mut waste);
             write(shared, &databases, self.groups, stamp, &mut waste);
         }
         waste
@@ -127,13 +127,21 @@ fn build(shared: &Shared, view: View, unit: u64) -> Option<Database> {
 }
 
 /// Takes all databases that move from their places before it puts the first one anywhere.
-fn rearrange(databases: &mut Databases, moves: Vec<(Db, Source)>, waste: &mut Waste) {
+fn rearrange(
+    databases: &mut Databases,
+    moves: Vec<(Db, Source)>,
+    unit: u64,
+    waste: &mut Waste,
+) {
     let mut arrivals: Vec<(Db, Option<Database>)> = Vec::with_capacity(moves.len());
     for (db, source) in moves {
         let database = match source {
             Source::Nothing => None,
             Source::Fresh(database) => Some(database),
-            Source::Moved(from) => databases.remove(&from),
+            Source::Moved(from) => databases.remove(&from).map(|mut database| {
+                database.arrive(unit);
+                database
+            }),
         };
         arrivals.push((db, database));
     }

@@ -49,13 +49,15 @@ impl Reader {
         for (db, place, key, entry) in wanted {
             let Some(database) = databases.get(&db) else { continue };
             if last != Some((db, place.shard)) {
-                locked.push(database.read(place.shard));
+                locked.push((database, database.read(place.shard)));
                 last = Some((db, place.shard));
             }
             // Nobody changes a shard that was copied before the last one is locked, for all stay
             // locked: so it is one moment that is copied.
-            let shard = locked.last();
-            *entry = shard.and_then(|shard| shard.get(place.hash, key)).cloned();
+            let found = locked.last().and_then(|(database, shard)| {
+                shard.get(place.hash, key).map(|entry| database.shown(entry).into_owned())
+            });
+            *entry = found;
         }
         // What is locked can't be ahead of the stamp, and a unit in progress elsewhere will not
         // reach it.
@@ -124,7 +126,7 @@ impl Reader {
         for (&db, database) in databases.iter() {
             let mut items = Vec::with_capacity(database.len());
             for shard in 0..self.shared.layout.shards() {
-                items.extend(database.read(shard).iter().cloned());
+                items.extend(database.copy(shard));
             }
             if !items.is_empty() {
                 copy.push((db, items));

@@ -95,9 +95,4 @@ impl Shard {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
         self.items.iter_mut()
     }
-
-    /// All entries as they are now.
-    pub(super) fn copy(&self) -> Vec<Item> {
-        self.items.iter().cloned().collect()
-    }
 }

@@ -154,19 +154,23 @@ struct Model {
     published: Contents,
     /// With whether the entry gets the unit as its version.
     staged: BTreeMap<(Db, Bytes), (Entry, bool)>,
+    /// Which database the unit has made of which, where it is another one.
+    moved: BTreeMap<Db, Db>,
 }
 
 impl Model {
     fn forget(&mut self) {
         let old = self.published.iter();
         self.staged = old.map(|(key, entry)| (key.clone(), (entry.clone(), false))).collect();
+        self.moved.clear();
     }
 
     fn publish(&mut self, unit: u64) {
         let staged = std::mem::take(&mut self.staged).into_iter();
         self.published = staged
             .map(|(key, (entry, is_new))| {
-                let version = if is_new { unit } else { entry.version };
+                let comes = self.moved.get(&key.0).is_some_and(|from| *from != key.0);
+                let version = if is_new || comes { unit } else { entry.version };
                 (key, Entry { version, ..entry })
             })
             .collect();
@@ -185,6 +189,9 @@ impl Model {
             }
         };
         self.staged = staged.map(|((db, key), entry)| ((other(db), key), entry)).collect();
+        let from = |db| self.moved.get(&db).copied().unwrap_or(db);
+        let (from_a, from_b) = (from(a), from(b));
+        self.moved.extend([(a, from_b), (b, from_a)]);
     }
 }
 
@@ -201,10 +208,13 @@ fn run(shards: usize, steps: Vec<Step>) {
                 model.staged.insert((db, name("key", key)), (sample(sort), true));
             }
             Step::Keep(db, key, sort) => {
-                batch.put_keeping_version(db, name("key", key), sample(sort));
+                // What is not there has no version to keep.
+                let Some(old) = batch.get(&table, db, &name("key", key)) else { continue };
+                let entry = Entry { version: old.version, ..sample(sort) };
+                batch.put_keeping_version(db, name("key", key), entry.clone());
                 // What the unit wrote itself stays a new version.
                 let is_new = model.staged.get(&(db, name("key", key))).is_some_and(|old| old.1);
-                model.staged.insert((db, name("key", key)), (sample(sort), is_new));
+                model.staged.insert((db, name("key", key)), (entry, is_new));
             }
             Step::Remove(db, key) => {
                 batch.remove(db, &name("key", key));
@@ -364,6 +374,39 @@ fn a_write_is_a_new_version_even_if_it_changes_nothing() {
     next.insert(0, name("key", ""), entry);
     table.replace(next, unit(7));
     assert_eq!((version(&table), table.reader().stamp()), (Some(3), unit(7)));
+}
+
+#[test]
+fn what_changes_its_database_is_new_there() {
+    let mut table = Table::new(2);
+    let mut batch = Batch::new();
+    // One unit, and so the same version of different values under one name.
+    batch.put(0, name("key", ""), number(1));
+    batch.put(1, name("key", ""), number(2));
+    table.publish(batch, unit(3));
+    let seen = |table: &Table| {
+        let reader = table.reader();
+        let (many, _) = reader.read_many(&[(0, "key")], |entries| entries.to_vec());
+        let one = reader.read(0, b"key", |entry| entry.cloned());
+        let walked = table.entries().next().map(|(_, _, entry)| entry);
+        assert_eq!((&one, &walked), (&many[0], &many[0]));
+        assert_eq!(table.get(0, b"key"), one);
+        one.map(|entry| (number_of(&entry), entry.version))
+    };
+    assert_eq!(seen(&table), Some((1, 3)));
+    let mut batch = Batch::new();
+    batch.swap(0, 1);
+    table.publish(batch, unit(4));
+    assert_eq!(seen(&table), Some((2, 4)));
+    // It stays so in another generation.
+    let mut next = table.generation();
+    table.entries().for_each(|(db, key, entry)| assert!(next.insert(db, key, entry)));
+    table.replace(next, unit(5));
+    assert_eq!(seen(&table), Some((2, 4)));
+    let mut batch = Batch::new();
+    batch.put(0, name("key", ""), number(6));
+    table.publish(batch, unit(6));
+    assert_eq!(seen(&table), Some((6, 6)));
 }
 
 #[test]
