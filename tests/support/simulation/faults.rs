@@ -174,7 +174,7 @@ pub fn manners(habits: &Habits, is_calm: bool, dice: &mut Dice) -> Manners {
         has_mark: dice.percent(habits.mark_percent),
         prepare_ms: [0, 50, 4_000][dice.below(3)],
         missed_acks: [0, 0, 2][dice.below(3)],
-        chunk: [7, 200, 100_000][dice.below(3)],
+        chunk: if is_calm { 100_000 } else { [7, 200, 100_000][dice.below(3)] },
         is_chained: dice.percent(habits.chained_percent),
         is_mute: is_mute && has_trouble(Fault::Stall),
     }
@@ -326,8 +326,9 @@ pub fn make_calm(core: &mut Core) {
         let net = &mut *core.sim.net();
         net.dials.clear();
         net.latency_ms = 0;
-        net.wires.iter_mut().for_each(|wire| wire.read_max = 100_000);
+        net.is_calm = true;
     }
+    core.primaries.hurry();
     let sim = core.sim.clone();
     for node in 0..core.primaries.nodes.len() {
         core.primaries.nodes[node].stalled_until_ms = 0;

@@ -26,6 +26,8 @@ pub enum Dial {
 #[derive(Debug)]
 pub struct Wire {
     pub dial: Dial,
+    /// The replica knows that it is up.
+    is_up: bool,
     pub latency_ms: i64,
     /// The most that one read brings.
     pub read_max: usize,
@@ -82,10 +84,9 @@ impl Wire {
     /// Whether the replica would find something to do here.
     pub fn is_ready(&self, now: i64, want: Interest) -> bool {
         match self.dial {
-            Dial::Up(at) | Dial::Refused(at) if want.write && !want.read && at <= now => true,
-            Dial::Never | Dial::Refused(_) => false,
-            Dial::Up(at) if at > now => false,
-            Dial::Up(_) => {
+            Dial::Never => false,
+            Dial::Up(at) | Dial::Refused(at) if !self.is_up => at <= now,
+            Dial::Up(_) | Dial::Refused(_) => {
                 let can_read = self.is_reset
                     || self.to_replica.front().is_some_and(|(at, _)| *at <= now)
                     || self.closed_at.is_some_and(|at| at <= now);
@@ -132,6 +133,8 @@ pub struct Net {
     pub dials: VecDeque<Dial>,
     /// Of new connections.
     pub latency_ms: i64,
+    /// Reads bring all that is there.
+    pub is_calm: bool,
 }
 
 impl Net {
@@ -155,6 +158,7 @@ impl Sim {
             wires: Vec::new(),
             dials: VecDeque::new(),
             latency_ms: 0,
+            is_calm: false,
         };
         Arc::new(Self { net: Mutex::new(net), ring: Arc::default() })
     }
@@ -193,13 +197,12 @@ struct End {
 
 impl Connection for End {
     fn established(&mut self) -> Result<bool> {
-        let net = self.sim.net();
-        match net.wires[self.at].dial {
-            Dial::Refused(at) if at <= net.ticks_ms => {
-                Err(Error::new(Kind::Io, "connection refused"))
-            }
-            Dial::Up(at) => Ok(at <= net.ticks_ms),
-            _ => Ok(false),
+        let net = &mut *self.sim.net();
+        let (now, wire) = (net.ticks_ms, &mut net.wires[self.at]);
+        wire.is_up = matches!(wire.dial, Dial::Up(at) if at <= now);
+        match wire.dial {
+            Dial::Refused(at) if at <= now => Err(Error::new(Kind::Io, "connection refused")),
+            _ => Ok(wire.is_up),
         }
     }
 
@@ -209,7 +212,8 @@ impl Connection for End {
         if wire.is_reset {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        let most = buf.len().min(1 + net.dice.below(wire.read_max));
+        let most = if net.is_calm { buf.len() } else { 1 + net.dice.below(wire.read_max) };
+        let most = most.min(buf.len());
         let mut count = 0;
         while let Some((at, bytes)) = wire.to_replica.front_mut() {
             let part = bytes.len().min(most - count);
@@ -284,6 +288,7 @@ impl Env for Machine {
         let window = [40, 1000, 70_000][net.dice.below(3)];
         net.wires.push(Wire {
             dial,
+            is_up: false,
             latency_ms: net.latency_ms,
             read_max,
             window,

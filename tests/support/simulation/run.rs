@@ -158,7 +158,9 @@ impl World {
         }
         let mut core = lock(&self.core);
         let info = core.replica.info();
-        core.fail(format!("it never catches up: {info:#?}"));
+        let (state, offset, error) = (info.state, info.offset, info.last_error);
+        let end = core.primaries.current_history().end();
+        core.fail(format!("it never catches up: {state:?} at {offset} of {end}, {error:?}"));
     }
 }
 
