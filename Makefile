@@ -10,6 +10,9 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
+#   make simulate SECONDS=3600
+#                   the engine under a simulated clock, network and primary; a seed that fails is
+#                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
 #   make fmt, make lint, make clean, make help
@@ -39,9 +42,11 @@ uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../rele
 SERVER ?= 8.2
 SECONDS ?= 600
 SEED ?=
+TURNS ?=
+WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential simulate fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -81,6 +86,11 @@ differential:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test differential -- --nocapture
+
+# With the checks of a debug build, so that a seed fails here as it does in `make test`.
+simulate:
+	RETS_SEED=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
+	    cargo test --profile simulate --test simulation -- --nocapture every_seed
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
 fuzz_targets := rdb resp command

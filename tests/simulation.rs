@@ -9,10 +9,15 @@ mod simulation;
 mod support;
 
 use simulation::{FAULTS, Plan, Tally, run, shrink};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long every test run looks for a seed that fails.
 const SHORT: Duration = Duration::from_secs(90);
+
+/// How long a smaller run is looked for that fails as well.
+const SHRINKING: Duration = Duration::from_secs(90);
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
@@ -34,7 +39,7 @@ fn chosen() -> Option<Plan> {
 /// Runs a plan that fails once more, smaller, and tells all about it.
 fn report(plan: &Plan) -> ! {
     println!("seed {} fails, it is made smaller", plan.seed);
-    let small = shrink(plan);
+    let small = shrink(plan, SHRINKING);
     let outcome = run(&small, true);
     for line in &outcome.lines {
         println!("{line}");
@@ -71,17 +76,27 @@ fn every_seed_ends_with_what_the_primary_has() {
     let time = number("RETS_SECONDS").map_or(SHORT, Duration::from_secs);
     println!("seeds from {first} on, {time:?}");
     let began = Instant::now();
-    let (mut all, mut seeds) = (Tally::default(), 0);
-    while began.elapsed() < time {
-        let plan = Plan::new(first + seeds);
-        let outcome = run(&plan, false);
-        if outcome.failure.is_some() {
-            report(&plan);
+    let (next, all) = (AtomicU64::new(first), Mutex::new(Tally::default()));
+    let failing = Mutex::new(None);
+    let look = || {
+        while began.elapsed() < time && failing.lock().unwrap().is_none() {
+            let plan = Plan::new(next.fetch_add(1, Ordering::Relaxed));
+            let outcome = run(&plan, false);
+            add(&mut all.lock().unwrap(), &outcome.tally);
+            if outcome.failure.is_some() {
+                *failing.lock().unwrap() = Some(plan);
+            }
         }
-        add(&mut all, &outcome.tally);
-        seeds += 1;
-    }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
+        (0..cores).for_each(|_| drop(scope.spawn(look)));
+    });
+    let (seeds, all) = (next.into_inner() - first, all.into_inner().unwrap());
     println!("{seeds} seeds: {all:?}");
+    if let Some(plan) = failing.into_inner().unwrap() {
+        report(&plan);
+    }
 }
 
 #[test]

@@ -403,6 +403,8 @@ impl Shared {
         let counts = self.lookups.reader().counts();
         let spooled = self.control.spooled();
         let unapplied = spooled.saturating_add(self.held.load(Ordering::Relaxed));
+        // What has come over a connection that is not followed yet may be a snapshot.
+        let unapplied = if status.state == State::Following { unapplied } else { 0 };
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
         let known = status.offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;

@@ -593,6 +593,19 @@ fn what_is_given_up_under_an_older_configuration_is_tried_under_the_newer() {
 }
 
 #[test]
+fn what_comes_before_it_is_followed_is_no_lag() {
+    let mut site = Site::new().in_sync(&[("k", "v")]);
+    let lag = |site: &Site| (site.info().offset_received, site.info().lag_bytes);
+    site.apply.shared.control.came(40);
+    assert_eq!(lag(&site), (540, 40));
+    site.apply.shared.control.consumed(40);
+    site.lose();
+    // It may be a snapshot: whether it is, the apply thread is not told yet.
+    site.apply.shared.control.came(40);
+    assert_eq!(lag(&site), (500, 0));
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");

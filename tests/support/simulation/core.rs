@@ -14,7 +14,7 @@ use crate::support::random::Dice;
 use rets::change::{Change, Effect, Phase, Verdict};
 use rets::env::Interest;
 use rets::link::{Link, Step};
-use rets::replica::{Answer, Info, Moment, Replica, State};
+use rets::replica::{Answer, Info, Moment, Replica, State, WaitOutcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -78,7 +78,9 @@ pub struct Core {
     pub spoiled: Option<usize>,
     /// There is a limit that may end everything.
     pub is_limited: bool,
-    /// What the present full sync has told: a value was set, after which nothing vanishes.
+    /// What the full sync in hand has told: anything, and that a value was set, after which nothing
+    /// vanishes.
+    resync_told: bool,
     resync_has_set: bool,
     /// Of the connection in hand.
     last_ack: i64,
@@ -135,6 +137,7 @@ impl Core {
             resumable: false,
             spoiled: None,
             is_limited: false,
+            resync_told: false,
             resync_has_set: false,
             last_ack: -1,
             last_wire: 0,
@@ -167,7 +170,7 @@ impl Core {
     fn turns(&mut self, apply_waits: bool) -> Vec<(Turn, usize)> {
         let mut turns = Vec::with_capacity(8);
         if self.is_link_awake() {
-            turns.push((Turn::Link, 30));
+            turns.push((Turn::Link, 300));
         }
         if apply_waits {
             turns.push((Turn::Apply, self.habits.apply_weight));
@@ -175,14 +178,14 @@ impl Core {
         let net = self.sim.net();
         for at in self.primaries.peers.len().saturating_sub(3)..self.primaries.peers.len() {
             if self.primaries.next_at(at, &net).is_some_and(|next| next <= net.ticks_ms) {
-                turns.push((Turn::Peer(at), 15));
+                turns.push((Turn::Peer(at), 150));
             }
         }
         if self.primaries.peers.last().is_some_and(|peer| !peer.is_gone())
             && self.primaries.next_at(self.primaries.peers.len() - 1, &net).is_none_or(|n| n > net.ticks_ms)
         {
             // There may be something to send.
-            turns.push((Turn::Peer(self.primaries.peers.len() - 1), 10));
+            turns.push((Turn::Peer(self.primaries.peers.len() - 1), 100));
         }
         drop(net);
         turns
@@ -193,9 +196,9 @@ impl Core {
         let mut turns = self.turns(apply_waits);
         turns.extend([
             (Turn::Write, self.habits.write_weight),
-            (Turn::Expire, 2),
-            (Turn::Read, 12),
-            (Turn::Compare, 2),
+            (Turn::Expire, 15),
+            (Turn::Read, 80),
+            (Turn::Compare, 20),
             (Turn::Time, self.habits.time_weight),
             (Turn::Fault, self.habits.fault_weight),
         ]);
@@ -244,7 +247,7 @@ impl Core {
             Turn::Expire => self.expire(),
             Turn::Read => self.read(),
             Turn::Compare => self.compare(in_callback),
-            Turn::Time => self.advance(),
+            Turn::Time => self.advance(in_callback),
             Turn::Fault => faults::strike(self),
             Turn::Apply => {}
         }
@@ -277,15 +280,18 @@ impl Core {
     }
 
     /// Time goes on: a little, until something happens, or for long.
-    fn advance(&mut self) {
+    fn advance(&mut self, is_busy: bool) {
         let now = self.sim.net().ticks_ms;
         let next = self.next_at();
+        let is_busy = is_busy || self.is_link_awake();
         let dice = &mut self.chance.turns;
-        let at = match dice.below(100) {
+        let at = match dice.below(1000) {
             _ if self.is_calm => next,
-            0..=39 => Some(now + dice.below(20) as i64),
-            40..=89 => next,
-            90..=98 => Some(now + dice.below(3_000) as i64),
+            0..=399 => Some(now + dice.below(20) as i64),
+            // Who has something to do seldom waits for long.
+            400..=979 if is_busy => Some(now + dice.below(3) as i64),
+            400..=979 => next,
+            980..=997 => Some(now + dice.below(3_000) as i64),
             _ => Some(now + dice.below(self.habits.longest_pause_ms) as i64),
         };
         let Some(at) = at else { return self.fail("nothing will ever happen again") };
@@ -449,12 +455,16 @@ impl Core {
 
     pub fn hear_moment(&mut self, info: &Info) {
         note!(self, "moment {:?} {:?} {}", info.moment, info.state, info.offset);
+        if self.resync_told && info.moment != Moment::Ready {
+            self.fail(format!("a resync was told, and then it is {:?}", info.moment));
+        }
         match info.moment {
             Moment::Ready => {
                 self.was_ready = true;
                 self.resumable = info.replid.is_some() && info.offset >= 0;
                 let last = self.sim.net().wires.len();
                 self.spoiled = self.spoiled.filter(|wire| *wire == last || self.is_limited);
+                self.resync_told = false;
                 self.resync_has_set = false;
                 self.trace.end_of_unordered();
                 if matches!(self.replica.lookups().exists(0, b""), Answer::NotReady) {
@@ -493,13 +503,16 @@ impl Core {
         match change.phase {
             Phase::Initial if self.was_ready => self.fail("a first load after the first"),
             Phase::Resync if !self.was_ready => self.fail("a second load before the first"),
-            Phase::Resync => match change.effect {
-                Effect::Set => self.resync_has_set = true,
-                Effect::Delete if self.resync_has_set => {
-                    self.fail("a key vanishes after others were set");
+            Phase::Resync => {
+                self.resync_told = true;
+                match change.effect {
+                    Effect::Set => self.resync_has_set = true,
+                    Effect::Delete if self.resync_has_set => {
+                        self.fail("a key vanishes after others were set");
+                    }
+                    _ => {}
                 }
-                _ => {}
-            },
+            }
             Phase::Live if info.offset >= 0 => {
                 let history = info.replid.and_then(|id| self.primaries.history(&id));
                 let next = history.and_then(|history| history.border_after(info.offset));
@@ -553,8 +566,41 @@ impl Core {
         data
     }
 
+    /// What the replica says of itself fits together.
+    fn read_info(&mut self) {
+        let info = self.replica.info();
+        if info.ready != self.was_ready {
+            self.fail(format!("ready: {}, it says {}", self.was_ready, info.ready));
+        }
+        if info.diverged && !self.habits.has(Fault::Unknown) && !self.habits.has(Fault::Misfit) {
+            self.fail("it says that it has diverged, but nothing strange was sent");
+        }
+        let history = info.replid.and_then(|id| self.primaries.history(&id));
+        let Some(end) = history.map(History::end) else { return };
+        let received = info.offset_received;
+        // After a loss the end is that of a history which the replica may not have heard of yet.
+        let end = if info.state == State::Following { end } else { info.offset };
+        let is_odd = received >= 0 && !(info.offset..=end).contains(&received);
+        if is_odd && self.spoiled.is_none() {
+            let offset = info.offset;
+            self.fail(format!("received {received}, applied {offset}, the stream ends at {end}"));
+        }
+        if !info.ready || info.state == State::Failed || info.offset < 0 {
+            return;
+        }
+        let id = info.replid.map(|id| String::from_utf8_lossy(&id).into_owned());
+        let wait = |id: Option<&str>, offset| self.replica.wait_offset(id, offset, 0);
+        let reached = wait(id.as_deref(), info.offset);
+        let beyond = wait(None, info.offset + 1).is_err();
+        let other = wait(Some("another history"), info.offset);
+        if reached != Ok(WaitOutcome::Reached) || !beyond || other != Ok(WaitOutcome::OtherHistory) {
+            self.fail(format!("waiting for {}: {reached:?}, {beyond}, {other:?}", info.offset));
+        }
+    }
+
     fn read(&mut self) {
         self.tally.reads += 1;
+        self.read_info();
         let dice = &mut self.chance.reads;
         let db = dice.below(DATABASES as usize) as u32;
         let key = format!("{}{}", dice.pick(&["s", "n"]), dice.below(5)).into_bytes();
@@ -618,6 +664,10 @@ impl Core {
     /// At the end everything is compared, with what the primary has now.
     pub fn end(&mut self) {
         self.compare(false);
+        let (asked, events) = (self.replica.info().callbacks, self.tally.events);
+        if asked != events {
+            self.fail(format!("it counted {asked} questions of {events}"));
+        }
         let data = self.primaries.current_history().data.clone();
         match read_table(&self.replica) {
             Some((table, names)) => {

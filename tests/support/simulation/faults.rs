@@ -85,10 +85,10 @@ impl Habits {
             faults: faults & allowed,
             acks_truth,
             options,
-            apply_weight: *dice.pick(&[2, 20, 60]),
-            write_weight: *dice.pick(&[4, 15, 40]),
-            time_weight: *dice.pick(&[3, 10, 25]),
-            fault_weight: *dice.pick(&[1, 3, 8]),
+            apply_weight: *dice.pick(&[20, 200, 600]),
+            write_weight: *dice.pick(&[20, 80, 200]),
+            time_weight: *dice.pick(&[30, 100, 200]),
+            fault_weight: *dice.pick(&[2, 8, 30]),
             longest_pause_ms: *dice.pick(&[5_000, 100_000]),
             skip_percent: *dice.pick(&[2, 10, 40]),
             slow_percent: *dice.pick(&[2, 30]),
@@ -174,7 +174,7 @@ pub fn manners(habits: &Habits, is_calm: bool, dice: &mut Dice) -> Manners {
         has_mark: dice.percent(habits.mark_percent),
         prepare_ms: [0, 50, 4_000][dice.below(3)],
         missed_acks: [0, 0, 2][dice.below(3)],
-        chunk: if is_calm { 100_000 } else { [7, 200, 100_000][dice.below(3)] },
+        chunk: if is_calm { 100_000 } else { [70, 1_000, 100_000][dice.below(3)] },
         is_chained: dice.percent(habits.chained_percent),
         is_mute: is_mute && has_trouble(Fault::Stall),
     }
@@ -186,7 +186,9 @@ pub fn strike(core: &mut Core) {
     let (fault, name) = FAULTS[at];
     // Drawn in any case, so that a kind that is left out changes little else.
     let mut dice = Dice::new(core.chance.faults.any());
-    if !core.habits.has(fault) {
+    // After these nothing can go on from where it was, which is what most runs are to try.
+    let is_rare = matches!(fault, Fault::Restart | Fault::Garbage | Fault::Misfit | Fault::Memory);
+    if !core.habits.has(fault) || (is_rare && dice.percent(70)) {
         return;
     }
     note!(core, "fault {name}");

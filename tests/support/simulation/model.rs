@@ -213,16 +213,30 @@ impl Data {
     fn apply_to_list(&mut self, db: u32, name: &str, key: &[u8], args: &[Vec<u8>]) {
         if name == "LMOVE" {
             let (mut moved, to) = (None, &args[0]);
+            let take = |list: &mut Vec<Vec<u8>>| {
+                let at = if args[1] == b"LEFT" { 0 } else { list.len() - 1 };
+                list.remove(at)
+            };
+            let put = |list: &mut Vec<Vec<u8>>, element| {
+                let at = if args[2] == b"LEFT" { 0 } else { list.len() };
+                list.insert(at, element);
+            };
             self.edit(db, key, Value::List(Vec::new()), |value| {
                 let Value::List(list) = value else { panic!("not a list") };
-                let at = if args[1] == b"LEFT" { 0 } else { list.len() - 1 };
-                moved = Some(list.remove(at));
+                let element = take(list);
+                if key == to {
+                    // The last one may go round: the key, and so its deadline, stays.
+                    put(list, element);
+                } else {
+                    moved = Some(element);
+                }
             });
-            self.edit(db, to, Value::List(Vec::new()), |value| {
-                let Value::List(list) = value else { panic!("not a list") };
-                let at = if args[2] == b"LEFT" { 0 } else { list.len() };
-                list.insert(at, moved.expect("it moved"));
-            });
+            if let Some(element) = moved {
+                self.edit(db, to, Value::List(Vec::new()), |value| {
+                    let Value::List(list) = value else { panic!("not a list") };
+                    put(list, element);
+                });
+            }
             return;
         }
         self.edit(db, key, Value::List(Vec::new()), |value| {

@@ -13,6 +13,7 @@ use rets::change::{Change, Verdict};
 use rets::replica::{Applier, Replica, SharedGate, Tasks};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// A calm replica has caught up after so many turns, or never.
 const CALM_TURNS: usize = 200_000;
@@ -31,7 +32,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
-        let turns = [300, 1_500, 4_000][Dice::new(seed).below(3)];
+        let turns = [600, 3_000, 8_000][Dice::new(seed).below(3)];
         Self { seed, turns, faults: u32::MAX }
     }
 
@@ -223,9 +224,11 @@ pub fn run(plan: &Plan, keeps_lines: bool) -> Outcome {
     }
 }
 
-/// A smaller plan that fails as well: fewer turns, fewer kinds of faults.
-pub fn shrink(plan: &Plan) -> Plan {
-    let fails = |plan: &Plan| run(plan, false).failure.is_some();
+/// A smaller plan that fails as well: fewer turns, fewer kinds of faults. It is looked for until
+/// time is up.
+pub fn shrink(plan: &Plan, time: Duration) -> Plan {
+    let began = Instant::now();
+    let fails = |plan: &Plan| began.elapsed() < time && run(plan, false).failure.is_some();
     let mut best = *plan;
     loop {
         let before = best;

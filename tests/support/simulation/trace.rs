@@ -6,7 +6,7 @@ use std::fmt::{Arguments, Write};
 use std::hash::{DefaultHasher, Hasher};
 
 /// So many lines are kept for a report.
-const KEPT: usize = 400;
+const KEPT: usize = 4000;
 
 pub struct Trace {
     sum: u64,
