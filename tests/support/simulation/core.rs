@@ -686,7 +686,8 @@ impl Core {
         let net = self.sim.net();
         let Some(peer) = self.primaries.peer(&net) else { return false };
         let end = history.end();
-        let is_read = net.wires[peer.wire()].unread() == 0;
+        let wire = &net.wires[peer.wire()];
+        let is_read = !wire.is_hole && wire.unread() == 0;
         let is_acked = !self.habits.acks_truth || !history.has_offsets || peer.acked == end;
         let is_there = !history.has_offsets || info.offset == end;
         info.state == State::Following
