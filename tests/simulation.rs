@@ -1,6 +1,6 @@
 //! The whole engine under a simulated clock, network and primary: what happens in which order, and
-//! what goes wrong, comes from one seed. A longer run: `make simulate SECONDS=3600`; one seed again,
-//! with what happened: `make simulate SEED=1`.
+//! what goes wrong, comes from one seed. A longer run: `make simulate SECONDS=3600`; one seed
+//! again, with what happened: `make simulate SEED=1`.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 

@@ -127,12 +127,7 @@ fn build(shared: &Shared, view: View, unit: u64) -> Option<Database> {
 }
 
 /// Takes all databases that move from their places before it puts the first one anywhere.
-fn rearrange(
-    databases: &mut Databases,
-    moves: Vec<(Db, Source)>,
-    unit: u64,
-    waste: &mut Waste,
-) {
+fn rearrange(databases: &mut Databases, moves: Vec<(Db, Source)>, unit: u64, waste: &mut Waste) {
     let mut arrivals: Vec<(Db, Option<Database>)> = Vec::with_capacity(moves.len());
     for (db, source) in moves {
         let database = match source {

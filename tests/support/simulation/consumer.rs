@@ -188,9 +188,8 @@ fn value_of_whole(whole: &Whole) -> Value {
         Type::Set => Value::Set(elements.map(|e| bytes(e.field)).collect()),
         Type::Zset => Value::Zset(elements.map(|e| (bytes(e.field), e.score)).collect()),
         Type::Hash => {
-            let field = |e: rets::replica::Element<'_>| {
-                (bytes(e.field), (bytes(e.value), e.expires_at_ms))
-            };
+            let field =
+                |e: rets::replica::Element<'_>| (bytes(e.field), (bytes(e.value), e.expires_at_ms));
             Value::Hash(elements.map(field).collect())
         }
         other => panic!("nobody sent a {other:?}"),

@@ -187,7 +187,7 @@ pub fn strike(core: &mut Core) {
     // Drawn in any case, so that a kind that is left out changes little else.
     let mut dice = Dice::new(core.chance.faults.any());
     // After these nothing can go on from where it was, which is what most runs are to try.
-    let is_rare = matches!(fault, Fault::Restart | Fault::Garbage | Fault::Misfit | Fault::Memory);
+    let is_rare = matches!(fault, Fault::Restart | Fault::Garbage | Fault::Misfit);
     if !core.habits.has(fault) || (is_rare && dice.percent(70)) {
         return;
     }
@@ -216,8 +216,13 @@ pub fn strike(core: &mut Core) {
             net.wall_ms += dice.below(120_000) as i64 - 60_000;
         }
         // These are in what is written, in how it is served, and in what the callback does.
-        Fault::Refuse | Fault::Snapshot | Fault::Unknown | Fault::Slow | Fault::Veto
-        | Fault::Old | Fault::Big => {}
+        Fault::Refuse
+        | Fault::Snapshot
+        | Fault::Unknown
+        | Fault::Slow
+        | Fault::Veto
+        | Fault::Old
+        | Fault::Big => {}
     }
 }
 

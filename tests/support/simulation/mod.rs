@@ -1,5 +1,6 @@
 //! A replica under a simulated clock, network and primary, all of it single-stepped: one seed
-//! decides who does what next and what goes wrong. After each run the table is what the primary has.
+//! decides who does what next and what goes wrong. After each run the table is what the primary
+//! has.
 
 #![allow(dead_code, missing_docs, unreachable_pub)]
 

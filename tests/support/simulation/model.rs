@@ -1,5 +1,5 @@
-//! What a primary has, in plain collections and by the plainest rules: the judge of the table, which
-//! shares no code with it.
+//! What a primary has, in plain collections and by the plainest rules: the judge of the table,
+//! which shares no code with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -258,7 +258,8 @@ impl Data {
                 }
                 "LREM" => {
                     let count = int(&args[0]);
-                    let mut left = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
+                    let mut left =
+                        if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
                     let mut keep = |element: &Vec<u8>| {
                         let goes = left > 0 && *element == args[1];
                         left -= usize::from(goes);

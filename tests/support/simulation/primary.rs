@@ -44,10 +44,23 @@ pub struct Manners {
 
 enum Stage {
     Greeting,
-    Preparing { until_ms: i64, newline_ms: i64, offset: i64, announced: Vec<u8>, snapshot: Vec<u8> },
-    Sending { rest: Vec<u8>, offset: i64, is_cut: bool },
+    Preparing {
+        until_ms: i64,
+        newline_ms: i64,
+        offset: i64,
+        announced: Vec<u8>,
+        snapshot: Vec<u8>,
+    },
+    Sending {
+        rest: Vec<u8>,
+        offset: i64,
+        is_cut: bool,
+    },
     /// The stream is sent up to here.
-    Streaming { sent: i64, acks_missing: usize },
+    Streaming {
+        sent: i64,
+        acks_missing: usize,
+    },
     Gone,
 }
 
@@ -61,6 +74,8 @@ pub struct Peer {
     heard_ms: i64,
     acknowledges: bool,
     pub acked: i64,
+    /// Its snapshot is not what it should be.
+    pub is_harmed: bool,
 }
 
 pub struct Node {
@@ -138,6 +153,7 @@ impl Primaries {
                 heard_ms: net.ticks_ms,
                 acknowledges: true,
                 acked: -1,
+                is_harmed: false,
             });
         }
     }
@@ -302,6 +318,7 @@ impl Peer {
 
     fn begin_snapshot(&mut self, node: &mut Node, net: &mut Net, dice: &mut Dice) {
         let history = &mut node.history;
+        self.is_harmed = self.manners.harm.is_some();
         let stream_db = if self.manners.is_chained { history.db } else { None };
         history.db = stream_db;
         let mut snapshot = snapshot::write(&history.data, stream_db);
