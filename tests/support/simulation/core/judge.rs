@@ -8,7 +8,7 @@ use super::super::model::{Data, Value};
 use super::super::primary::command;
 use super::super::writer::{DATABASES, PAIR};
 use super::{Core, note};
-use rets::change::{Change, Effect, Phase, Verdict};
+use rets::change::{Change, Effect, Phase, Reason, Verdict};
 use rets::replica::{Answer, Info, Moment, State, WaitOutcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -143,20 +143,13 @@ impl Core {
             self.held_before = (change.offset, self.consumer.held.clone());
         }
         self.consumer.hear(change, verdict);
+        if change.reason == Reason::Resync {
+            self.hear_difference(change);
+        }
         let info = self.replica.info();
         match change.phase {
             Phase::Initial if self.was_ready => self.fail("a first load after the first"),
             Phase::Resync if !self.was_ready => self.fail("a second load before the first"),
-            Phase::Resync => {
-                self.resync_told = true;
-                match change.effect {
-                    Effect::Set => self.resync_has_set = true,
-                    Effect::Delete if self.resync_has_set => {
-                        self.fail("a key vanishes after others were set");
-                    }
-                    _ => {}
-                }
-            }
             Phase::Live if info.offset >= 0 => {
                 let history = info.replid.and_then(|id| self.primaries.history(&id));
                 let next = history.and_then(|history| history.border_after(info.offset));
@@ -168,6 +161,16 @@ impl Core {
             _ => {}
         }
         verdict
+    }
+
+    /// Vanished keys come first.
+    fn hear_difference(&mut self, change: &Change<'_>) {
+        self.resync_told = true;
+        if change.effect == Effect::Set {
+            self.resync_has_set = true;
+        } else if self.resync_has_set {
+            self.fail("a key vanishes after others were set");
+        }
     }
 
     fn note_change(&mut self, change: &Change<'_>, verdict: Verdict) {
@@ -187,8 +190,9 @@ impl Core {
         let (db, key) = (change.db.map_or(-1, i64::from), change.key.escape_ascii());
         let known = if change.result_known { "" } else { " unknown" };
         let line = format!("event {effect} {db}:{key}{element}{known} {verdict:?}");
-        match change.phase {
-            Phase::Resync => self.trace.note_unordered(format_args!("{line}")),
+        match change.reason {
+            // The order of a table's keys comes from the seed of its hashes.
+            Reason::Resync => self.trace.note_unordered(format_args!("{line}")),
             _ => note!(self, "{line}"),
         }
     }
