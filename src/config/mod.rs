@@ -71,6 +71,10 @@ pub struct Config {
     pub store: bool,
     /// A ceiling in bytes; 0 is none.
     pub max_memory: u64,
+    /// Beyond this age of the data lookups don't answer; 0 is never.
+    pub max_staleness_ms: i64,
+    /// How often the primary pings.
+    pub ping_period_ms: i64,
     /// Whether what has logically expired is hidden from lookups.
     pub hide_expired: bool,
     /// For a write command that we have no code for.
@@ -109,6 +113,8 @@ impl Config {
             exclude_keys: Vec::new(),
             store: true,
             max_memory: 0,
+            max_staleness_ms: 0,
+            ping_period_ms: options::PING_PERIOD_MS,
             hide_expired: true,
             on_unknown: Policy::Continue,
             on_failure: Policy::Resync,

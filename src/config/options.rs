@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 
 pub(super) const LINK_TIMEOUT_MS: i64 = 60_000;
 pub(super) const CONNECT_TIMEOUT_MS: i64 = 10_000;
+pub(super) const PING_PERIOD_MS: i64 = 10_000;
 pub(super) const RETRY_MIN_MS: i64 = 100;
 pub(super) const RETRY_MAX_MS: i64 = 10_000;
 pub(super) const ACK_INTERVAL_MS: i64 = 1_000;
@@ -177,6 +178,36 @@ pub(super) const TABLE: &[OptionRow] = &[
         ..ROW
     },
     OptionRow {
+        name: "max-staleness",
+        unit: "ms",
+        range: "0 for never, or twice ping-period to 86400000",
+        default: "0",
+        hot: true,
+        doc: "Lookups answer RETS_STALE when the data may be older than that, as data_age_ms of \
+            rets_info() tells; a raw view is shown all the same.",
+        set: |c, v| {
+            c.max_staleness_ms = number(v, 0, 86_400_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.max_staleness_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "ping-period",
+        unit: "ms",
+        range: "1000 to 3600000",
+        default: "10000",
+        hot: true,
+        doc: "The primary's repl-ping-replica-period, which is how long it may be silent; \
+            max-staleness is at least twice as long.",
+        set: |c, v| {
+            c.ping_period_ms = number(v, 1_000, 3_600_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.ping_period_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
         name: "on-unknown",
         unit: "word",
         range: "continue, resync or stop",
@@ -314,6 +345,16 @@ const POLICIES: [(&str, Policy); 3] =
 
 fn policy(chosen: Policy) -> String {
     POLICIES.iter().find(|(_, p)| *p == chosen).map_or("", |(name, _)| name).to_owned()
+}
+
+/// With less than two pings in the time an idle primary would make its data look old.
+fn pings_in_time(config: &Config) -> Result<()> {
+    let (limit, period) = (config.max_staleness_ms, config.ping_period_ms);
+    if limit > 0 && limit < 2 * period {
+        let text = format!("max-staleness {limit} is less than twice ping-period {period}");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
 }
 
 fn text(value: &str) -> Option<String> {

@@ -32,6 +32,10 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("max-memory", "1kb", "1024"),
         ("max-memory", "2Gb", "2147483648"),
         ("max-memory", "17", "17"),
+        ("max-staleness", "20000", "20000"),
+        ("max-staleness", "86400000", "86400000"),
+        ("max-staleness", "0", "0"),
+        ("ping-period", "1000", "1000"),
         ("hide-expired", "no", "no"),
         ("on-unknown", "stop", "stop"),
         ("on-failure", "continue", "continue"),
@@ -89,6 +93,10 @@ fn bad_values_are_refused_with_what_is_allowed_and_change_nothing() {
         ("max-memory", "9223372036854775808"),
         ("max-memory", "8589934592gb"),
         ("max-memory", "99999999999999999999"),
+        ("max-staleness", "19999"),
+        ("max-staleness", "86400001"),
+        ("ping-period", "999"),
+        ("ping-period", "3600001"),
         ("hide-expired", "true"),
         ("on-unknown", ""),
         ("on-failure", "Resync"),
@@ -172,13 +180,24 @@ fn a_running_engine_changes_only_where_and_who_and_its_limits() {
     }
     let hot: Vec<_> = Config::OPTIONS.iter().filter(|r| r.hot).map(|r| r.name).collect();
     let places = ["url", "user", "password", "password-file"];
-    let limits = ["max-memory", "on-unknown", "on-failure"];
+    let limits = ["max-memory", "max-staleness", "ping-period", "on-unknown", "on-failure"];
     assert_eq!(hot, [&places[..], &limits].concat());
     let error = c.set("store", "none", true).unwrap_err();
     assert!(error.text().contains("password-file"), "{error}");
     let error = c.set("url", "redis://other/5", true).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert_eq!(c.address, tcp("other", 1));
+}
+
+#[test]
+fn data_is_not_called_old_before_two_pings_can_have_come() {
+    let mut c = config();
+    c.set("ping-period", "1000", false).unwrap();
+    c.set("max-staleness", "2000", false).unwrap();
+    let error = c.set("ping-period", "1001", true).unwrap_err();
+    assert!(error.text().contains("max-staleness 2000 is less than twice"), "{error}");
+    c.set("max-staleness", "0", true).unwrap();
+    c.set("ping-period", "1001", true).unwrap();
 }
 
 #[test]

@@ -120,6 +120,9 @@ pub struct rets_info_t {
     /// How long ago the primary was last heard, in milliseconds; -1 never. A primary that has
     /// nothing to say still pings, every ten seconds unless told otherwise.
     pub last_byte_age_ms: i64,
+    /// How old the data may be, in milliseconds: everything that the primary had sent so long
+    /// ago is applied; -1 before the first load. max-staleness is held against it.
+    pub data_age_ms: i64,
 
     /// Bytes of the snapshot that have come, of the load that is going on or was the last.
     pub loaded_bytes: i64,
@@ -183,7 +186,7 @@ pub struct rets_info_t {
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
-const INFO_SIZE_MIN: usize = 840;
+const INFO_SIZE_MIN: usize = 848;
 
 impl rets_info_t {
     fn of(info: &Info) -> Self {
@@ -201,6 +204,7 @@ impl rets_info_t {
             offset_received: info.offset_received,
             lag_bytes: info.lag_bytes,
             last_byte_age_ms: info.last_byte_age_ms,
+            data_age_ms: info.data_age_ms,
             loaded_bytes: i64::try_from(info.loaded_bytes).unwrap_or(i64::MAX),
             load_total_bytes: info.load_total_bytes,
             loaded_keys: info.loaded_keys,
@@ -326,8 +330,8 @@ impl StateCallback {
 /// @param[in]  r      the handle
 /// @param[in]  db     the database's number; -1 for all of them
 /// @param[out] count  how many; stays as it is unless RETS_OK
-/// @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a db below
-///         -1; RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or
+///         a db below -1; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -397,7 +401,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (25, 7, 256 + 256 + 43 + 16 + 41);
+        let (words, halves, texts) = (26, 7, 256 + 256 + 43 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

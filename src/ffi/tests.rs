@@ -33,7 +33,7 @@ struct Bench {
 impl Bench {
     fn new(readable: Readable) -> Self {
         let table = Table::new(4);
-        let view = Arc::new(View::new(Box::new(|| 1_000)));
+        let view = Arc::new(View::new(Box::new(|| 1_000), Box::new(|| 0)));
         view.set_readable(readable);
         let lookups = Lookups::new(table.reader(), Arc::clone(&view));
         let replica = Replica::new("redis://127.0.0.1:1").unwrap();

@@ -110,10 +110,10 @@ impl Apply {
                 self.begin_load(replid, offset, transfer)
             }
             Feed::Continue { replid } => self.go_on(replid),
-            Feed::Bytes(bytes) => {
+            Feed::Bytes { bytes, at_ms } => {
                 // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
-                self.bytes(&bytes);
+                self.bytes(&bytes, at_ms);
             }
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
@@ -133,7 +133,9 @@ impl Apply {
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
-        let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
+        let begun_at_ms = self.env.ticks_ms();
+        let load =
+            Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, self.ready);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
         self.hold(0);
@@ -179,19 +181,25 @@ impl Apply {
         self.shared.board.update(|status| status.announced = true);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    fn bytes(&mut self, bytes: &[u8], at_ms: i64) {
         match std::mem::replace(&mut self.mode, Mode::Waiting) {
             Mode::Waiting => {}
-            Mode::Loading(load) => self.load(load, bytes),
+            Mode::Loading(load) => self.load(load, bytes, at_ms),
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
                 self.hold(stream.held());
+                let before = self.unit;
                 self.follow(stream);
+                // A unit of which only a part has come was not committed before that part was
+                // sent; where nothing but such a part came, it was sent before.
+                if self.unit > before && matches!(self.mode, Mode::Following(_)) {
+                    self.shared.view.freshness().set_as_of(at_ms);
+                }
             }
         }
     }
 
-    fn load(&mut self, mut load: Box<Load>, bytes: &[u8]) {
+    fn load(&mut self, mut load: Box<Load>, bytes: &[u8], at_ms: i64) {
         let control = self.shared.control.clone();
         let shared = self.shared.clone();
         let mut around = Surroundings {
@@ -221,7 +229,7 @@ impl Apply {
             Ok(Progress::Complete { position, rest }) => {
                 self.complete(&load, position);
                 self.mode = Mode::Following(Box::default());
-                self.bytes(&rest);
+                self.bytes(&rest, at_ms);
             }
             Err(error) => self.abort_load(error),
         }
@@ -229,6 +237,7 @@ impl Apply {
 
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
+        self.shared.view.freshness().set_as_of(load.begun_at_ms);
         let server = &load.server;
         self.server = Server::new(server.valkey, &server.version);
         self.shared.board.update(|status| {

@@ -37,6 +37,9 @@ pub(super) struct Load {
     decoder: Decoder,
     transfer: Transfer,
     position: Position,
+    /// When it was announced, by [`Env::ticks_ms`](crate::env::Env::ticks_ms): the snapshot has
+    /// nothing that was written later.
+    pub(super) begun_at_ms: i64,
     phase: Phase,
     /// Where items go: none while they go straight into the table.
     aside: Option<Generation>,
@@ -70,6 +73,7 @@ impl Load {
     pub(super) fn new(
         transfer: Transfer,
         position: Position,
+        begun_at_ms: i64,
         phase: Phase,
         scope: &Scope,
         table: &Table,
@@ -81,6 +85,7 @@ impl Load {
             decoder: Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
             transfer,
             position,
+            begun_at_ms,
             phase,
             aside: (!direct).then(|| table.generation()),
             received: 0,

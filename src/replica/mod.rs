@@ -6,6 +6,7 @@
 mod apply;
 mod digest;
 mod follow;
+mod freshness;
 mod load;
 mod lookup;
 pub mod panics;
@@ -103,7 +104,9 @@ impl Replica {
         let config = Config::from_url(url)?;
         let table = Table::new(SHARDS);
         let clock = env.clone();
-        let view = Arc::new(View::new(Box::new(move || clock.now_ms())));
+        let ticks = env.clone();
+        let view = View::new(Box::new(move || clock.now_ms()), Box::new(move || ticks.ticks_ms()));
+        let view = Arc::new(view);
         let shared = Shared {
             control: Arc::new(Control::new(&*env)?),
             board: Board::default(),
@@ -133,6 +136,7 @@ impl Replica {
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
+        self.shared.view.freshness().set_limit(engine.config.max_staleness_ms);
         if running {
             let control = &self.shared.control;
             let config = engine.config.clone();
@@ -411,6 +415,7 @@ impl Shared {
             last_byte_age_ms: link
                 .last_byte_at_ms
                 .map_or(-1, |at| self.env.ticks_ms().saturating_sub(at).max(0)),
+            data_age_ms: self.view.freshness().age_ms().unwrap_or(-1),
             loaded_bytes: Counters::of(&counters.loaded_bytes),
             load_total_bytes: status.load_total_bytes,
             loaded_keys: Counters::of(&counters.loaded_keys),

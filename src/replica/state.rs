@@ -90,6 +90,9 @@ pub struct Info {
     pub lag_bytes: i64,
     /// How long ago the last byte came, in milliseconds; -1 for never.
     pub last_byte_age_ms: i64,
+    /// How old the data may be: since when nothing newer is applied, in milliseconds; -1 before
+    /// the first load.
+    pub data_age_ms: i64,
     /// Bytes of the current or last snapshot that are loaded.
     pub loaded_bytes: u64,
     /// Bytes it has in all; -1 where the primary does not say.

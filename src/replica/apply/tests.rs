@@ -123,8 +123,13 @@ impl Site {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes_at(bytes, 0);
+    }
+
+    /// The clock stands still at 0.
+    fn bytes_at(&mut self, bytes: &[u8], at_ms: i64) {
         self.apply.shared.control.came(bytes.len());
-        self.apply.take(Feed::Bytes(bytes.to_vec()));
+        self.apply.take(Feed::Bytes { bytes: bytes.to_vec(), at_ms });
         assert_eq!(self.apply.shared.control.spooled(), 0, "all bytes are accounted for");
     }
 
@@ -564,6 +569,36 @@ fn data_beyond_max_memory_ends_as_a_state_and_stays_readable() {
     assert_eq!(site.info().last_error.unwrap().kind(), Kind::NoMemory);
     assert_eq!(site.heard(), [""; 0]);
     site.has(0, "k", "v");
+}
+
+#[test]
+fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
+    let mut site = Site::with(&[("max-staleness", "20000")]);
+    assert_eq!(site.info().data_age_ms, -1);
+    let snapshot = snapshot(&[("k", "v")]);
+    site.begin_sync(snapshot.len());
+    site.bytes_at(&snapshot[..20], -10);
+    assert_eq!(site.info().data_age_ms, -1);
+    site.bytes_at(&snapshot[20..], -10);
+    assert_eq!(site.info().data_age_ms, 0, "as of when the sync began, not of when it ended");
+    let mut units = stream("MULTI;SET k w;EXEC");
+    let half = units.len() / 2;
+    site.bytes_at(PING, -900);
+    assert_eq!(site.info().data_age_ms, 900);
+    site.bytes_at(&units[..half], -800);
+    assert_eq!(site.info().data_age_ms, 900, "half a transaction shows nothing new");
+    units.extend_from_slice(&PING[..5]);
+    site.bytes_at(&units[half..], -700);
+    assert_eq!(site.info().data_age_ms, 700);
+    site.has(0, "k", "w");
+    site.lose();
+    assert_eq!(site.info().data_age_ms, 700);
+    site.apply.take(Feed::Continue { replid: None });
+    assert_eq!(site.info().data_age_ms, 700, "whether it is still so, nobody has said");
+    site.bytes_at(PING, -20_001);
+    assert_eq!(site.get(0, "k"), Answer::Stale);
+    site.replica.set_option("max-staleness", "20001").unwrap();
+    site.has(0, "k", "w");
 }
 
 #[test]

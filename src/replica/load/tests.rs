@@ -162,7 +162,8 @@ impl Site {
     fn begin(&self, transfer: Transfer) -> Load {
         let phase = if self.readable { Phase::Resync } else { Phase::Initial };
         let position = Position { replid: Some([b'r'; 40]), offset: 500, db: 0 };
-        Load::new(transfer, position, phase, &self.bench.scope, &self.bench.table, self.readable)
+        let (scope, table) = (&self.bench.scope, &self.bench.table);
+        Load::new(transfer, position, 0, phase, scope, table, self.readable)
     }
 
     /// Feeds the parts as far as they are taken.
