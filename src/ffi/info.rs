@@ -141,6 +141,9 @@ pub struct rets_info_t {
     pub frozen: u64,
     /// An estimate of the memory that the data takes, in bytes.
     pub memory_bytes: u64,
+    /// The most it has taken so far: while a snapshot is loaded aside, that of both datasets,
+    /// of which what did not change is counted once.
+    pub memory_peak_bytes: u64,
     /// Bytes received that wait behind the callback.
     pub spooled_bytes: u64,
 
@@ -186,7 +189,7 @@ pub struct rets_info_t {
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
-const INFO_SIZE_MIN: usize = 848;
+const INFO_SIZE_MIN: usize = 856;
 
 impl rets_info_t {
     fn of(info: &Info) -> Self {
@@ -213,6 +216,7 @@ impl rets_info_t {
             partial: info.partial,
             frozen: info.frozen,
             memory_bytes: info.memory_bytes,
+            memory_peak_bytes: info.memory_peak_bytes,
             spooled_bytes: info.spooled_bytes,
             connects: info.connects,
             full_syncs: info.full_syncs,
@@ -401,7 +405,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (26, 7, 256 + 256 + 43 + 16 + 41);
+        let (words, halves, texts) = (27, 7, 256 + 256 + 43 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

@@ -215,6 +215,7 @@ impl Apply {
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
+        counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
         if self.shared.gate.is_set() {
             self.count_asked(std::mem::take(&mut load.asked));
         }
@@ -446,6 +447,7 @@ impl Apply {
 
     fn check_memory(&self) -> Result<(), Broken> {
         let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
+        self.shared.counters.memory_peak.fetch_max(used, Ordering::Relaxed);
         if max > 0 && used > max {
             let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
             return Err(Broken::Stop(Error::new(Kind::NoMemory, text)));

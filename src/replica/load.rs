@@ -10,9 +10,9 @@ use crate::command::{Asked, Scope, Setting, Unit, known_fingerprint};
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item};
-use crate::table::{Entry, Generation, Stamp, Table};
+use crate::table::{Db, Entry, Generation, SLOT_BYTES, Stamp, Table};
 use crate::text::printable;
-use crate::value::{ABSENT, Value, fingerprint};
+use crate::value::{ABSENT, Bytes, Value, fingerprint};
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -43,6 +43,12 @@ pub(super) struct Load {
     phase: Phase,
     /// Where items go: none while they go straight into the table.
     aside: Option<Generation>,
+    /// The memory of entries aside that is that of the table's own, which they were taken from.
+    adopted: usize,
+    /// Keys that the snapshot announces.
+    announced: u64,
+    /// The most memory that the table and what is aside have taken together.
+    peak: u64,
     received: u64,
     pub(super) keys: u64,
     pub(super) asked: Asked,
@@ -88,6 +94,9 @@ impl Load {
             begun_at_ms,
             phase,
             aside: (!direct).then(|| table.generation()),
+            adopted: 0,
+            announced: 0,
+            peak: 0,
             received: 0,
             keys: 0,
             asked: Asked::default(),
@@ -100,6 +109,11 @@ impl Load {
     /// Bytes of the snapshot received so far.
     pub(super) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// The most memory that data has taken during the load, in bytes.
+    pub(super) fn peak(&self) -> u64 {
+        self.peak
     }
 
     /// Takes in more bytes. After an error the load is over and the table as it was, except that a
@@ -169,7 +183,7 @@ impl Load {
     ) -> Result<()> {
         while !self.ended {
             let more = match self.aside {
-                Some(_) => self.drain_aside()?,
+                Some(_) => self.drain_aside(around)?,
                 None => self.drain_direct(around, gate)?,
             };
             self.check_memory(around)?;
@@ -181,9 +195,10 @@ impl Load {
         Ok(())
     }
 
-    fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
-        let aside = self.aside.as_ref().map_or(0, Generation::memory);
+    fn check_memory(&mut self, around: &Surroundings<'_>) -> Result<()> {
+        let aside = self.aside.as_ref().map_or(0, Generation::memory) - self.adopted;
         let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
+        self.peak = self.peak.max(used);
         if around.max_memory > 0 && used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
@@ -192,6 +207,30 @@ impl Load {
                     around.max_memory, self.keys
                 ),
             ));
+        }
+        Ok(())
+    }
+
+    /// What can't fit is not loaded first: a snapshot tells in front of each database how many
+    /// keys it has. Where only some of them are kept, that says nothing.
+    fn announce(&mut self, keys: u64, around: &Surroundings<'_>) -> Result<()> {
+        let Scope { databases: None, keys: filter, exclude_keys, store: true } = around.scope
+        else {
+            return Ok(());
+        };
+        if !filter.is_empty() || !exclude_keys.is_empty() {
+            return Ok(());
+        }
+        self.announced = self.announced.saturating_add(keys);
+        let beside = if self.aside.is_some() { around.table.memory() as u64 } else { 0 };
+        let least = self.announced.saturating_mul(SLOT_BYTES as u64).saturating_add(beside);
+        if around.max_memory > 0 && least > around.max_memory {
+            let text = format!(
+                "the load would pass max-memory: {} announced keys need at least {least} of {} \
+                 bytes",
+                self.announced, around.max_memory
+            );
+            return Err(Error::new(Kind::NoMemory, text));
         }
         Ok(())
     }
@@ -227,8 +266,8 @@ impl Load {
                     self.keys += 1;
                 }
                 Ok(Some(item)) => {
-                    if self.note(item) {
-                        result = Ok(false);
+                    result = self.note(item, around);
+                    if !matches!(result, Ok(true)) {
                         break;
                     }
                 }
@@ -250,19 +289,15 @@ impl Load {
         result
     }
 
-    fn drain_aside(&mut self) -> Result<bool> {
+    fn drain_aside(&mut self, around: &Surroundings<'_>) -> Result<bool> {
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next()? {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
-                    let entry = Entry::new(value, expires_at_ms);
-                    let aside = self.aside.as_mut();
-                    if !aside.is_none_or(|aside| aside.insert(db, key.clone(), entry)) {
-                        return Err(self.duplicate(db, &key));
-                    }
+                    self.put_aside(db, key, value, expires_at_ms, around.table)?;
                     self.keys += 1;
                 }
                 Some(item) => {
-                    if self.note(item) {
+                    if !self.note(item, around)? {
                         return Ok(false);
                     }
                 }
@@ -272,22 +307,46 @@ impl Load {
         Ok(true)
     }
 
-    /// Takes in what is not a key; true at the snapshot's end.
-    fn note(&mut self, item: Item) -> bool {
+    /// What is as it was is taken over from the table, so that a resync of unchanged data takes
+    /// little more memory than the data does. Such an entry is known by its version: what is new
+    /// has none yet.
+    fn put_aside(
+        &mut self,
+        db: Db,
+        key: Bytes,
+        value: Value,
+        expires_at_ms: Option<i64>,
+        table: &Table,
+    ) -> Result<()> {
+        let Some(aside) = &mut self.aside else { return Ok(()) };
+        let old = table.item(db, &key);
+        let (key, entry) = match old.filter(|(_, old)| is_unchanged(old, &value, expires_at_ms)) {
+            Some((key, entry)) => {
+                self.adopted += entry.shared_memory(key.len());
+                (key, entry)
+            }
+            None => (key, Entry::new(value, expires_at_ms)),
+        };
+        if !aside.insert(db, key.clone(), entry) {
+            return Err(self.duplicate(db, &key));
+        }
+        Ok(())
+    }
+
+    /// Takes in what is not a key; false at the snapshot's end.
+    fn note(&mut self, item: Item, around: &Surroundings<'_>) -> Result<bool> {
         match item {
             Item::Header { valkey, .. } => self.server.valkey |= valkey,
             Item::Aux { name, value } => self.note_auxiliary(&name, &value),
+            Item::Resize { keys, .. } => self.announce(keys, around)?,
             Item::End { .. } => {
                 self.ended = true;
                 self.mark = self.decoder.take_rest();
-                return true;
+                return Ok(false);
             }
-            Item::Entry { .. }
-            | Item::Resize { .. }
-            | Item::Function { .. }
-            | Item::Skipped { .. } => {}
+            Item::Entry { .. } | Item::Function { .. } | Item::Skipped { .. } => {}
         }
-        false
+        Ok(true)
     }
 
     fn note_auxiliary(&mut self, name: &[u8], value: &[u8]) {
@@ -373,20 +432,12 @@ impl Load {
         // Entries clone in constant time, so a copy of the list is cheap beside the data.
         let entries: Vec<_> = next.entries().collect();
         for (db, key, new) in entries {
-            // What is held back did not come with the snapshot: it was just kept from vanishing.
-            let (Some(value), None) = (new.value, new.hold) else { continue };
-            let at = new.expires_at_ms;
-            match around.table.get(db, &key) {
-                Some(old) if is_unchanged(&old, &value, at) => {
-                    next.put(db, key, old);
-                }
-                _ => {
-                    check_stop(around)?;
-                    self.one_key(next, around, gate, |unit| {
-                        unit.write(db, &key, value, at, Reason::Resync);
-                    });
-                }
-            }
+            // What has a version is the table's own: unchanged, or kept from vanishing.
+            let Some(value) = new.value.filter(|_| new.version == 0) else { continue };
+            check_stop(around)?;
+            self.one_key(next, around, gate, |unit| {
+                unit.write(db, &key, value, new.expires_at_ms, Reason::Resync);
+            });
         }
         Ok(())
     }

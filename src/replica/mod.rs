@@ -398,6 +398,7 @@ impl Shared {
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
         let known = status.offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;
+        let memory_bytes = counts.memory as u64;
         Info {
             link: 0,
             state: status.state,
@@ -423,7 +424,8 @@ impl Shared {
             ghosts: counts.ghosts as u64,
             partial: counts.partial as u64,
             frozen: counts.frozen as u64,
-            memory_bytes: self.lookups.reader().memory() as u64,
+            memory_bytes,
+            memory_peak_bytes: Counters::of(&counters.memory_peak).max(memory_bytes),
             spooled_bytes: spooled,
             connects: link.connects,
             full_syncs: link.full_syncs,

@@ -109,6 +109,8 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
+    /// The most it has taken so far: while a snapshot is loaded aside, that of both datasets.
+    pub memory_peak_bytes: u64,
     /// Bytes that arrived and wait for the apply thread.
     pub spooled_bytes: u64,
     /// Connections made.
@@ -155,6 +157,7 @@ pub(super) struct Counters {
     pub(super) skipped: AtomicU64,
     pub(super) loaded_bytes: AtomicU64,
     pub(super) loaded_keys: AtomicU64,
+    pub(super) memory_peak: AtomicU64,
 }
 
 impl Counters {

@@ -37,10 +37,11 @@ mod tests;
 pub use batch::Batch;
 pub use cursor::Cursor;
 pub use database::Db;
-pub use entry::{Counts, Entry, Hold};
+pub use entry::{Counts, Entry, Hold, SLOT_BYTES};
 pub use generation::Generation;
 pub use reader::Reader;
 
+use crate::value::Bytes;
 use database::{Databases, total};
 use parking_lot::{Mutex, RwLock};
 use shard::Layout;
@@ -115,6 +116,13 @@ impl Table {
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
         self.shared.with(db, key, |entry| entry.cloned())
+    }
+
+    /// The key as it is stored, to be shared, and what it has.
+    pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
+        let place = self.shared.layout.place(key);
+        let databases = self.shared.databases.read();
+        databases.get(&db)?.read(place.shard).item(place.hash, key).cloned()
     }
 
     /// Whether a key has anything, be it a ghost.

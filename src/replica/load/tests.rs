@@ -523,6 +523,53 @@ fn a_load_that_would_pass_max_memory_ends_and_the_old_data_stays() {
 }
 
 #[test]
+fn what_did_not_change_is_taken_over_and_takes_no_more_memory_while_it_loads() {
+    let names: Vec<String> = (0..600).map(|n| format!("k{n}={}", "v".repeat(60))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let bytes = Snapshot::new(0).with(&names).end();
+    let mut site = Site::new();
+    site.keep(&bytes);
+    site.readable = true;
+    let now = site.bench.table.memory() as u64;
+    let index = 600 * SLOT_BYTES as u64;
+    let same = site.load(length(&bytes), [&bytes[..]], &mut |_| Verdict::Keep);
+    let peak = same.load.peak();
+    assert_eq!(same.complete().0, [""; 0]);
+    assert!(peak <= now + index, "{peak} beside {now} + {index}");
+    let others: Vec<String> = (0..600).map(|n| format!("k{n}={}", "w".repeat(60))).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let bytes = Snapshot::new(0).with(&others).end();
+    let other = site.load(length(&bytes), [&bytes[..]], &mut |_| Verdict::Keep);
+    assert!(other.load.peak() >= 2 * now, "{} beside {now}", other.load.peak());
+    assert_eq!(other.complete().0.len(), 600);
+    assert_eq!(site.bench.table.memory() as u64, now);
+}
+
+#[test]
+fn more_keys_than_max_memory_can_hold_are_refused_before_any_is_loaded() {
+    let mut resize = Snapshot::new(0);
+    // So many keys in 32 bits, none with a deadline.
+    resize.0.extend([251, 128]);
+    resize.0.extend(1_000_000u32.to_be_bytes());
+    resize.0.push(0);
+    let bytes = resize.with(&["a=1", "b=2"]).end();
+    for readable in [false, true] {
+        let mut site = Site::with("SET a old");
+        site.readable = readable;
+        site.max_memory = 1_000_000 * SLOT_BYTES as u64;
+        let outcome = site.load(length(&bytes), [&bytes[..]], &mut |_| Verdict::Keep);
+        assert_eq!((outcome.heard.len(), outcome.load.keys), (0, 0));
+        let error = outcome.error();
+        assert_eq!(error.kind(), Kind::NoMemory);
+        assert!(error.text().contains("1000000 announced keys"), "{error}");
+        assert_eq!(site.bench.dump(), "a=\"old\"");
+        // Of what a filter leaves out nobody knows how much it is.
+        site.bench.scope.exclude_keys = vec![b"x*".to_vec()];
+        assert_eq!(site.keep(&bytes).len(), 2);
+    }
+}
+
+#[test]
 fn a_load_ends_when_the_engine_stops() {
     let names: Vec<String> = (0..1000).map(|n| format!("k{n}=v")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
