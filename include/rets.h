@@ -692,6 +692,11 @@ typedef struct {
     uint64_t frozen;
     /** An estimate of the memory that the data takes, in bytes. */
     uint64_t memory_bytes;
+    /**
+     * The most it has taken so far: while a snapshot is loaded aside, that of both datasets,
+     * of which what did not change is counted once.
+     */
+    uint64_t memory_peak_bytes;
     /** Bytes received that wait behind the callback. */
     uint64_t spooled_bytes;
     /** Connections made. */
@@ -726,12 +731,17 @@ typedef struct {
     int32_t will_retry;
     /** Which link; 0. */
     int32_t link;
+    /**
+     * 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
+     * of before beside keys of after, and rets_get_many() tells no offset.
+     */
+    int32_t mixed;
     /** What it was, in one line. */
     char last_error_text[256];
     /** Where the primary is. */
     char primary[256];
     /** The primary's own version; empty where it doesn't say. */
-    char server_version[43];
+    char server_version[47];
     /** "redis" or "valkey"; empty where it isn't known. */
     char server_kind[16];
     /** The primary's replication id, 40 hex digits; empty where it has none. */
@@ -942,6 +952,11 @@ RETS_API void rets_free(rets_t *r);
  *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
+ *     resync*   (aside)
+ *         aside, auto or in-place. Where a later full sync is loaded: aside, which
+ *         takes the memory of what changed once more; in place, where lookups
+ *         meanwhile see keys of before beside keys of after (mixed in rets_info());
+ *         auto begins aside and goes on in place where max-memory would be passed.
  *     ack   (truth)
  *         truth or never-counted. What the primary is told: the applied offset, or a
  *         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes

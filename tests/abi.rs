@@ -132,7 +132,7 @@ structs! {
         delivered_at_ms: 40,
         deliveries: 48,
     }
-    rets_info_t = 856 {
+    rets_info_t = 864 {
         struct_size: 0,
         state: 8,
         event: 12,
@@ -167,11 +167,12 @@ structs! {
         last_error: 232,
         will_retry: 236,
         link: 240,
-        last_error_text: 244,
-        primary: 500,
-        server_version: 756,
-        server_kind: 799,
-        replid: 815,
+        mixed: 244,
+        last_error_text: 248,
+        primary: 504,
+        server_version: 760,
+        server_kind: 807,
+        replid: 823,
     }
 }
 

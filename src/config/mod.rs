@@ -41,6 +41,17 @@ pub enum Policy {
     Stop,
 }
 
+/// Where a later full sync goes while the data is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resync {
+    /// Aside, until it is complete.
+    Aside,
+    /// Aside as long as that fits into `max_memory`, in place from then on.
+    Auto,
+    /// Into the table that is being read.
+    InPlace,
+}
+
 /// What the primary is told about how far we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
@@ -81,6 +92,8 @@ pub struct Config {
     pub on_unknown: Policy,
     /// For a known command that does not fit what we have.
     pub on_failure: Policy,
+    /// Where a later full sync goes.
+    pub resync: Resync,
     /// What the primary is told.
     pub ack: Ack,
     /// Silence after which a link is lost.
@@ -118,6 +131,7 @@ impl Config {
             hide_expired: true,
             on_unknown: Policy::Continue,
             on_failure: Policy::Resync,
+            resync: Resync::Aside,
             ack: Ack::Truth,
             link_timeout_ms: options::LINK_TIMEOUT_MS,
             connect_timeout_ms: options::CONNECT_TIMEOUT_MS,

@@ -1,6 +1,6 @@
 //! The table of options: a row has everything that code, header and README say about one.
 
-use super::{Ack, Config, HIDDEN, Policy, url};
+use super::{Ack, Config, HIDDEN, Policy, Resync, url};
 use crate::error::{Error, Result};
 
 pub(super) const LINK_TIMEOUT_MS: i64 = 60_000;
@@ -220,7 +220,7 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_unknown = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_unknown),
+        get: |c| name_in(&POLICIES, c.on_unknown),
         ..ROW
     },
     OptionRow {
@@ -235,7 +235,24 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_failure = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_failure),
+        get: |c| name_in(&POLICIES, c.on_failure),
+        ..ROW
+    },
+    OptionRow {
+        name: "resync",
+        unit: "word",
+        range: "aside, auto or in-place",
+        default: "aside",
+        hot: true,
+        doc: "Where a later full sync is loaded: aside, which takes the memory of what changed \
+            once more; in place, where lookups meanwhile see keys of before beside keys of after \
+            (mixed in rets_info()); auto begins aside and goes on in place where max-memory \
+            would be passed.",
+        set: |c, v| {
+            c.resync = word(v, &RESYNCS)?;
+            Ok(())
+        },
+        get: |c| name_in(&RESYNCS, c.resync),
         ..ROW
     },
     OptionRow {
@@ -343,8 +360,11 @@ pub(super) const TABLE: &[OptionRow] = &[
 const POLICIES: [(&str, Policy); 3] =
     [("continue", Policy::Continue), ("resync", Policy::Resync), ("stop", Policy::Stop)];
 
-fn policy(chosen: Policy) -> String {
-    POLICIES.iter().find(|(_, p)| *p == chosen).map_or("", |(name, _)| name).to_owned()
+const RESYNCS: [(&str, Resync); 3] =
+    [("aside", Resync::Aside), ("auto", Resync::Auto), ("in-place", Resync::InPlace)];
+
+fn name_in<T: PartialEq>(words: &[(&str, T)], chosen: T) -> String {
+    words.iter().find(|(_, meaning)| *meaning == chosen).map_or("", |(name, _)| name).to_owned()
 }
 
 /// With less than two pings in the time an idle primary would make its data look old.

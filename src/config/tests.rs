@@ -39,6 +39,8 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("hide-expired", "no", "no"),
         ("on-unknown", "stop", "stop"),
         ("on-failure", "continue", "continue"),
+        ("resync", "in-place", "in-place"),
+        ("resync", "auto", "auto"),
         ("ack", "never-counted", "never-counted"),
         ("link-timeout", "100", "100"),
         ("connect-timeout", "600000", "600000"),
@@ -100,6 +102,7 @@ fn bad_values_are_refused_with_what_is_allowed_and_change_nothing() {
         ("hide-expired", "true"),
         ("on-unknown", ""),
         ("on-failure", "Resync"),
+        ("resync", "in place"),
         ("ack", "0"),
         ("link-timeout", "99"),
         ("link-timeout", "60s"),
@@ -180,7 +183,8 @@ fn a_running_engine_changes_only_where_and_who_and_its_limits() {
     }
     let hot: Vec<_> = Config::OPTIONS.iter().filter(|r| r.hot).map(|r| r.name).collect();
     let places = ["url", "user", "password", "password-file"];
-    let limits = ["max-memory", "max-staleness", "ping-period", "on-unknown", "on-failure"];
+    let limits =
+        ["max-memory", "max-staleness", "ping-period", "on-unknown", "on-failure", "resync"];
     assert_eq!(hot, [&places[..], &limits].concat());
     let error = c.set("store", "none", true).unwrap_err();
     assert!(error.text().contains("password-file"), "{error}");

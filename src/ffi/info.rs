@@ -176,12 +176,15 @@ pub struct rets_info_t {
     pub will_retry: i32,
     /// Which link; 0.
     pub link: i32,
+    /// 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
+    /// of before beside keys of after, and rets_get_many() tells no offset.
+    pub mixed: i32,
     /// What it was, in one line.
     pub last_error_text: [c_char; 256],
     /// Where the primary is.
     pub primary: [c_char; 256],
     /// The primary's own version; empty where it doesn't say.
-    pub server_version: [c_char; 43],
+    pub server_version: [c_char; 47],
     /// "redis" or "valkey"; empty where it isn't known.
     pub server_kind: [c_char; 16],
     /// The primary's replication id, 40 hex digits; empty where it has none.
@@ -189,7 +192,7 @@ pub struct rets_info_t {
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
-const INFO_SIZE_MIN: usize = 856;
+const INFO_SIZE_MIN: usize = 864;
 
 impl rets_info_t {
     fn of(info: &Info) -> Self {
@@ -200,6 +203,7 @@ impl rets_info_t {
             state: info.state.into(),
             event: info.moment.into(),
             link: i32::try_from(info.link).unwrap_or(i32::MAX),
+            mixed: info.mixed.into(),
             ready: info.ready.into(),
             diverged: info.diverged.into(),
             since_ms: info.since_ms,
@@ -405,7 +409,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (27, 7, 256 + 256 + 43 + 16 + 41);
+        let (words, halves, texts) = (27, 8, 256 + 256 + 47 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

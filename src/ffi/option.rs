@@ -58,6 +58,11 @@ use std::ffi::{c_char, c_void};
 ///     on-failure*   (resync)
 ///         continue, resync or stop. What to do when a known command does not fit the
 ///         data, which means that we have diverged.
+///     resync*   (aside)
+///         aside, auto or in-place. Where a later full sync is loaded: aside, which
+///         takes the memory of what changed once more; in place, where lookups
+///         meanwhile see keys of before beside keys of after (mixed in rets_info());
+///         auto begins aside and goes on in place where max-memory would be passed.
 ///     ack   (truth)
 ///         truth or never-counted. What the primary is told: the applied offset, or a
 ///         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes

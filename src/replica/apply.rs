@@ -13,7 +13,7 @@ use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
 use crate::command::{self, Action, Asked, Row, Scope, Server, Setting, Unit};
-use crate::config::Policy;
+use crate::config::{Policy, Resync};
 use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer};
@@ -35,6 +35,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 pub(super) struct Settings {
     pub(super) scope: Scope,
     pub(super) max_memory: u64,
+    pub(super) resync: Resync,
     pub(super) on_unknown: Policy,
     pub(super) on_failure: Policy,
 }
@@ -134,8 +135,8 @@ impl Apply {
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
         let begun_at_ms = self.env.ticks_ms();
-        let load =
-            Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, self.ready);
+        let later = self.ready.then_some(self.settings.resync);
+        let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
         self.hold(0);
@@ -216,6 +217,9 @@ impl Apply {
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
         counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
+        if load.is_in_place() {
+            shared.board.update(|status| status.mixed = true);
+        }
         if self.shared.gate.is_set() {
             self.count_asked(std::mem::take(&mut load.asked));
         }
@@ -245,6 +249,7 @@ impl Apply {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
             status.diverged = false;
+            status.mixed = false;
         });
         log::log(Level::Info, &format!("snapshot complete: {} keys", load.keys));
         self.follow_from_here();

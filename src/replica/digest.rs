@@ -53,7 +53,7 @@ impl Replica {
         let (databases, stamp) = lookups.reader().snapshot();
         let rules = rules(&self.shared, self.env.now_ms());
         let mut digest = DatasetDigest::new();
-        let mut complete = self.scope_is_everything();
+        let mut complete = self.scope_is_everything() && !self.shared.board.read().mixed;
         for (db, entries) in databases {
             complete &= add_database(&mut digest, db, &entries, &rules);
         }

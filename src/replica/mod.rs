@@ -406,6 +406,7 @@ impl Shared {
             since_ms: status.since_ms,
             ready: status.ready && status.state != State::Stopped,
             diverged: status.diverged,
+            mixed: status.mixed,
             primary: self.primary.lock().clone(),
             server_kind: status.server_kind,
             server_version: status.server_version,
@@ -462,6 +463,7 @@ fn settings_of(config: &Config) -> Settings {
     Settings {
         scope,
         max_memory: config.max_memory,
+        resync: config.resync,
         on_unknown: config.on_unknown,
         on_failure: config.on_failure,
     }

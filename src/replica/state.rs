@@ -73,6 +73,8 @@ pub struct Info {
     pub ready: bool,
     /// Whether the table is known to differ from the primary: a command could not be followed.
     pub diverged: bool,
+    /// Whether a resync in place is not complete: keys of before are there beside keys of after.
+    pub mixed: bool,
     /// Where the primary is, as configured, without credentials.
     pub primary: String,
     /// What the primary says it is: `redis` or `valkey`, empty before the first snapshot.
@@ -180,6 +182,7 @@ pub(super) struct Status {
     /// The state listener has heard that it is ready; whoever waits is told only then.
     pub(super) announced: bool,
     pub(super) diverged: bool,
+    pub(super) mixed: bool,
     pub(super) server_kind: String,
     pub(super) server_version: String,
     pub(super) load_total_bytes: i64,

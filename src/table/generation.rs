@@ -78,6 +78,13 @@ impl Generation {
         })
     }
 
+    /// All entries, each given up as it is handed out: database by database, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
+        self.databases.into_iter().flat_map(|(db, database)| {
+            database.into_items().map(move |(key, entry)| (db, key, entry))
+        })
+    }
+
     /// How many entries there are, ghosts among them.
     pub fn len(&self) -> usize {
         let counts = self.counts();

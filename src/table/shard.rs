@@ -100,6 +100,10 @@ impl Shard {
         self.items.iter_mut()
     }
 
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter()
+    }
+
     /// All entries as they are now.
     pub(super) fn copy(&self) -> Vec<Item> {
         self.items.iter().cloned().collect()

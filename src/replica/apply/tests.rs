@@ -602,6 +602,28 @@ fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
 }
 
 #[test]
+fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
+    let mut site = Site::with(&[("resync", "in-place")]).in_sync(&[("a", "1"), ("b", "1")]);
+    assert!(!site.info().mixed, "a first load is seen by nobody");
+    let snapshot = snapshot(&[("a", "2"), ("c", "2"), ("d", "2")]);
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot[..snapshot.len() - 12]);
+    assert!(site.info().mixed && site.info().ready);
+    site.has(0, "a", "2");
+    site.has(0, "b", "1");
+    let Answer::Found(digest) = site.replica.digest() else { panic!("closed") };
+    assert!(!digest.complete);
+    site.lose();
+    assert!(site.info().mixed, "broken off, it stays so");
+    assert_eq!(site.resume(), Some(None), "only a full sync helps");
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot);
+    assert!(!site.info().mixed);
+    assert_eq!(site.get(0, "b"), Answer::NotFound);
+    site.has(0, "d", "2");
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");
