@@ -1,6 +1,6 @@
 //! A whole dataset that is built aside, while the one before it still serves.
 
-use super::batch::{Batch, Slot};
+use super::batch::Batch;
 use super::database::{Database, Databases, Db, total};
 use super::entry::{Counts, Entry};
 use super::shard::Layout;
@@ -35,15 +35,14 @@ impl Generation {
         database.put(&self.layout, key, entry)
     }
 
-    /// Takes over what a unit prepared against the published table: its entries, with this version
-    /// where they are new. What the unit removed is not in a generation that was built without it.
-    pub fn absorb(&mut self, batch: Batch, version: u64) {
+    /// Takes over what a unit prepared against the published table. What the unit removed is not
+    /// in a generation that was built without it.
+    pub fn absorb(&mut self, batch: Batch, unit: u64) {
         for (db, view) in batch.views {
             for (key, slot) in view.slots {
-                match slot {
-                    Slot::Gone => drop(self.remove(db, &key)),
-                    Slot::Put(entry) => drop(self.put(db, key, Entry { version, ..entry })),
-                    Slot::Keep(entry) => drop(self.put(db, key, entry)),
+                match slot.into_entry(unit, db) {
+                    None => drop(self.remove(db, &key)),
+                    Some(entry) => drop(self.put(db, key, entry)),
                 }
             }
         }

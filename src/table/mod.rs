@@ -53,7 +53,7 @@ pub struct Stamp {
     pub replid: [u8; 40],
     /// The offset in it; -1 while it is not known.
     pub offset: i64,
-    /// Counts units. It becomes the version of the entries that are published with it.
+    /// Counts units. The versions of the entries that are published with it come from it.
     pub unit: u64,
 }
 

@@ -614,6 +614,21 @@ fn versions_grow_over_units_loads_and_pings() {
 }
 
 #[test]
+fn databases_that_change_places_bring_other_versions() {
+    let mut site = Site::new().in_sync(&[]);
+    site.send("MULTI;SET k a;SELECT 1;SET k b;EXEC");
+    let seen = |site: &Site| match site.replica.lookups().get(0, b"k", |v, at| (v.to_vec(), at)) {
+        Answer::Found(seen) => seen,
+        other => panic!("{other:?}"),
+    };
+    let before = seen(&site);
+    site.send("SWAPDB 0 1");
+    let after = seen(&site);
+    assert_eq!((&before.0[..], &after.0[..]), (&b"a"[..], &b"b"[..]));
+    assert_ne!(before.1, after.1, "who knows the one would take the other for it");
+}
+
+#[test]
 fn a_load_that_is_completed_after_the_stop_opens_nothing() {
     let mut site = Site::new();
     let bytes = snapshot(&[("k", "v")]);
