@@ -350,8 +350,7 @@ impl Apply {
         self.position.db = db;
         // Before anybody who waits for this offset looks. A queue that is not followed must not
         // flood whoever listens: it is told once.
-        let is_news = diverged
-            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
+        let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if is_news {
@@ -376,7 +375,10 @@ impl Apply {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
                     // Nobody knows where what follows belongs, so no policy lets it go on.
-                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
+                    select(unit, args).map_err(|text| {
+                        self.diverge();
+                        Broken::Resync(self.failed(args, &text))
+                    })?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
@@ -399,8 +401,11 @@ impl Apply {
                     return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
+                    // What does not fit was different before this command.
                     let error = self.failed(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error)?;
+                    self.judge(self.settings.on_failure, error).inspect_err(|_| {
+                        self.diverge();
+                    })?;
                     diverged = true;
                 }
             }
@@ -408,11 +413,14 @@ impl Apply {
         Ok(diverged)
     }
 
-    /// What does not fit was different before this command.
     fn failed(&self, args: &[&[u8]], text: &str) -> Error {
         Counters::add(&self.shared.counters.failed_commands, 1);
-        self.shared.board.update(|status| status.diverged = true);
         failed_command(args, text)
+    }
+
+    /// The table differs from the primary from here on; true if it did not before.
+    fn diverge(&self) -> bool {
+        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
     }
 
     /// What the policy makes of a command that was not applied.

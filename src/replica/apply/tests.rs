@@ -489,8 +489,10 @@ fn a_command_that_fails_means_that_the_table_has_diverged() {
         let asked = site.apply.shared.control.asked();
         assert_eq!(asked.restart.is_some(), policy == "resync");
         assert_eq!(asked.park, policy == "stop");
-        site.send("SET c 3");
+        site.send("SET c 3;INCR k");
         assert_eq!(site.get(0, "c") == Answer::Found("3".to_owned()), follows, "{policy}");
+        let told = site.moments().iter().filter(|moment| **moment == Moment::Diverged).count();
+        assert_eq!(told, usize::from(follows), "{policy}: once where it goes on");
     }
     // The default is a full sync.
     let mut site = Site::new().in_sync(&[]);
