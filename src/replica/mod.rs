@@ -225,9 +225,7 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Stopped, _) => {
-                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
-                }
+                _ if status.stopping => Some(Err(stopped())),
                 // What was loaded stays readable, whatever became of the link, but for a bug of
                 // ours.
                 (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
@@ -252,10 +250,8 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
+                _ if status.stopping => return Some(Err(stopped())),
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
-                (State::Stopped, _) => {
-                    return Some(Err(Error::new(Kind::Stopped, "the engine was stopped")));
-                }
                 _ if !status.ready => return None,
                 _ => {}
             }
@@ -281,6 +277,7 @@ impl Replica {
         self.engine.lock().life = Life::Stopped;
         self.shared.view.set_readable(Readable::Stopped);
         self.shared.control.stop();
+        self.shared.board.update(|status| status.stopping = true);
         let ended = self
             .shared
             .board
@@ -434,6 +431,10 @@ impl Shared {
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Stopped, "the engine was stopped")
 }
 
 fn name_of(address: &Address) -> String {

@@ -180,6 +180,8 @@ pub(super) struct Status {
     pub(super) trouble: Option<Trouble>,
     pub(super) offset: i64,
     pub(super) replid: Option<[u8; 40]>,
+    /// The program has asked for the end: nobody waits for anything else any more.
+    pub(super) stopping: bool,
     /// Engine threads that have not ended.
     pub(super) threads: usize,
 }
