@@ -25,7 +25,7 @@ use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
 use slot::{Borrowed, Slot};
-use state::{Board, Counters, Trouble};
+use state::{Board, Counters};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -212,7 +212,11 @@ impl Replica {
             }
             Err(error) => {
                 self.shared.control.stop();
-                self.shared.board.update(|status| status.threads -= 1);
+                let at_ms = self.env.now_ms();
+                self.shared.board.update(|status| {
+                    status.threads -= 1;
+                    status.fail(error.clone(), at_ms);
+                });
                 Err(error)
             }
         }
@@ -360,11 +364,7 @@ impl Shared {
         self.view.set_readable(Readable::Stopped);
         self.control.stop();
         let at_ms = self.env.now_ms();
-        self.board.update(|status| {
-            status.state = State::Failed;
-            status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms });
-        });
+        self.board.update(|status| status.fail(error, at_ms));
         self.tell(Moment::Failed);
     }
 

@@ -186,6 +186,15 @@ pub(super) struct Status {
     pub(super) threads: usize,
 }
 
+impl Status {
+    /// Given up, with this reason.
+    pub(super) fn fail(&mut self, error: Error, at_ms: i64) {
+        self.state = State::Failed;
+        self.since_ms = at_ms;
+        self.trouble = Some(Trouble { error, at_ms });
+    }
+}
+
 /// The status, and those who wait for it to change.
 #[derive(Default)]
 pub(super) struct Board {

@@ -631,6 +631,18 @@ fn databases_that_change_places_bring_other_versions() {
 }
 
 #[test]
+fn an_engine_without_threads_is_not_waited_for() {
+    let replica = Replica::with_env("redis://127.0.0.1:6379", Arc::new(Still)).unwrap();
+    let error = replica.start().unwrap_err();
+    assert_eq!(error.kind(), Kind::Io);
+    assert_eq!(replica.wait_ready(-1), Err(error.clone()));
+    assert_eq!(replica.wait_offset(None, 1, -1), Err(error.clone()));
+    let info = replica.info();
+    assert_eq!((info.state, info.last_error, info.will_retry), (State::Failed, Some(error), false));
+    assert_eq!(replica.stop(-1), Ok(()));
+}
+
+#[test]
 fn a_load_that_is_completed_after_the_stop_opens_nothing() {
     let mut site = Site::new();
     let bytes = snapshot(&[("k", "v")]);
