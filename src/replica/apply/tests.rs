@@ -631,6 +631,15 @@ fn databases_that_change_places_bring_other_versions() {
 }
 
 #[test]
+fn after_a_bug_of_ours_it_does_not_say_that_lookups_answer() {
+    let site = Site::new().in_sync(&[("k", "v")]);
+    assert!(site.info().ready);
+    site.replica.shared.fail(Error::new(Kind::Panic, "a bug"));
+    assert_eq!(site.get(0, "k"), Answer::Stopped);
+    assert!(!site.info().ready);
+}
+
+#[test]
 fn an_engine_without_threads_is_not_waited_for() {
     let replica = Replica::with_env("redis://127.0.0.1:6379", Arc::new(Still)).unwrap();
     let error = replica.start().unwrap_err();
