@@ -468,8 +468,8 @@ typedef struct {
      */
     const rets_value *whole;
     /**
-     * The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
-     * away (DEL): the one it had.
+     * The deadline of the key afterwards in Unix milliseconds; -1 for none, and for a key that is
+     * gone.
      */
     int64_t expires_at_ms;
     /** The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none. */
@@ -681,7 +681,7 @@ typedef struct {
     uint64_t ghosts;
     /** Keys that lack elements that were withheld. */
     uint64_t partial;
-    /** Keys that stay as they are because a delete or expiry was skipped. */
+    /** Keys that stay as they are because a write, a delete or a deadline was skipped. */
     uint64_t frozen;
     /** An estimate of the memory that the data takes, in bytes. */
     uint64_t memory_bytes;
@@ -998,8 +998,8 @@ rets_status rets_option(const rets_t *r,
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1
@@ -1589,8 +1589,8 @@ RETS_API rets_status rets_info(const rets_t *r, rets_info_t *info);
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1
