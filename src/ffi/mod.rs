@@ -36,6 +36,8 @@ mod info;
 mod log;
 
 // What the header does not show.
+#[cfg(test)]
+mod allocations;
 mod convert;
 mod fork;
 mod guard;

@@ -105,8 +105,7 @@ impl Hash {
 
     /// A field, also one whose deadline has passed.
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        let at = self.find(name).ok()?;
-        self.fields.get(at).map(|entry| parts(entry).1)
+        self.fields.seek(|entry| order(entry, name)).map(|entry| parts(entry).1)
     }
 
     /// Stores a field; false if it was there already.

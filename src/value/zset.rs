@@ -118,11 +118,8 @@ impl Zset {
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
-            None => self.order.iter().find(|entry| parts(entry).0 == member),
-            Some(members) => {
-                let at = members.find(|entry| parts(entry).0.cmp(member)).ok()?;
-                members.get(at)
-            }
+            None => self.order.scan(|entry| parts(entry).0 == member),
+            Some(members) => members.seek(|entry| parts(entry).0.cmp(member)),
         };
         found.map(|entry| parts(entry).1)
     }
