@@ -164,20 +164,6 @@ fn threads_have_names_and_no_signal_reaches_them() {
 }
 
 #[test]
-fn a_thread_that_ended_says_so() {
-    let system = System::new();
-    let (go, gone) = mpsc::channel::<()>();
-    let thread =
-        system.spawn("rets/test", Box::new(move || assert!(gone.recv().is_err()))).unwrap();
-    assert!(!thread.is_finished());
-    drop(go);
-    while !thread.is_finished() {
-        std::thread::yield_now();
-    }
-    thread.join();
-}
-
-#[test]
 fn descriptors_do_not_survive_an_exec() {
     let flags = |fd: i32| {
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();

@@ -177,9 +177,12 @@ impl Load {
     }
 
     fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
+        if around.max_memory == 0 {
+            return Ok(());
+        }
         let aside = self.aside.as_ref().map_or(0, Generation::memory);
         let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
-        if around.max_memory > 0 && used > around.max_memory {
+        if used > around.max_memory {
             return Err(Error::new(
                 Kind::NoMemory,
                 format!(
@@ -198,18 +201,7 @@ impl Load {
         gate: &mut dyn FnMut() -> G,
     ) -> Result<bool> {
         let mut gate = gate();
-        let setting = Setting {
-            table: around.table,
-            scope: around.scope,
-            phase: self.phase,
-            now_ms: around.now_ms,
-            offset: self.position.offset,
-            // Nothing here depends on it: values come whole.
-            server: crate::command::Server::NEWEST,
-            max_memory: around.max_memory,
-            decode_payload: crate::rdb::decode_payload,
-        };
-        let mut unit = Unit::new(setting, &mut gate, 0);
+        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
         let mut result = Ok(true);
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next() {
@@ -251,7 +243,7 @@ impl Load {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
                     let entry = Entry::new(value, expires_at_ms);
                     let aside = self.aside.as_mut();
-                    if !aside.is_none_or(|aside| aside.insert(db, key.clone(), entry)) {
+                    if aside.is_some_and(|aside| aside.put(db, key.clone(), entry).is_some()) {
                         return Err(self.duplicate(db, &key));
                     }
                     self.keys += 1;
@@ -314,6 +306,20 @@ impl Load {
         ))
     }
 
+    fn setting<'a>(&self, around: &'a Surroundings<'_>) -> Setting<'a> {
+        Setting {
+            table: around.table,
+            scope: around.scope,
+            phase: self.phase,
+            now_ms: around.now_ms,
+            offset: self.position.offset,
+            // Nothing here depends on it: values come whole.
+            server: crate::command::Server::NEWEST,
+            max_memory: around.max_memory,
+            decode_payload: crate::rdb::decode_payload,
+        }
+    }
+
     fn stamp(&self, unit: u64) -> Stamp {
         Stamp {
             replid: self.position.replid.unwrap_or([b'0'; 40]),
@@ -350,7 +356,7 @@ impl Load {
             check_stop(around)?;
             if known_fingerprint(&old) == Some(ABSENT) {
                 if old.value.is_some() {
-                    next.insert(db, key, old);
+                    next.put(db, key, old);
                 }
                 continue;
             }
@@ -395,18 +401,7 @@ impl Load {
         ask: impl FnOnce(&mut Unit<'_>),
     ) {
         let mut gate = gate();
-        let setting = Setting {
-            table: around.table,
-            scope: around.scope,
-            phase: self.phase,
-            now_ms: around.now_ms,
-            offset: self.position.offset,
-            // Nothing here depends on it: values come whole.
-            server: crate::command::Server::NEWEST,
-            max_memory: around.max_memory,
-            decode_payload: crate::rdb::decode_payload,
-        };
-        let mut unit = Unit::new(setting, &mut gate, 0);
+        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
         ask(&mut unit);
         let (batch, asked, _) = unit.finish();
         self.asked.add(asked);

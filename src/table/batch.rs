@@ -150,19 +150,6 @@ impl Batch {
         !self.flushed && self.views.iter().all(untouched)
     }
 
-    /// How many entries a database has as the unit sees it, ghosts among them.
-    pub fn database_len(&self, table: &Table, db: Db) -> usize {
-        let Some(view) = self.views.get(&db) else {
-            return if self.flushed { 0 } else { table.database_len(db) };
-        };
-        let mut len = view.base.map_or(0, |base| table.database_len(base));
-        for (key, slot) in &view.slots {
-            let was = view.base.is_some_and(|base| table.contains(base, key));
-            len = len + usize::from(slot.entry().is_some()) - usize::from(was);
-        }
-        len
-    }
-
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
     pub fn keys(&self, table: &Table, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Db, Bytes)> {
         let mut keys = Vec::new();

@@ -63,18 +63,6 @@ impl Database {
         old
     }
 
-    /// Shows every entry of a database that nobody else sees yet, to be changed in place.
-    pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
-        let counts = self.counts.get_mut();
-        for shard in &mut self.shards {
-            for (key, entry) in shard.get_mut().iter_mut() {
-                counts.remove(key.len(), entry);
-                change(key, entry);
-                counts.add(key.len(), entry);
-            }
-        }
-    }
-
     /// How many entries there are, ghosts among them. Asked only where no unit is in progress.
     pub(super) fn len(&self) -> usize {
         let counts = self.counts.lock();

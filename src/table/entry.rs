@@ -37,12 +37,6 @@ impl Entry {
         Self { value: Some(value), expires_at_ms, version: 0, hold: None }
     }
 
-    /// A name without a value.
-    pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { fingerprint, ..Hold::default() };
-        Self { hold: Some(Arc::new(hold)), ..Self::default() }
-    }
-
     /// The table has no value for this key though the primary has.
     pub fn is_ghost(&self) -> bool {
         self.value.is_none()

@@ -18,17 +18,6 @@ impl Generation {
         Self { layout, databases: Databases::new() }
     }
 
-    /// Adds an entry, its version as it is. False and without effect if the key is there already.
-    pub fn insert(&mut self, db: Db, key: Bytes, entry: Entry) -> bool {
-        let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
-        let place = self.layout.place(&key);
-        let is_new = database.read(place.shard).get(place.hash, &key).is_none();
-        if is_new {
-            database.put(&self.layout, key, entry);
-        }
-        is_new
-    }
-
     /// Stores an entry, its version as it is, and returns the one that was there.
     pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) -> Option<Entry> {
         let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
@@ -59,13 +48,6 @@ impl Generation {
         self.databases.get_mut(&db)?.remove(&self.layout, key).map(|(_, entry)| entry)
     }
 
-    /// Shows every entry, to be changed in place: database by database, within one in no order.
-    pub fn edit(&mut self, mut change: impl FnMut(Db, &Bytes, &mut Entry)) {
-        for (&db, database) in &mut self.databases {
-            database.edit(|key, entry| change(db, key, entry));
-        }
-    }
-
     /// All entries: database by database, within one in no order.
     pub fn entries(&self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
         let shards = self.layout.shards();
@@ -75,17 +57,6 @@ impl Generation {
                 items.into_iter().map(move |(key, entry)| (db, key, entry))
             })
         })
-    }
-
-    /// How many entries there are, ghosts among them.
-    pub fn len(&self) -> usize {
-        let counts = self.counts();
-        counts.keys + counts.ghosts
-    }
-
-    /// No entry at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The sums over all databases.

@@ -117,16 +117,6 @@ impl Table {
         self.shared.with(db, key, |entry| entry.cloned())
     }
 
-    /// Whether a key has anything, be it a ghost.
-    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
-        self.shared.with(db, key, |entry| entry.is_some())
-    }
-
-    /// How many entries a database has, ghosts among them.
-    pub fn database_len(&self, db: Db) -> usize {
-        self.shared.databases.read().get(&db).map_or(0, database::Database::len)
-    }
-
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.
     pub fn publish(&mut self, batch: Batch, stamp: Stamp) {
         let plan = publish::Plan::new(&self.shared, batch, stamp.unit);

@@ -92,10 +92,6 @@ impl Shard {
         self.items.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.items.iter_mut()
-    }
-
     /// All entries as they are now.
     pub(super) fn copy(&self) -> Vec<Item> {
         self.items.iter().cloned().collect()
