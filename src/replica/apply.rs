@@ -312,7 +312,7 @@ impl Apply {
 
     fn publish_position(&self) {
         self.shared.control.set_applied(self.position.offset);
-        self.shared.board.advance(self.position.offset);
+        self.shared.board.update(|status| status.offset = self.position.offset);
     }
 
     fn stamp(&self) -> Stamp {
@@ -444,12 +444,16 @@ impl Apply {
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
-        let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
-        if max > 0 && used > max {
-            let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
-            return Err(Broken::Stop(Error::new(Kind::NoMemory, text)));
+        let max = self.settings.max_memory;
+        if max == 0 {
+            return Ok(());
         }
-        Ok(())
+        let used = self.table.memory() as u64;
+        if used <= max {
+            return Ok(());
+        }
+        let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
+        Err(Broken::Stop(Error::new(Kind::NoMemory, text)))
     }
 
     fn lose(&mut self, error: Error) {

@@ -200,8 +200,6 @@ impl Status {
 pub(super) struct Board {
     status: Mutex<Status>,
     changed: Condvar,
-    /// How many wait; lets the apply thread skip the wake-up where nobody does.
-    waiters: AtomicU64,
 }
 
 impl Board {
@@ -209,19 +207,11 @@ impl Board {
         self.status.lock().clone()
     }
 
-    /// Changes the status and wakes everyone who waits.
+    /// Changes the status and wakes everyone who waits, which costs nothing where nobody does.
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut Status) -> R) -> R {
         let result = change(&mut self.status.lock());
         self.changed.notify_all();
         result
-    }
-
-    /// Moves the position: the hot path of the apply thread.
-    pub(super) fn advance(&self, offset: i64) {
-        self.status.lock().offset = offset;
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.changed.notify_all();
-        }
     }
 
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
@@ -232,11 +222,10 @@ impl Board {
         mut done: impl FnMut(&Status) -> Option<Result<R>>,
     ) -> Result<R> {
         let deadline = (timeout_ms >= 0).then(|| env.ticks_ms().saturating_add(timeout_ms));
-        self.waiters.fetch_add(1, Ordering::AcqRel);
         let mut status = self.status.lock();
-        let result = loop {
+        loop {
             if let Some(result) = done(&status) {
-                break result;
+                return result;
             }
             let Some(deadline) = deadline else {
                 self.changed.wait(&mut status);
@@ -246,12 +235,9 @@ impl Board {
                 Ok(left_ms) if left_ms > 0 => {
                     self.changed.wait_for(&mut status, Duration::from_millis(left_ms));
                 }
-                _ => break Err(timed_out(&status)),
+                _ => return Err(timed_out(&status)),
             }
-        };
-        drop(status);
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
-        result
+        }
     }
 }
 
