@@ -7,7 +7,7 @@
 mod unknown;
 
 use super::Shared;
-use super::follow::{Next, Stream};
+use super::follow::{Next, Stream, View};
 use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
@@ -56,9 +56,6 @@ pub(super) struct Apply {
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
     synced_for: SyncedFor,
 }
-
-/// A command of a unit with its row in the table of commands, if it has one.
-type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
 
 enum Mode {
     /// Bytes are of no use until a sync begins.
