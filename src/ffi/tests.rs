@@ -169,9 +169,21 @@ fn a_version_answers_unchanged_until_the_key_is_written() {
     assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
     bench.put("string", Some(Value::string(b"hello")), None, None);
     assert_eq!(ask(&bench, &mut version, 8), (RETS_OK, 5));
-    bench.put("string", None, None, None);
-    assert_eq!(ask(&bench, &mut version, 8), (RETS_WITHHELD, 0));
+    let list: List = ["a"].into_iter().map(bytes).collect();
+    for (value, status) in [(None, RETS_WITHHELD), (Some(Value::List(list)), RETS_WRONG_TYPE)] {
+        version = 5;
+        bench.put("string", value, None, None);
+        assert_eq!(ask(&bench, &mut version, 8), (status, 0));
+        assert_eq!(version, 0);
+    }
+    version = 5;
+    bench.put("string", Some(Value::string(b"x")), Some(999), None);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_NOT_FOUND, 0));
     assert_eq!(version, 0);
+    version = 5;
+    bench.view.set_readable(Readable::Stopped);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_STOPPED, 0));
+    assert_eq!(version, 5, "nothing was learnt of the key");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::change::{Change, Verdict};
 use crate::command::tests::told;
 use crate::env::{Address, Connection, Thread, Waker};
 use crate::error::Result;
-use crate::replica::{Answer, Info, Replica, SharedGate};
+use crate::replica::{Answer, Info, Replica, SharedGate, WaitOutcome};
 use crate::resp::write_command;
 use parking_lot::Mutex;
 
@@ -628,6 +628,34 @@ fn databases_that_change_places_bring_other_versions() {
     let after = seen(&site);
     assert_eq!((&before.0[..], &after.0[..]), (&b"a"[..], &b"b"[..]));
     assert_ne!(before.1, after.1, "who knows the one would take the other for it");
+}
+
+#[test]
+fn a_wait_for_an_offset_knows_the_history_and_what_has_no_offsets() {
+    let mut site = Site::new();
+    site.replica.engine.lock().life = crate::replica::Life::Running;
+    let wait = |site: &Site, id: Option<&str>, at| {
+        site.replica.wait_offset(id, at, 0).map_err(|error| error.kind())
+    };
+    let (ours, theirs) = ("1".repeat(40), "2".repeat(40));
+    assert_eq!(wait(&site, None, 0), Err(Kind::Timeout), "nothing is loaded yet");
+    site.full_sync(&[("k", "v")]);
+    assert_eq!(wait(&site, None, 500), Ok(WaitOutcome::Reached));
+    assert_eq!(wait(&site, Some(&ours), 501), Err(Kind::Timeout));
+    assert_eq!(wait(&site, Some(&theirs), 500), Ok(WaitOutcome::OtherHistory));
+    let length = site.send("SET k w");
+    assert_eq!(wait(&site, Some(&ours), 500 + length), Ok(WaitOutcome::Reached));
+    // A primary that was promoted: the same history goes on under another name.
+    site.lose();
+    site.apply.take(Feed::Continue { replid: Some([b'a'; 40]) });
+    assert_eq!(wait(&site, Some(&"A".repeat(40)), 500), Ok(WaitOutcome::Reached));
+    assert_eq!(wait(&site, Some(&ours), 500), Ok(WaitOutcome::OtherHistory));
+    // Servers before 2.8.
+    let bytes = snapshot(&[]);
+    let transfer = Transfer::Length(bytes.len() as u64);
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.bytes(&bytes);
+    assert_eq!(wait(&site, None, 0), Ok(WaitOutcome::Unsupported));
 }
 
 #[test]
