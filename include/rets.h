@@ -470,8 +470,8 @@ typedef struct {
      */
     const rets_value *whole;
     /**
-     * The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
-     * away (DEL): the one it had.
+     * The deadline of the key afterwards in Unix milliseconds; -1 for none, and for a key that is
+     * gone.
      */
     int64_t expires_at_ms;
     /** The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none. */
@@ -688,13 +688,13 @@ typedef struct {
     uint64_t ghosts;
     /** Keys that lack elements that were withheld. */
     uint64_t partial;
-    /** Keys that stay as they are because a delete or expiry was skipped. */
+    /** Keys that stay as they are because a write, a delete or a deadline was skipped. */
     uint64_t frozen;
     /** An estimate of the memory that the data takes, in bytes. */
     uint64_t memory_bytes;
     /**
-     * The most it has taken so far: while a snapshot is loaded aside, that of both datasets,
-     * of which what did not change is counted once.
+     * The most it has taken now or during a load: while one is loaded aside, that of both
+     * datasets, of which what did not change is counted once.
      */
     uint64_t memory_peak_bytes;
     /** Bytes received that wait behind the callback. */
@@ -1027,8 +1027,8 @@ rets_status rets_option(const rets_t *r,
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1
@@ -1623,8 +1623,8 @@ RETS_API rets_status rets_info(const rets_t *r, rets_info_t *info);
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1

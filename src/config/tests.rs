@@ -145,6 +145,36 @@ fn an_unknown_name_is_answered_with_all_names() {
 }
 
 #[test]
+fn no_message_has_a_password_in_it() {
+    for url in [
+        "s3cret",
+        "redis:u:s3cret@h",
+        "http://u:s3cret@h",
+        "redis://u:s3cret@",
+        "redis://u:s3cret@h:x",
+        "redis://u:s3cret@h/x",
+        "redis://u:s3cret@[::1",
+        "redis://u:s3cret@h?x",
+        "redis://u:s3cret%zz@h",
+        "redis://u:s3cret%ff@h",
+        // What the password has that should have been written with a %.
+        "redis://u:p/s3cret@h",
+        "redis://u:p?s3cret@h",
+        "redis://u:p#s3cret@h",
+        "redis://u:p:s3cret/@h",
+        "redis://s3cret/1@h",
+        "unix://u:s3cret@",
+        "unix://u:s3cret@/",
+        "unix://u:p/s3cret@h/x",
+        "rediss://u:s3cret@h",
+        "redis+cluster://u:s3cret@h",
+    ] {
+        let error = Config::from_url(url).expect_err(url);
+        assert!(!error.text().contains("s3cret"), "{url}: {error}");
+    }
+}
+
+#[test]
 fn urls_are_taken_apart() {
     let c = Config::from_url("redis://us%65r:p%40s%3as@db.example:7000/12").unwrap();
     assert_eq!(c.address, tcp("db.example", 7000));

@@ -137,12 +137,12 @@ pub struct rets_info_t {
     pub ghosts: u64,
     /// Keys that lack elements that were withheld.
     pub partial: u64,
-    /// Keys that stay as they are because a delete or expiry was skipped.
+    /// Keys that stay as they are because a write, a delete or a deadline was skipped.
     pub frozen: u64,
     /// An estimate of the memory that the data takes, in bytes.
     pub memory_bytes: u64,
-    /// The most it has taken so far: while a snapshot is loaded aside, that of both datasets,
-    /// of which what did not change is counted once.
+    /// The most it has taken now or during a load: while one is loaded aside, that of both
+    /// datasets, of which what did not change is counted once.
     pub memory_peak_bytes: u64,
     /// Bytes received that wait behind the callback.
     pub spooled_bytes: u64,
@@ -287,8 +287,8 @@ pub type rets_state_fn =
 /// @param[in] r     the handle
 /// @param[in] fn    the callback; NULL for none
 /// @param[in] user  handed to it as it is
-/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
-///         RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time; not inside a callback. Waits for a callback
 /// that is running. Since: 0.1

@@ -7,7 +7,7 @@
 mod unknown;
 
 use super::Shared;
-use super::follow::{Next, Stream};
+use super::follow::{Next, Stream, View};
 use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
@@ -57,9 +57,6 @@ pub(super) struct Apply {
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
     synced_for: SyncedFor,
 }
-
-/// A command of a unit with its row in the table of commands, if it has one.
-type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
 
 enum Mode {
     /// Bytes are of no use until a sync begins.
@@ -327,7 +324,7 @@ impl Apply {
 
     fn publish_position(&self) {
         self.shared.control.set_applied(self.position.offset);
-        self.shared.board.advance(self.position.offset);
+        self.shared.board.update(|status| status.offset = self.position.offset);
     }
 
     fn stamp(&self) -> Stamp {
@@ -365,8 +362,7 @@ impl Apply {
         self.position.db = db;
         // Before anybody who waits for this offset looks. A queue that is not followed must not
         // flood whoever listens: it is told once.
-        let is_news = diverged
-            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
+        let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if is_news {
@@ -391,7 +387,10 @@ impl Apply {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
                     // Nobody knows where what follows belongs, so no policy lets it go on.
-                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
+                    select(unit, args).map_err(|text| {
+                        self.diverge();
+                        Broken::Resync(self.failed(args, &text))
+                    })?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
@@ -414,8 +413,11 @@ impl Apply {
                     return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
+                    // What does not fit was different before this command.
                     let error = self.failed(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error)?;
+                    self.judge(self.settings.on_failure, error).inspect_err(|_| {
+                        self.diverge();
+                    })?;
                     diverged = true;
                 }
             }
@@ -423,11 +425,14 @@ impl Apply {
         Ok(diverged)
     }
 
-    /// What does not fit was different before this command.
     fn failed(&self, args: &[&[u8]], text: &str) -> Error {
         Counters::add(&self.shared.counters.failed_commands, 1);
-        self.shared.board.update(|status| status.diverged = true);
         failed_command(args, text)
+    }
+
+    /// The table differs from the primary from here on; true if it did not before.
+    fn diverge(&self) -> bool {
+        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
     }
 
     /// What the policy makes of a command that was not applied.
@@ -451,13 +456,16 @@ impl Apply {
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
-        let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
-        self.shared.counters.memory_peak.fetch_max(used, Ordering::Relaxed);
-        if max > 0 && used > max {
-            let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
-            return Err(Broken::Stop(Error::new(Kind::NoMemory, text)));
+        let max = self.settings.max_memory;
+        if max == 0 {
+            return Ok(());
         }
-        Ok(())
+        let used = self.table.memory() as u64;
+        if used <= max {
+            return Ok(());
+        }
+        let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
+        Err(Broken::Stop(Error::new(Kind::NoMemory, text)))
     }
 
     fn lose(&mut self, error: Error) {

@@ -6,7 +6,8 @@
 //! Where the options prefer less memory to that, a later one goes in place: key by key into the
 //! table that is being read, and what did not come is deleted in the end.
 
-mod seen;
+mod aside;
+mod in_place;
 
 use super::position::Position;
 use crate::change::{Gate, Phase, Reason};
@@ -15,10 +16,11 @@ use crate::config::Resync;
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item};
-use crate::table::{Batch, Db, Entry, Generation, SLOT_BYTES, Stamp, Table};
+use crate::table::{Db, Entry, SLOT_BYTES, Stamp, Table};
 use crate::text::printable;
-use crate::value::{ABSENT, Bytes, Value, fingerprint};
-use seen::Seen;
+use crate::value::{Bytes, Value, fingerprint};
+use aside::Aside;
+use in_place::Seen;
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -76,13 +78,6 @@ enum Target {
     InPlace(Seen),
 }
 
-/// A dataset in the making.
-struct Aside {
-    generation: Generation,
-    /// The memory of its entries that is that of the table's own, which they were taken from.
-    adopted: usize,
-}
-
 /// Which server wrote a snapshot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
@@ -116,7 +111,7 @@ impl Load {
             _ if !scope.store => Target::Nowhere,
             _ if is_first => Target::Table,
             Some(Resync::InPlace) => Target::InPlace(Seen::default()),
-            _ => Target::Aside(Aside { generation: table.generation(), adopted: 0 }),
+            _ => Target::Aside(Aside::new(table)),
         };
         Self {
             decoder: Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
@@ -241,7 +236,7 @@ impl Load {
         loop {
             let beside = match &self.target {
                 Target::Nowhere | Target::Table => 0,
-                Target::Aside(aside) => aside.generation.memory() - aside.adopted,
+                Target::Aside(aside) => aside.memory(),
                 Target::InPlace(seen) => seen.memory(),
             };
             let used = (around.table.memory() + beside + self.decoder.memory()) as u64;
@@ -289,43 +284,6 @@ impl Load {
                 return Err(beyond_memory(&text));
             }
         }
-    }
-
-    /// Goes on in place with what came so far; false where that can't or must not be done.
-    fn move_in_place<G: Gate>(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<bool> {
-        let in_place = Target::InPlace(Seen::default());
-        let aside = match std::mem::replace(&mut self.target, in_place) {
-            Target::Aside(aside) if self.may_move => aside,
-            other => {
-                self.target = other;
-                return Ok(false);
-            }
-        };
-        let mut entries = aside.generation.into_entries();
-        let mut more = true;
-        while more {
-            check_stop(around)?;
-            more = self.publish(around, gate, |load, unit, table| {
-                for _ in 0..KEYS_PER_BATCH {
-                    let Some((db, key, entry)) = entries.next() else { return Ok(false) };
-                    let at = entry.expires_at_ms;
-                    match (entry.value.filter(|_| entry.version == 0), &mut load.target) {
-                        (Some(value), _) => load.take_key(unit, table, db, key, value, at)?,
-                        // What has a version is the table's own.
-                        (None, Target::InPlace(seen)) => {
-                            seen.insert(db, key);
-                        }
-                        (None, _) => {}
-                    }
-                }
-                Ok(true)
-            })?;
-        }
-        Ok(true)
     }
 
     /// Loads a batch of keys straight into the table; false where more bytes are needed.
@@ -452,32 +410,6 @@ impl Load {
         Ok(true)
     }
 
-    /// What is as it was is taken over from the table, so that a resync of unchanged data takes
-    /// little more memory than the data does. Such an entry is known by its version: what is new
-    /// has none yet.
-    fn put_aside(
-        &mut self,
-        db: Db,
-        key: Bytes,
-        value: Value,
-        expires_at_ms: Option<i64>,
-        table: &Table,
-    ) -> Result<()> {
-        let Target::Aside(aside) = &mut self.target else { return Ok(()) };
-        let old = table.item(db, &key);
-        let (key, entry) = match old.filter(|(_, old)| is_unchanged(old, &value, expires_at_ms)) {
-            Some((key, entry)) => {
-                aside.adopted += entry.shared_memory(key.len());
-                (key, entry)
-            }
-            None => (key, Entry::new(value, expires_at_ms)),
-        };
-        if !aside.generation.insert(db, key.clone(), entry) {
-            return Err(self.duplicate(db, &key));
-        }
-        Ok(())
-    }
-
     /// Takes in what is not a key; true at the snapshot's end.
     fn note(&mut self, item: Item) -> bool {
         match item {
@@ -531,108 +463,6 @@ impl Load {
             offset: self.position.offset,
             unit,
         }
-    }
-
-    /// The gate hears the difference, then readers move over.
-    fn move_over<G: Gate>(
-        &mut self,
-        mut next: Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        *around.unit += 1;
-        let unit = *around.unit;
-        self.report_vanished(&mut next, around, gate)?;
-        self.report_changed(&mut next, around, gate)?;
-        around.table.replace(next, self.stamp(unit));
-        Ok(())
-    }
-
-    fn report_vanished<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        for (db, key, old) in around.table.entries() {
-            if next.get(db, &key).is_some() {
-                continue;
-            }
-            check_stop(around)?;
-            if known_fingerprint(&old) == Some(ABSENT) {
-                if old.value.is_some() {
-                    next.insert(db, key, old);
-                }
-                continue;
-            }
-            self.one_key(next, around, gate, |unit| unit.delete(db, &key, Reason::Resync));
-        }
-        Ok(())
-    }
-
-    fn report_changed<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        // Entries clone in constant time, so a copy of the list is cheap beside the data.
-        let entries: Vec<_> = next.entries().collect();
-        for (db, key, new) in entries {
-            // What has a version is the table's own: unchanged, or kept from vanishing.
-            let Some(value) = new.value.filter(|_| new.version == 0) else { continue };
-            check_stop(around)?;
-            self.one_key(next, around, gate, |unit| {
-                unit.write(db, &key, value, new.expires_at_ms, Reason::Resync);
-            });
-        }
-        Ok(())
-    }
-
-    /// Deletes what did not come in place; the table is whole again then.
-    fn delete_unseen<G: Gate>(
-        &mut self,
-        seen: &Seen,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        let mut entries = around.table.entries().filter(|(db, key, _)| !seen.contains(*db, key));
-        let mut forgotten = Batch::new();
-        let mut more = true;
-        while more {
-            check_stop(around)?;
-            more = self.publish(around, gate, |_, unit, _| {
-                for _ in 0..KEYS_PER_BATCH {
-                    let Some((db, key, old)) = entries.next() else { return Ok(false) };
-                    match (known_fingerprint(&old), old.value) {
-                        // The primary has not had it for long; it stays as it was kept.
-                        (Some(ABSENT), Some(_)) => {}
-                        (Some(ABSENT), None) => forgotten.remove(db, &key),
-                        _ => unit.delete(db, &key, Reason::Resync),
-                    }
-                }
-                Ok(true)
-            })?;
-        }
-        *around.unit += 1;
-        around.table.publish(forgotten, self.stamp(*around.unit));
-        Ok(())
-    }
-
-    /// Asks about one key as a unit of its own and stores the outcome aside.
-    fn one_key<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-        ask: impl FnOnce(&mut Unit<'_>),
-    ) {
-        let mut gate = gate();
-        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
-        ask(&mut unit);
-        let (batch, asked, _) = unit.finish();
-        self.asked.add(asked);
-        next.absorb(batch, *around.unit);
     }
 }
 

@@ -117,7 +117,8 @@ impl View {
         let _ = self.excluded.set(excluded);
     }
 
-    fn open(&self) -> Answer<()> {
+    /// Whether readers may look, and if not, what everything answers.
+    pub(super) fn open(&self) -> Answer<()> {
         match self.readable.load(Ordering::Acquire) {
             1 => Answer::Found(()),
             2 => Answer::Stopped,
@@ -188,14 +189,6 @@ impl Lookups {
     /// The table's own readers, for what concerns all of it.
     pub(super) fn reader(&self) -> &Reader {
         &self.reader
-    }
-
-    /// What everything answers while the table may not be read.
-    pub(super) fn closed<T>(&self) -> Option<Answer<T>> {
-        match self.view.open() {
-            Answer::Found(()) => None,
-            closed => Some(closed.then(|()| Answer::NotReady)),
-        }
     }
 
     /// A string, with its version.

@@ -26,7 +26,7 @@ use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
 use slot::{Borrowed, Slot};
-use state::{Board, Counters, Trouble};
+use state::{Board, Counters};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -216,7 +216,11 @@ impl Replica {
             }
             Err(error) => {
                 self.shared.control.stop();
-                self.shared.board.update(|status| status.threads -= 1);
+                let at_ms = self.env.now_ms();
+                self.shared.board.update(|status| {
+                    status.threads -= 1;
+                    status.fail(error.clone(), at_ms);
+                });
                 Err(error)
             }
         }
@@ -229,9 +233,7 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Stopped, _) => {
-                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
-                }
+                _ if status.stopping => Some(Err(stopped())),
                 // What was loaded stays readable, whatever became of the link, but for a bug of
                 // ours.
                 (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
@@ -256,10 +258,8 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
+                _ if status.stopping => return Some(Err(stopped())),
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
-                (State::Stopped, _) => {
-                    return Some(Err(Error::new(Kind::Stopped, "the engine was stopped")));
-                }
                 _ if !status.ready => return None,
                 _ => {}
             }
@@ -285,6 +285,7 @@ impl Replica {
         self.engine.lock().life = Life::Stopped;
         self.shared.view.set_readable(Readable::Stopped);
         self.shared.control.stop();
+        self.shared.board.update(|status| status.stopping = true);
         let ended = self
             .shared
             .board
@@ -367,11 +368,7 @@ impl Shared {
         self.view.set_readable(Readable::Stopped);
         self.control.stop();
         let at_ms = self.env.now_ms();
-        self.board.update(|status| {
-            status.state = State::Failed;
-            status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms });
-        });
+        self.board.update(|status| status.fail(error, at_ms));
         self.tell(Moment::Failed);
     }
 
@@ -404,7 +401,7 @@ impl Shared {
             state: status.state,
             moment: status.moment,
             since_ms: status.since_ms,
-            ready: status.ready && status.state != State::Stopped,
+            ready: self.view.open() == Answer::Found(()),
             diverged: status.diverged,
             mixed: status.mixed,
             primary: self.primary.lock().clone(),
@@ -442,6 +439,10 @@ impl Shared {
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Stopped, "the engine was stopped")
 }
 
 fn name_of(address: &Address) -> String {

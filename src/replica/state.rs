@@ -111,7 +111,7 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
-    /// The most it has taken so far: while a snapshot is loaded aside, that of both datasets.
+    /// The most it has taken now or during a load: while one is loaded aside, that of both datasets.
     pub memory_peak_bytes: u64,
     /// Bytes that arrived and wait for the apply thread.
     pub spooled_bytes: u64,
@@ -189,8 +189,19 @@ pub(super) struct Status {
     pub(super) trouble: Option<Trouble>,
     pub(super) offset: i64,
     pub(super) replid: Option<[u8; 40]>,
+    /// The program has asked for the end: nobody waits for anything else any more.
+    pub(super) stopping: bool,
     /// Engine threads that have not ended.
     pub(super) threads: usize,
+}
+
+impl Status {
+    /// Given up, with this reason.
+    pub(super) fn fail(&mut self, error: Error, at_ms: i64) {
+        self.state = State::Failed;
+        self.since_ms = at_ms;
+        self.trouble = Some(Trouble { error, at_ms });
+    }
 }
 
 /// The status, and those who wait for it to change.
@@ -198,8 +209,6 @@ pub(super) struct Status {
 pub(super) struct Board {
     status: Mutex<Status>,
     changed: Condvar,
-    /// How many wait; lets the apply thread skip the wake-up where nobody does.
-    waiters: AtomicU64,
 }
 
 impl Board {
@@ -207,19 +216,11 @@ impl Board {
         self.status.lock().clone()
     }
 
-    /// Changes the status and wakes everyone who waits.
+    /// Changes the status and wakes everyone who waits, which costs nothing where nobody does.
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut Status) -> R) -> R {
         let result = change(&mut self.status.lock());
         self.changed.notify_all();
         result
-    }
-
-    /// Moves the position: the hot path of the apply thread.
-    pub(super) fn advance(&self, offset: i64) {
-        self.status.lock().offset = offset;
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.changed.notify_all();
-        }
     }
 
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
@@ -230,11 +231,10 @@ impl Board {
         mut done: impl FnMut(&Status) -> Option<Result<R>>,
     ) -> Result<R> {
         let deadline = (timeout_ms >= 0).then(|| env.ticks_ms().saturating_add(timeout_ms));
-        self.waiters.fetch_add(1, Ordering::AcqRel);
         let mut status = self.status.lock();
-        let result = loop {
+        loop {
             if let Some(result) = done(&status) {
-                break result;
+                return result;
             }
             let Some(deadline) = deadline else {
                 self.changed.wait(&mut status);
@@ -244,12 +244,9 @@ impl Board {
                 Ok(left_ms) if left_ms > 0 => {
                     self.changed.wait_for(&mut status, Duration::from_millis(left_ms));
                 }
-                _ => break Err(timed_out(&status)),
+                _ => return Err(timed_out(&status)),
             }
-        };
-        drop(status);
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
-        result
+        }
     }
 }
 

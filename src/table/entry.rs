@@ -10,7 +10,7 @@ pub struct Entry {
     pub value: Option<Value>,
     /// The key's deadline in Unix milliseconds.
     pub expires_at_ms: Option<i64>,
-    /// The unit that wrote the entry last. Publishing a batch sets it.
+    /// Another one with each write, and larger. Publishing a batch sets it.
     pub version: u64,
     /// What the table lacks of what the primary has; `None` while it lacks nothing.
     pub hold: Option<Arc<Hold>>,
@@ -35,12 +35,6 @@ impl Entry {
     /// An entry that is what the primary has.
     pub fn new(value: Value, expires_at_ms: Option<i64>) -> Self {
         Self { value: Some(value), expires_at_ms, version: 0, hold: None }
-    }
-
-    /// A name without a value.
-    pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { fingerprint, ..Hold::default() };
-        Self { hold: Some(Arc::new(hold)), ..Self::default() }
     }
 
     /// The table has no value for this key though the primary has.

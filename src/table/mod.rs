@@ -54,7 +54,7 @@ pub struct Stamp {
     pub replid: [u8; 40],
     /// The offset in it; -1 while it is not known.
     pub offset: i64,
-    /// Counts units. It becomes the version of the entries that are published with it.
+    /// Counts units. The versions of the entries that are published with it come from it.
     pub unit: u64,
 }
 
@@ -123,16 +123,6 @@ impl Table {
         let place = self.shared.layout.place(key);
         let databases = self.shared.databases.read();
         databases.get(&db)?.read(place.shard).item(place.hash, key).cloned()
-    }
-
-    /// Whether a key has anything, be it a ghost.
-    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
-        self.shared.with(db, key, |entry| entry.is_some())
-    }
-
-    /// How many entries a database has, ghosts among them.
-    pub fn database_len(&self, db: Db) -> usize {
-        self.shared.databases.read().get(&db).map_or(0, database::Database::len)
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

@@ -96,10 +96,6 @@ impl Shard {
         self.items.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.items.iter_mut()
-    }
-
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
         self.items.into_iter()
     }
