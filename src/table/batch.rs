@@ -53,15 +53,14 @@ impl Slot {
     }
 }
 
-/// Bits of a version that tell the database; the others are enough for a million units a second
-/// over eight years.
-const DATABASE_BITS: u32 = 16;
+/// Bits of a version that count units: enough for a million a second over eight years.
+const UNIT_BITS: u32 = 48;
 
-/// The version of what a unit writes in a database. No two entries of one name have the same, also
-/// where one unit wrote both: the databases may change places, and readers who know one must see
-/// that the other is not it.
-pub(super) fn version(unit: u64, db: Db) -> u64 {
-    unit << DATABASE_BITS | u64::from(db) & ((1 << DATABASE_BITS) - 1)
+/// The version of what a unit writes in a database; the bits above are the database's. No two
+/// entries of one name have the same, also where one unit wrote both: the databases may change
+/// places, and who knows the version of one must see that the other is not it.
+pub fn version(unit: u64, db: Db) -> u64 {
+    u64::from(db) << UNIT_BITS | unit
 }
 
 impl View {

@@ -10,7 +10,7 @@ pub struct Entry {
     pub value: Option<Value>,
     /// The key's deadline in Unix milliseconds.
     pub expires_at_ms: Option<i64>,
-    /// Another one with each write, and larger. Publishing a batch sets it.
+    /// Another one with each write; see [`version`](super::version). Publishing a batch sets it.
     pub version: u64,
     /// What the table lacks of what the primary has; `None` while it lacks nothing.
     pub hold: Option<Arc<Hold>>,

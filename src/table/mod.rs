@@ -34,7 +34,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Batch;
+pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold, SLOT_BYTES};
