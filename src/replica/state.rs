@@ -111,7 +111,7 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
-    /// The most it has taken now or during a load: while one is loaded aside, that of both datasets.
+    /// The most it has taken now or during a load: while one is loaded aside, that of both.
     pub memory_peak_bytes: u64,
     /// Bytes that arrived and wait for the apply thread.
     pub spooled_bytes: u64,
