@@ -268,6 +268,8 @@ typedef enum {
     RETS_EVENT_SWAP = 13,
     /** A write command that this version can't follow: see argv. It can't be skipped. */
     RETS_EVENT_UNKNOWN = 14,
+    /** From rets_next_event() only: what was to be told here did not fit into the queue. */
+    RETS_EVENT_OVERFLOW = 15,
 } rets_event_kind;
 
 /** Why it happens. A later version may add reasons. */
@@ -975,6 +977,10 @@ RETS_API void rets_free(rets_t *r);
  *     ack-interval   (1000)
  *         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
  *         it does not hear from for its repl-timeout.
+ *     event-queue*   (16777216)
+ *         a size of 4kb or more, such as 16mb. How much memory events may take that
+ *         wait for rets_next_event(); what does not fit is told as
+ *         RETS_EVENT_OVERFLOW.
  *     spool-size   (268435456)
  *         a size of 64kb or more, such as 256mb. How many received bytes may wait
  *         while the callback is slow, before the primary has to keep them.
@@ -1034,6 +1040,55 @@ rets_status rets_option(const rets_t *r,
  * that is running. Since: 0.1
  */
 RETS_API rets_status rets_set_callback(rets_t *r, rets_change_fn fn, void *user);
+
+/**
+ * A descriptor that is readable while rets_next_event() has something to give, for
+ * programs that live in a loop around poll, epoll, libuv or asio and would rather hear of
+ * changes there than in a callback. Events are recorded from this call on: call it before
+ * rets_start(), so that nothing is missed. Only poll it: the library reads from it and
+ * closes it in rets_free().
+ *
+ * An event comes after the fact: what a change callback was asked about before it
+ * happened, and did not skip, is told here when lookups can see it. All of a command or
+ * MULTI is told or nothing: where it would pass the option event-queue, one
+ * RETS_EVENT_OVERFLOW stands in its place and in that of all that follows until there is
+ * room again. Then the program knows that it has to look for itself. The engine never
+ * waits for whoever takes events.
+ *
+ *     const rets_event *e;
+ *     struct pollfd p = {.events = POLLIN};
+ *     if (rets_event_fd(r, &p.fd) == RETS_OK && rets_start(r) == RETS_OK)
+ *         while (poll(&p, 1, -1) > 0)
+ *             while (rets_next_event(r, &e) == RETS_OK) ...
+ *
+ * @param[in]  r   the handle
+ * @param[out] fd  the descriptor; stays as it is unless RETS_OK
+ * @return RETS_OK; RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED; RETS_PANIC
+ *
+ * Threads: any, any number at a time; not inside a callback. Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_event_fd(const rets_t *r,
+                          int *fd);
+
+/**
+ * Gives the oldest event that was not given yet.
+ *
+ * @param[in]  r      the handle
+ * @param[out] event  the event; it and what it points to belong to the library and stay
+ *                    as they are until the next call, or rets_free(). Stays as it is
+ *                    unless RETS_OK
+ * @return RETS_OK; RETS_NOT_FOUND: there is none now, and the descriptor is not readable;
+ *         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED; RETS_PANIC
+ *
+ * Threads: any, one at a time for one handle; not inside a callback. It does not wait.
+ * Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_next_event(const rets_t *r,
+                            const rets_event **event);
 
 /**
  * Copies the value of a string.

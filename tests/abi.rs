@@ -216,6 +216,7 @@ enums! {
         RETS_EVENT_FLUSH = 12,
         RETS_EVENT_SWAP = 13,
         RETS_EVENT_UNKNOWN = 14,
+        RETS_EVENT_OVERFLOW = 15,
     }
     rets_reason {
         RETS_REASON_SNAPSHOT = 1,

@@ -106,6 +106,8 @@ pub struct Config {
     pub retry_max_ms: i64,
     /// How often the primary hears from us.
     pub ack_interval_ms: i64,
+    /// How many bytes of events after the fact may wait for the program.
+    pub event_queue: u64,
     /// How many received bytes may wait to be applied.
     pub spool_size: u64,
 }
@@ -138,6 +140,7 @@ impl Config {
             retry_min_ms: options::RETRY_MIN_MS,
             retry_max_ms: options::RETRY_MAX_MS,
             ack_interval_ms: options::ACK_INTERVAL_MS,
+            event_queue: options::EVENT_QUEUE,
             spool_size: options::SPOOL_SIZE,
         };
         config.set("url", url, false)?;

@@ -10,9 +10,13 @@ pub(super) const RETRY_MIN_MS: i64 = 100;
 pub(super) const RETRY_MAX_MS: i64 = 10_000;
 pub(super) const ACK_INTERVAL_MS: i64 = 1_000;
 pub(super) const SPOOL_SIZE: u64 = 256 << 20;
+pub(super) const EVENT_QUEUE: u64 = 16 << 20;
 
 /// Below one read of the socket the link would stop and go with each packet.
 const SPOOL_SIZE_MIN: u64 = 64 << 10;
+
+/// Room for some events at least.
+const EVENT_QUEUE_MIN: u64 = 4 << 10;
 
 /// One option.
 pub struct OptionRow {
@@ -339,6 +343,21 @@ pub(super) const TABLE: &[OptionRow] = &[
         ..ROW
     },
     OptionRow {
+        name: "event-queue",
+        unit: "bytes",
+        range: "a size of 4kb or more, such as 16mb",
+        default: "16777216",
+        hot: true,
+        doc: "How much memory events may take that wait for rets_next_event(); what does not fit \
+            is told as RETS_EVENT_OVERFLOW.",
+        set: |c, v| {
+            c.event_queue = size_from(v, EVENT_QUEUE_MIN)?;
+            Ok(())
+        },
+        get: |c| c.event_queue.to_string(),
+        ..ROW
+    },
+    OptionRow {
         name: "spool-size",
         unit: "bytes",
         range: "a size of 64kb or more, such as 256mb",
@@ -346,10 +365,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         doc: "How many received bytes may wait while the callback is slow, before the primary \
             has to keep them.",
         set: |c, v| {
-            c.spool_size = match size(v)? {
-                bytes if bytes < SPOOL_SIZE_MIN => return Err(Error::invalid("too small")),
-                bytes => bytes,
-            };
+            c.spool_size = size_from(v, SPOOL_SIZE_MIN)?;
             Ok(())
         },
         get: |c| c.spool_size.to_string(),
@@ -411,6 +427,13 @@ fn size(value: &str) -> Result<u64> {
     let bytes = digits(count)?.checked_mul(1 << bits);
     // Offsets and sizes meet in signed arithmetic elsewhere.
     bytes.filter(|&b| i64::try_from(b).is_ok()).ok_or_else(|| Error::invalid("too large"))
+}
+
+fn size_from(value: &str, low: u64) -> Result<u64> {
+    match size(value)? {
+        bytes if bytes < low => Err(Error::invalid("too small")),
+        bytes => Ok(bytes),
+    }
 }
 
 /// One database, as in a URL's path.

@@ -47,6 +47,7 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("retry-min", "1", "1"),
         ("retry-max", "3600000", "3600000"),
         ("ack-interval", "10", "10"),
+        ("event-queue", "4kb", "4096"),
         ("spool-size", "64kb", "65536"),
     ];
     for (name, value, shown) in rows {
@@ -110,6 +111,7 @@ fn bad_values_are_refused_with_what_is_allowed_and_change_nothing() {
         ("retry-min", "0"),
         ("retry-max", " 1"),
         ("ack-interval", "-1"),
+        ("event-queue", "4095"),
         ("spool-size", "65535"),
         ("spool-size", "0"),
     ];
@@ -213,8 +215,15 @@ fn a_running_engine_changes_only_where_and_who_and_its_limits() {
     }
     let hot: Vec<_> = Config::OPTIONS.iter().filter(|r| r.hot).map(|r| r.name).collect();
     let places = ["url", "user", "password", "password-file"];
-    let limits =
-        ["max-memory", "max-staleness", "ping-period", "on-unknown", "on-failure", "resync"];
+    let limits = [
+        "max-memory",
+        "max-staleness",
+        "ping-period",
+        "on-unknown",
+        "on-failure",
+        "resync",
+        "event-queue",
+    ];
     assert_eq!(hot, [&places[..], &limits].concat());
     let error = c.set("store", "none", true).unwrap_err();
     assert!(error.text().contains("password-file"), "{error}");

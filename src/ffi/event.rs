@@ -54,6 +54,8 @@ pub enum rets_event_kind {
     RETS_EVENT_SWAP = 13,
     /// A write command that this version can't follow: see argv. It can't be skipped.
     RETS_EVENT_UNKNOWN = 14,
+    /// From rets_next_event() only: what was to be told here did not fit into the queue.
+    RETS_EVENT_OVERFLOW = 15,
 }
 
 /// Why it happens. A later version may add reasons.
@@ -227,21 +229,35 @@ impl SharedGate for CGate {
 
 /// Builds the event for a change; it lasts as long as the call of `show`.
 pub(super) fn shown<R>(change: &Change<'_>, show: impl FnOnce(&rets_event) -> R) -> R {
-    let whole = change
-        .value
-        .map(|value| rets_value { whole: Whole::of(value, change.expires_at_ms), borrowed: true });
+    let whole = whole_of(change);
     let argv = arguments(change.args);
+    show(&event_of(change, whole.as_ref(), &argv))
+}
+
+/// The value that an event shows.
+pub(super) fn whole_of(change: &Change<'_>) -> Option<rets_value> {
+    change
+        .value
+        .map(|value| rets_value { whole: Whole::of(value, change.expires_at_ms), borrowed: true })
+}
+
+/// The event for a change, whose pointers are into these.
+pub(super) fn event_of(
+    change: &Change<'_>,
+    whole: Option<&rets_value>,
+    argv: &[rets_bytes],
+) -> rets_event {
     let effect = Parts::of(&change.effect);
-    let string = whole.as_ref().and_then(|value| value.whole.string());
+    let string = whole.and_then(|value| value.whole.string());
     let (key, key_len) = part(Some(change.key));
     let (field, field_len) = part(effect.field);
     let (value, value_len) = part(effect.value.or(string));
-    show(&rets_event {
+    rets_event {
         struct_size: size_of::<rets_event>(),
         kind: effect.kind,
         reason: reason(change.reason),
         phase: phase(change.phase),
-        r#type: (whole.as_ref().and_then(|value| value.whole.kind()))
+        r#type: (whole.and_then(|value| value.whole.kind()))
             .map_or(rets_type_id::RETS_TYPE_NONE, rets_type_id::from),
         link: 0,
         db: database(change.db),
@@ -256,13 +272,13 @@ pub(super) fn shown<R>(change: &Change<'_>, show: impl FnOnce(&rets_event) -> R)
         value,
         value_len,
         score: effect.score,
-        whole: whole.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+        whole: whole.map_or(std::ptr::null(), std::ptr::from_ref),
         expires_at_ms: change.expires_at_ms.unwrap_or(-1),
         field_expires_at_ms: effect.expires_at_ms.unwrap_or(-1),
         offset: change.offset,
         argv: argv.as_ptr(),
         argc: argv.len(),
-    })
+    }
 }
 
 /// What the kinds of effects have, each on its own.
@@ -349,7 +365,7 @@ fn arguments<'a>(args: &'a [&'a [u8]]) -> Cow<'a, [rets_bytes]> {
     Cow::Owned(args.iter().map(|arg| bytes_of(arg)).collect())
 }
 
-fn bytes_of(bytes: &[u8]) -> rets_bytes {
+pub(super) fn bytes_of(bytes: &[u8]) -> rets_bytes {
     rets_bytes { data: bytes.as_ptr().cast(), len: bytes.len() }
 }
 

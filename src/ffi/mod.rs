@@ -23,6 +23,8 @@ mod option;
 
 mod event;
 
+mod queue;
+
 mod read;
 
 mod value;
@@ -53,6 +55,7 @@ pub use info::*;
 pub use life::*;
 pub use log::*;
 pub use option::*;
+pub use queue::*;
 pub use read::*;
 pub use status::*;
 pub use stream::*;

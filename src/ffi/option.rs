@@ -81,6 +81,10 @@ use std::ffi::{c_char, c_void};
 ///     ack-interval   (1000)
 ///         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
 ///         it does not hear from for its repl-timeout.
+///     event-queue*   (16777216)
+///         a size of 4kb or more, such as 16mb. How much memory events may take that
+///         wait for rets_next_event(); what does not fit is told as
+///         RETS_EVENT_OVERFLOW.
 ///     spool-size   (268435456)
 ///         a size of 64kb or more, such as 256mb. How many received bytes may wait
 ///         while the callback is slow, before the primary has to keep them.

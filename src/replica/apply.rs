@@ -209,7 +209,13 @@ impl Apply {
             is_stopping: &|| control.is_stopping(),
         };
         let before = load.received() / PROGRESS_BYTES;
+        let was_aside = load.is_aside();
         let progress = load.feed(bytes, &mut around, &mut || shared.gate());
+        // Aside nothing can be seen before all of it can.
+        match progress {
+            Err(_) if was_aside && !load.is_in_place() => shared.events.discard(),
+            _ => shared.events.commit(),
+        }
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
@@ -353,7 +359,7 @@ impl Apply {
         }
         drop(gate);
         // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome?;
+        let diverged = outcome.inspect_err(|_| self.shared.events.discard())?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -365,6 +371,7 @@ impl Apply {
         let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
         self.publish_position();
+        self.shared.events.commit();
         if is_news {
             self.tell(Moment::Diverged);
         }

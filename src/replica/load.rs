@@ -142,6 +142,11 @@ impl Load {
         self.peak
     }
 
+    /// Whether nothing of this snapshot can be seen yet.
+    pub(super) fn is_aside(&self) -> bool {
+        matches!(self.target, Target::Aside(_))
+    }
+
     /// Whether lookups see keys of this snapshot beside those of before.
     pub(super) fn is_in_place(&self) -> bool {
         matches!(self.target, Target::InPlace(_))

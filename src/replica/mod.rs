@@ -5,6 +5,7 @@
 
 mod apply;
 mod digest;
+mod events;
 mod follow;
 mod freshness;
 mod load;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use digest::{DigestAt, KeyDigest};
+pub use events::{Event, Events, Recorded};
 pub use lookup::{
     Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
     Whole,
@@ -53,6 +55,7 @@ struct Shared {
     /// As configured now; the apply thread takes them over with the next connection.
     settings: Mutex<Settings>,
     gate: Slot<dyn SharedGate>,
+    events: Events,
     listener: Slot<StateListener>,
     view: Arc<View>,
     lookups: Lookups,
@@ -114,6 +117,7 @@ impl Replica {
             held: AtomicU64::new(0),
             settings: Mutex::new(settings_of(&config)),
             gate: Slot::default(),
+            events: Events::new(env.waker()?, config.event_queue),
             listener: Slot::default(),
             lookups: Lookups::new(table.reader(), view.clone()),
             view,
@@ -137,6 +141,7 @@ impl Replica {
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
         self.shared.view.freshness().set_limit(engine.config.max_staleness_ms);
+        self.shared.events.set_limit(engine.config.event_queue);
         if running {
             let control = &self.shared.control;
             let config = engine.config.clone();
@@ -318,6 +323,11 @@ impl Replica {
         self.shared.info()
     }
 
+    /// Changes after the fact.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
     /// The readers' side.
     pub fn lookups(&self) -> &Lookups {
         &self.shared.lookups
@@ -338,6 +348,7 @@ impl Replica {
 struct UntilStopped<'a> {
     gate: Borrowed<'a, dyn SharedGate>,
     control: &'a Control,
+    events: &'a Events,
 }
 
 impl UntilStopped<'_> {
@@ -349,7 +360,14 @@ impl UntilStopped<'_> {
 
 impl Gate for UntilStopped<'_> {
     fn ask(&mut self, change: &Change<'_>) -> Verdict {
-        if self.control.is_stopping() { Verdict::Keep } else { self.gate.ask(change) }
+        if self.control.is_stopping() {
+            return Verdict::Keep;
+        }
+        let verdict = self.gate.ask(change);
+        if verdict == Verdict::Keep {
+            self.events.record(change);
+        }
+        verdict
     }
 }
 
@@ -374,7 +392,7 @@ impl Shared {
 
     /// The callback, for one unit.
     fn gate(&self) -> UntilStopped<'_> {
-        UntilStopped { gate: self.gate.borrow(), control: &self.control }
+        UntilStopped { gate: self.gate.borrow(), control: &self.control, events: &self.events }
     }
 
     /// Tells the listener what just happened.
