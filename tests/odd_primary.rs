@@ -211,7 +211,7 @@ fn unusable() -> Vec<(&'static str, Vec<u8>, Kind, &'static str)> {
     let mut no_magic = snapshot(&[&good()]);
     no_magic[..5].copy_from_slice(b"RIDES");
     vec![
-        ("type", snapshot(&[&good(), b"\x64\x03bad\x01x"]), Kind::Protocol, "100"),
+        ("type", snapshot(&[&good(), b"\x64\x03bad\x01x"]), Kind::Unsupported, "100"),
         ("twice", snapshot(&[&good(), &good()]), Kind::Protocol, "twice"),
         ("sum", wrong_sum, Kind::Protocol, "checksum"),
         ("magic", no_magic, Kind::Protocol, "offset"),
