@@ -21,19 +21,18 @@ pub(super) fn sort_front<T: Copy>(
     count: usize,
     compare: impl Fn(&T, &T) -> Ordering,
 ) {
-    let mut parts = vec![0..all.len()];
-    while let Some(range) = parts.pop() {
-        let start = range.start;
-        let Some(part) = all.get_mut(range).filter(|part| part.len() > 1 && start < count) else {
+    let mut parts = vec![(0, all.len())];
+    while let Some((start, end)) = parts.pop() {
+        let Some(part) = all.get_mut(start..end).filter(|part| part.len() > 1 && start < count)
+        else {
             continue;
         };
         if part.len() < INSERTION_MAX {
             part.sort_by(&compare);
             continue;
         }
-        let end = start + part.len();
         let (less, greater) = partition(part, &compare);
-        parts.extend([start..start + less, end - greater..end]);
+        parts.extend([(start, start + less), (end - greater, end)]);
     }
 }
 
@@ -58,7 +57,7 @@ fn partition<T: Copy>(part: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> 
     }
     let sizes = (low.own.len(), high.own.len());
     // What is outermost of the upper side stands last.
-    let parted: Vec<T> = low.from_outside().chain(high.from_outside().rev()).collect();
+    let parted: Vec<T> = low.outside_in().chain(high.outside_in().rev()).collect();
     part.copy_from_slice(&parted);
     sizes
 }
@@ -101,7 +100,7 @@ impl<T: Copy> Side<T> {
 
     /// All of it in its final order: the equal ones have changed places with the innermost of the
     /// others, as many as there are of both.
-    fn from_outside(mut self) -> impl DoubleEndedIterator<Item = T> {
+    fn outside_in(mut self) -> impl DoubleEndedIterator<Item = T> {
         let exchanged = self.equal.len().min(self.own.len());
         self.own.rotate_right(exchanged);
         self.equal.rotate_left(exchanged);

@@ -1,5 +1,6 @@
 //! The commands and the rules of *skip* as a specification: what is heard, what is stored.
 
+mod any_arguments;
 mod array;
 mod bitmap;
 mod cluster;
@@ -14,9 +15,6 @@ mod skip;
 mod sort;
 mod stream;
 pub(crate) mod truth;
-mod truth_lists;
-mod truth_test;
-mod truth_zsets;
 mod unknown;
 mod zset;
 
