@@ -1,9 +1,10 @@
 //! The servers' partial sort. Which of several equal elements come first is its doing alone, and a
-//! COUNT cuts between them: a replica that is to cut at the same place has to come to the same order.
+//! COUNT cuts between them: a replica that is to cut at the same place has to come to the same
+//! order.
 //!
 //! It is the quicksort that Bentley and McIlroy describe in "Engineering a Sort Function" (1993),
-//! which passes over the parts that hold nothing of what is wanted. They exchange elements within an
-//! array; here each side of the pivot is a queue, and an exchange is what it does to the queue.
+//! which passes over the parts that hold nothing of what is wanted. They exchange elements within
+//! an array; here each side of the pivot is a queue, and an exchange is what it does to the queue.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
