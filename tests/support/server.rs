@@ -293,6 +293,9 @@ impl Server {
              appendonly no\nsave \"\"\ndaemonize no\nrepl-diskless-sync-delay 0\n",
             port = self.port
         );
+        // Each ping moves the offset, and whoever compares both sides needs one that stands still
+        // for as long as that takes. Replicas still hear one before they lose patience.
+        text.push_str("repl-ping-replica-period 30\n");
         // Without a point in time to save at, SIGTERM saves nothing. One that never comes keeps
         // the server from saving by itself.
         text.push_str("save 1000000000 2000000000\n");
