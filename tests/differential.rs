@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::follower::{self, Digests, assert_equal, digests, keys, whole};
 use support::random::{Generator, SAMPLE_KEYS, Words, samples};
 use support::tap::{Tap, shown};
-use support::{Client, Reply, Server, Which, on_each_server, wait_until};
+use support::{Client, PATIENCE, Reply, Server, Which, on_each_server, wait_until};
 
 /// How long the run takes that every test run makes, for each server.
 const SHORT: Duration = Duration::from_secs(15);
@@ -32,9 +32,6 @@ const SOON_MS: i64 = 20_000;
 
 /// In so many bursts every command that the server sends is seen.
 const MANY_BURSTS: u64 = 200;
-
-/// How long the primary may take to delete a field that has expired.
-const HEALING: Duration = Duration::from_secs(5);
 
 /// How many commands about a key that differs are shown.
 const SHOWN: usize = 60;
@@ -72,7 +69,7 @@ fn heals(replica: &Replica, client: &mut Client, digests: &mut Digests) -> bool 
         }
     }
     let began = Instant::now();
-    while digests.ours != digests.theirs && began.elapsed() < HEALING {
+    while digests.ours != digests.theirs && began.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(20));
         *digests = follower::digests(replica, client);
     }

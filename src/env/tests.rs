@@ -1,10 +1,12 @@
 //! The real machine, on loopback sockets and real threads.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc;
+
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 
@@ -94,7 +96,10 @@ fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
 fn what_can_not_be_reached_is_an_error_with_its_name() {
     let system = System::new();
     let waker = system.waker().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Nobody listens where something is bound, nor can anybody else begin to.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = bound.local_addr().unwrap().as_socket().unwrap().port();
     for (address, name) in [
         (tcp("127.0.0.1", port), format!("127.0.0.1:{port}")),
         (tcp("localhost", port), format!("localhost:{port}")),

@@ -136,7 +136,7 @@ int main(int argc, char **argv) {
         server_do(server, FILL[i]);
     EXPECT(rets_new(argv[1], &r), RETS_OK);
     EXPECT(rets_start(r), RETS_OK);
-    EXPECT(rets_wait_ready(r, 20000), RETS_OK);
+    EXPECT(rets_wait_ready(r, 30000), RETS_OK);
     if (check_failures == 0) {
         server_settle(server, r);
         strings(r, server);
@@ -144,7 +144,7 @@ int main(int argc, char **argv) {
         wholes(r);
         following(r);
     }
-    EXPECT(rets_stop(r, 5000), RETS_OK);
+    EXPECT(rets_stop(r, 30000), RETS_OK);
     EXPECT(rets_exists(r, 0, "list", 4), RETS_STOPPED);
     rets_free(r);
     close(server);

@@ -1,6 +1,5 @@
 //! Random commands and random answers against the truth.
 
-use super::truth::{Mirror, Moods, Truth, any_history, check, follow, visible};
 use super::*;
 use crate::table::version;
 use proptest::prelude::*;
