@@ -14,6 +14,7 @@ use support::{Server, Which, on_each_server};
 on_each_server!(
     every_kind_of_lookup_answers_from_a_live_primary,
     a_callback_sees_a_live_primary_and_may_skip,
+    changes_are_told_after_the_fact_to_whoever_polls,
 );
 
 fn compiled(folder: &tempfile::TempDir, source: &str) -> PathBuf {
@@ -72,6 +73,10 @@ fn every_kind_of_lookup_answers_from_a_live_primary(which: Which) {
 
 fn a_callback_sees_a_live_primary_and_may_skip(which: Which) {
     runs_on(which, "live_events.c");
+}
+
+fn changes_are_told_after_the_fact_to_whoever_polls(which: Which) {
+    runs_on(which, "live_queue.c");
 }
 
 #[test]
