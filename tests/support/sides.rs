@@ -85,6 +85,9 @@ impl Sides {
     pub fn attach(server: Server, gate: Option<Arc<Witness>>) -> Self {
         let tap = Tap::attach(server.port());
         let judge = Server::start(server.which());
+        // A server that saves at times also saves at every FLUSHALL.
+        server.client().accepted(&["CONFIG", "SET", "save", ""]);
+        judge.client().accepted(&["CONFIG", "SET", "save", ""]);
         judge.client().accepted(&["REPLICAOF", "127.0.0.1", &server.port().to_string()]);
         let replica = strict(&server, gate.as_ref());
         let client = server.client();
