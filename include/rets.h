@@ -1643,7 +1643,8 @@ rets_status rets_wait_offset(const rets_t *r,
 
 /**
  * The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
- * offset. It walks over everything: writes wait meanwhile, lookups don't.
+ * offset. It takes time in proportion to the data, on the calling thread; writes wait
+ * only while the keys are listed, lookups never.
  *
  * @param[in]  r       the handle
  * @param[out] hex     41 bytes for 40 hex digits and a NUL
@@ -1665,6 +1666,32 @@ rets_status rets_digest(const rets_t *r,
                         char *hex,
                         char *replid,
                         int64_t *offset);
+
+/**
+ * The digest of one key, which equals the primary's DEBUG DIGEST-VALUE: to find the key
+ * in which two datasets differ. What has logically expired counts until the primary
+ * deletes it, as with rets_digest().
+ *
+ * @param[in]  r        the handle
+ * @param[in]  db       the database's number
+ * @param[in]  key      the key
+ * @param[in]  key_len  its length in bytes
+ * @param[out] hex      41 bytes for 40 hex digits and a NUL; stays as it is unless
+ *                      RETS_OK or RETS_INCOMPLETE
+ * @return RETS_OK; RETS_INCOMPLETE: stored, but elements were withheld, a skipped change
+ *         keeps an old value, or it is a module's value; RETS_NOT_FOUND, where the
+ *         primary says 40 zeros; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+ *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks. Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_key_digest(const rets_t *r,
+                            int32_t db,
+                            const void *key,
+                            size_t key_len,
+                            char *hex);
 
 /**
  * Sets who hears the log of the whole process, or nobody, as it is at first. When it

@@ -7,7 +7,7 @@ mod support;
 
 use rets::change::{Phase, Reason};
 use rets::error::Kind;
-use rets::replica::{Answer, Replica, State, Whole};
+use rets::replica::{Answer, KeyDigest, Replica, State, Whole};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::follower::{
@@ -160,7 +160,11 @@ fn values_of_all_types_are_right(replica: &Replica, client: &mut Client) {
             }
         }
         assert_eq!(lookups.len(SAMPLES, key).map(|len| len.complete), Answer::Found(true));
+        let hex = client.digest_values(&[name]).remove(0);
+        let theirs = KeyDigest { hex, complete: true };
+        assert_eq!(replica.key_digest(SAMPLES, key), Answer::Found(theirs), "{name}");
     }
+    assert_eq!(replica.key_digest(SAMPLES, b"no such key"), Answer::NotFound);
     assert_eq!(get(replica, SAMPLES, "list:big"), Answer::WrongType);
     client.accepted(&["SELECT", "0"]);
 }
@@ -528,6 +532,7 @@ fn filters_hold_for_snapshot_and_stream(which: Which) {
     }
     let Answer::Found(digest) = replica.digest() else { panic!("closed") };
     assert!(!digest.complete, "a digest of a part says so");
+    assert_eq!(replica.key_digest(0, b"other"), Answer::Withheld);
     assert_eq!(replica.info().unknown_commands + replica.info().failed_commands, 0);
 }
 

@@ -389,52 +389,6 @@ pub unsafe extern "C" fn rets_wait_offset(
     })
 }
 
-/// The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
-/// offset. It walks over everything: writes wait meanwhile, lookups don't.
-///
-/// @param[in]  r       the handle
-/// @param[out] hex     41 bytes for 40 hex digits and a NUL
-/// @param[out] replid  41 bytes for the replication id that the offset belongs to, an
-///                     empty text where the primary has none; NULL if it isn't wanted
-/// @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
-///                     stay as they are unless RETS_OK or RETS_INCOMPLETE
-/// @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
-///         followed, or is a module's value, which only the module can digest, so it
-///         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
-///         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time; not inside a callback. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_digest(
-    r: *const rets_t,
-    hex: *mut c_char,
-    replid: *mut c_char,
-    offset: *mut i64,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, two arrays of 41 and a place, or NULL.
-        let (r, hex, replid, offset) = unsafe {
-            let hex = Out::<[c_char; 41]>::new(hex.cast(), "hex")?;
-            let replid = Out::<[c_char; 41]>::optional(replid.cast());
-            (handle_outside_callbacks(r)?, hex, replid, Out::optional(offset))
-        };
-        let digest = settle(r.replica.digest())?;
-        hex.put(fixed(&digest.hex));
-        if let Some(replid) = replid {
-            replid.put(fixed(&digest.replid));
-        }
-        if let Some(offset) = offset {
-            offset.put(digest.offset);
-        }
-        if digest.complete {
-            return Ok(());
-        }
-        Err(Failure::plain(rets_status::RETS_INCOMPLETE))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

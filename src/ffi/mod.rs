@@ -33,6 +33,8 @@ mod cursor;
 
 mod info;
 
+mod digest;
+
 mod log;
 
 // What the header does not show.
@@ -43,6 +45,7 @@ mod guard;
 mod tests;
 
 pub use cursor::*;
+pub use digest::*;
 pub use event::*;
 pub use info::*;
 pub use life::*;

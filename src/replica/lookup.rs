@@ -317,6 +317,14 @@ impl Lookups {
         failed.map_or(Ok(answer), Err)
     }
 
+    /// What the table has of a key, logically expired or not: its value, which later writes leave
+    /// as it is, its deadline, and whether it is all that the primary has.
+    pub(super) fn raw(&self, db: Db, key: &[u8]) -> Answer<(Value, Option<i64>, bool)> {
+        self.locate_as(db, key, true, |entry, value| {
+            Answer::Found((value.clone(), entry.expires_at_ms, entry.hold.is_none()))
+        })
+    }
+
     /// A walk over the keys of one database, or of all. `raw` shows also keys that are logically
     /// expired or withheld.
     pub fn walk(&self, db: Option<Db>, raw: bool) -> Answer<Walk> {

@@ -30,7 +30,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use digest::DigestAt;
+pub use digest::{DigestAt, KeyDigest};
 pub use lookup::{
     Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
     Whole,

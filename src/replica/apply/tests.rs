@@ -1,5 +1,7 @@
 //! The apply thread's work stepped by hand, one feed of the link at a time.
 
+mod cut;
+
 use super::*;
 use crate::change::{Change, Verdict};
 use crate::command::tests::told;
