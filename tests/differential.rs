@@ -211,8 +211,8 @@ impl Run {
         let mut trials = Trials::new(&mut self.sides, look);
         let Some((count, shrunk)) = trials.shrink(&self.sent, &difference.keys) else {
             report.text += &format!(
-                "\nsent again ({} tries) the same commands make no difference: the clock had a part \
-                 in it, or chance, or there was no time for all of them\n",
+                "\nsent again ({} tries) the same commands make no difference: the clock had a \
+                 part in it, or chance, or time was up\n",
                 trials.tries
             );
             return Box::new(report);
@@ -377,9 +377,9 @@ fn both_sides_are_equal_after_each_burst(which: Which) {
     let info = run.sides.replica.info();
     let Tally { bursts, commands, refused, deadlines, not_ours, streams, healed } = run.tally;
     println!(
-        "server {name}, seed {seed}, {seconds} s: {commands} commands ({refused} refused), {} units \
-         compared in {bursts} bursts ({not_ours} with a fault of the server, {healed} healed), \
-         {deadlines} deadlines and {streams} whole streams compared, {} keys in the end",
+        "server {name}, seed {seed}, {seconds} s: {commands} commands ({refused} refused), {} \
+         units compared in {bursts} bursts ({not_ours} with a fault of the server, {healed} \
+         healed), {deadlines} deadlines and {streams} whole streams compared, {} keys in the end",
         info.units, info.keys
     );
     assert!(bursts == 0 || info.units > 0);

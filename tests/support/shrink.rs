@@ -8,7 +8,8 @@ const PAIRED: usize = 30;
 pub struct Shrunk<T> {
     /// It still shows the fault.
     pub list: Vec<T>,
-    /// Whether each of its elements is needed, and of few ones each pair. If not, there was no time to find out.
+    /// Whether each of its elements is needed, and of few ones each pair. If not, there was no time
+    /// to find out.
     pub least: bool,
 }
 

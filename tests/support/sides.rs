@@ -1,5 +1,5 @@
-//! A server, the replica under test, and a replica of the server's own as the judge of both: whether
-//! they are equal, and if not, in which keys.
+//! A server, the replica under test, and a replica of the server's own as the judge of both:
+//! whether they are equal, and if not, in which keys.
 
 use super::follower::{self, Digests, Witness, catch_up, digests, keys, whole};
 use super::random::Words;
