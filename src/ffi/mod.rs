@@ -38,6 +38,8 @@ mod digest;
 mod log;
 
 // What the header does not show.
+#[cfg(test)]
+mod allocations;
 mod convert;
 mod fork;
 mod guard;

@@ -46,25 +46,25 @@ impl Replica {
     /// Computes the digest of all databases over a consistent copy. It takes time in proportion to
     /// the data, on the caller's thread; the stream is held up only while entries are listed.
     pub fn digest(&self) -> Answer<DigestAt> {
-        let lookups = self.lookups();
-        if let Some(closed) = lookups.closed() {
-            return closed;
-        }
-        let (databases, stamp) = lookups.reader().snapshot();
+        self.shared.view.open().map(|()| self.digest_of_everything())
+    }
+
+    fn digest_of_everything(&self) -> DigestAt {
+        let (databases, stamp) = self.lookups().reader().snapshot();
         let rules = rules(&self.shared, self.env.now_ms());
         let mut digest = DatasetDigest::new();
-        let mut complete = self.scope_is_everything();
+        let mut complete = self.scope_is_everything() && !self.shared.board.read().mixed;
         for (db, entries) in databases {
             complete &= add_database(&mut digest, db, &entries, &rules);
         }
         let replid = Some(stamp.replid).filter(|id| *id != [b'0'; 40]);
         let replid = replid.map(|id| String::from_utf8_lossy(&id).into_owned());
-        Answer::Found(DigestAt {
+        DigestAt {
             hex: hex(&digest.finish()),
             replid: replid.unwrap_or_default(),
             offset: stamp.offset,
             complete,
-        })
+        }
     }
 }
 

@@ -63,16 +63,9 @@ impl Database {
         old
     }
 
-    /// Shows every entry of a database that nobody else sees yet, to be changed in place.
-    pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
-        let counts = self.counts.get_mut();
-        for shard in &mut self.shards {
-            for (key, entry) in shard.get_mut().iter_mut() {
-                counts.remove(key.len(), entry);
-                change(key, entry);
-                counts.add(key.len(), entry);
-            }
-        }
+    /// All entries, shard by shard: each shard is given back as it is done with.
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.shards.into_iter().flat_map(|shard| shard.into_inner().into_items())
     }
 
     /// How many entries there are, ghosts among them. Asked only where no unit is in progress.
