@@ -80,7 +80,7 @@ test:
 differential:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
-	    cargo test --release --test differential -- --nocapture
+	    cargo test --release --test differential both_sides -- --nocapture
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
 fuzz_targets := rdb resp command
