@@ -6,10 +6,8 @@ use super::random::Words;
 use super::tap::{Tap, shown};
 use super::{Client, PATIENCE, Reply, Server, Which, wait_until};
 use rets::rdb::decode_payload;
-use rets::replica::{Answer, Replica, Type, WaitOutcome, Whole};
-use rets::value::{
-    Bytes, Consumer, DigestRules, Field, Hash, Pending, ScoreText, Stream, Value, value_digest,
-};
+use rets::replica::{Answer, Replica, WaitOutcome, Whole};
+use rets::value::{Consumer, Pending, Stream, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -225,7 +223,6 @@ impl Sides {
 
 /// The keys of which both sides have other digests, also those that are logically expired.
 fn unequal_keys(replica: &Replica, client: &mut Client) -> Vec<(u32, Vec<u8>)> {
-    let version = replica.info().server_version;
     let mut all = keys(replica);
     let mut unequal = Vec::new();
     for db in 0..16u32 {
@@ -236,7 +233,7 @@ fn unequal_keys(replica: &Replica, client: &mut Client) -> Vec<(u32, Vec<u8>)> {
         keys.dedup();
         for key in keys {
             let theirs = client.digest_values(&[&key]).remove(0);
-            if theirs != our_digest(replica, db, &key, &version) {
+            if theirs != our_digest(replica, db, &key) {
                 unequal.push((db, key));
             }
         }
@@ -271,45 +268,10 @@ fn differences(replica: &Replica, client: &mut Client, tap: &Tap, burst: &[Words
 }
 
 /// DIGEST-VALUE of our own; zeros where there is nothing.
-fn our_digest(replica: &Replica, db: u32, key: &[u8], version: &str) -> String {
-    let mut copy = Whole::default();
-    let found = replica.lookups().whole(db, key, true, &mut copy).expect("memory");
-    let digest = if found == Answer::Found(()) {
-        let old = version.starts_with("6.") || version.starts_with("7.0");
-        let rules = DigestRules {
-            scores: if old { ScoreText::G17 } else { ScoreText::Short },
-            hash_field_mark: version.starts_with('8'),
-            skip_expired_fields_at_ms: None,
-        };
-        value_digest(&value_of(&copy), copy.expires_at_ms().is_some(), &rules)
-    } else {
-        [0; 20]
-    };
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn value_of(copy: &Whole) -> Value {
-    let mut elements = Vec::new();
-    while let Some(element) = copy.element(elements.len()).expect("memory") {
-        elements.push(element);
-    }
-    let bytes = |bytes: Option<&[u8]>| Bytes::from(bytes.unwrap_or_default());
-    match copy.kind().expect("a value") {
-        Type::String => Value::string(copy.string().unwrap_or_default()),
-        Type::List => Value::List(elements.iter().map(|e| bytes(e.value)).collect()),
-        Type::Set => Value::Set(elements.iter().map(|e| bytes(e.field)).collect()),
-        Type::Zset => Value::Zset(elements.iter().map(|e| (bytes(e.field), e.score)).collect()),
-        Type::Stream => Value::Stream(copy.stream().cloned().expect("a stream")),
-        Type::Hash => {
-            let mut hash = Hash::default();
-            for e in &elements {
-                let value = e.value.unwrap_or_default();
-                let field = Field { value, expires_at_ms: e.expires_at_ms };
-                hash.insert(e.field.unwrap_or_default(), field);
-            }
-            Value::Hash(hash)
-        }
-        other => panic!("no {} here yet", other.name()),
+fn our_digest(replica: &Replica, db: u32, key: &[u8]) -> String {
+    match replica.key_digest(db, key) {
+        Answer::Found(digest) => digest.hex,
+        _ => "0".repeat(40),
     }
 }
 
