@@ -85,11 +85,11 @@ test:
 differential:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
-	    cargo test --release --test differential -- --nocapture
+	    cargo test --release --test differential both_sides -- --nocapture
 
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
 simulate:
-	RETS_SEED=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
+	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
 	    cargo test --profile simulate --test simulation -- --nocapture every_seed
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.

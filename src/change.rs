@@ -50,9 +50,12 @@ pub enum Phase {
     Resync,
 }
 
-/// What happens to the key.
+/// What happens to the key, with names and values as they lie in memory.
+pub type Effect<'a> = EffectOf<&'a [u8]>;
+
+/// What happens to the key; `B` is how it has bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect<'a> {
+pub enum EffectOf<B> {
     /// It gets a whole new value ([`Change::value`]).
     Set,
     /// A string, list, stream or array is edited; [`Change::value`] is the result. Also where a
@@ -65,46 +68,46 @@ pub enum Effect<'a> {
     /// A field of a hash is set. `value` is `None` where it can't be known.
     HashSet {
         /// The field's name.
-        field: &'a [u8],
+        field: B,
         /// Its new value.
-        value: Option<&'a [u8]>,
+        value: Option<B>,
         /// Its deadline in Unix milliseconds.
         expires_at_ms: Option<i64>,
     },
     /// A field of a hash goes away.
     HashDelete {
         /// The field's name.
-        field: &'a [u8],
+        field: B,
     },
     /// A field of a hash gets, changes or loses its deadline.
     HashExpire {
         /// The field's name.
-        field: &'a [u8],
+        field: B,
         /// Its new deadline in Unix milliseconds.
         expires_at_ms: Option<i64>,
     },
     /// A member joins a set.
     SetAdd {
         /// The member.
-        member: &'a [u8],
+        member: B,
     },
     /// A member leaves a set.
     SetRemove {
         /// The member.
-        member: &'a [u8],
+        member: B,
     },
     /// A member joins a sorted set or gets another score. `score` is `None` where it can't be
     /// known.
     ZsetAdd {
         /// The member.
-        member: &'a [u8],
+        member: B,
         /// Its new score.
         score: Option<f64>,
     },
     /// A member leaves a sorted set.
     ZsetRemove {
         /// The member.
-        member: &'a [u8],
+        member: B,
     },
     /// A database loses all its keys; every database when [`Change::db`] is `None`. Can't be
     /// skipped.
@@ -116,6 +119,36 @@ pub enum Effect<'a> {
     },
     /// A write command that we can't follow; [`Change::args`] has it. Can't be skipped.
     Unknown,
+}
+
+impl<B> EffectOf<B> {
+    /// The same with bytes of another kind.
+    pub fn map<'s, C>(&'s self, bytes: impl Fn(&'s B) -> C) -> EffectOf<C> {
+        match self {
+            Self::Set => EffectOf::Set,
+            Self::Edit => EffectOf::Edit,
+            Self::Delete => EffectOf::Delete,
+            Self::Expire => EffectOf::Expire,
+            Self::HashSet { field, value, expires_at_ms } => EffectOf::HashSet {
+                field: bytes(field),
+                value: value.as_ref().map(bytes),
+                expires_at_ms: *expires_at_ms,
+            },
+            Self::HashDelete { field } => EffectOf::HashDelete { field: bytes(field) },
+            Self::HashExpire { field, expires_at_ms } => {
+                EffectOf::HashExpire { field: bytes(field), expires_at_ms: *expires_at_ms }
+            }
+            Self::SetAdd { member } => EffectOf::SetAdd { member: bytes(member) },
+            Self::SetRemove { member } => EffectOf::SetRemove { member: bytes(member) },
+            Self::ZsetAdd { member, score } => {
+                EffectOf::ZsetAdd { member: bytes(member), score: *score }
+            }
+            Self::ZsetRemove { member } => EffectOf::ZsetRemove { member: bytes(member) },
+            Self::Flush => EffectOf::Flush,
+            Self::Swap { other } => EffectOf::Swap { other: *other },
+            Self::Unknown => EffectOf::Unknown,
+        }
+    }
 }
 
 /// One change: shown before it happens.

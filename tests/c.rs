@@ -1,12 +1,21 @@
-//! C and C++ programs against the built library. Those that need no server are run here, plainly
-//! and under valgrind; the ones called `live_*` are compiled here and run where servers are.
+//! C and C++ programs against the built library. Those that need no server are run plainly and
+//! under valgrind, the ones called `live_*` on real servers.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod cc;
+mod support;
 
-use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use support::server::ClosedPort;
+use support::{Server, Which, on_each_server};
+
+on_each_server!(
+    every_kind_of_lookup_answers_from_a_live_primary,
+    a_callback_sees_a_live_primary_and_may_skip,
+    changes_are_told_after_the_fact_to_whoever_polls,
+);
 
 fn compiled(folder: &tempfile::TempDir, source: &str) -> PathBuf {
     let binary = folder.path().join(source.replace('.', "_"));
@@ -51,16 +60,39 @@ fn a_library_that_was_closed_does_not_crash_threads_that_used_it() {
     runs("unloaded.c", &[library.to_str().unwrap()]);
 }
 
-#[test]
-fn the_live_programs_compile() {
+fn runs_on(which: Which, source: &str) {
+    let server = Server::start(which);
     let folder = tempfile::tempdir().unwrap();
-    let mut seen = 0;
-    for entry in fs::read_dir(cc::root().join("tests/c")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.starts_with("live_") {
-            compiled(&folder, &name);
-            seen += 1;
-        }
-    }
-    assert!(seen >= 4, "only {seen}");
+    let binary = compiled(&folder, source);
+    cc::expect_success(source, &cc::run(&binary, &[&server.url()]));
+}
+
+fn every_kind_of_lookup_answers_from_a_live_primary(which: Which) {
+    runs_on(which, "live_lookups.c");
+}
+
+fn a_callback_sees_a_live_primary_and_may_skip(which: Which) {
+    runs_on(which, "live_events.c");
+}
+
+fn changes_are_told_after_the_fact_to_whoever_polls(which: Which) {
+    runs_on(which, "live_queue.c");
+}
+
+#[test]
+fn an_exception_that_leaves_a_callback_ends_the_process_with_a_message() {
+    let server = Server::start(Which::chosen()[0]);
+    server.client().accepted(&["SET", "a", "1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let binary = compiled(&folder, "live_throw.cc");
+    let output = cc::run(&binary, &[&server.url()]);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{output:?}");
+    assert_eq!(output.stdout, b"");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("exception"), "{output:?}");
+}
+
+#[test]
+fn a_primary_that_is_not_there_is_waited_for_and_given_up_when_told() {
+    let nobody = ClosedPort::new();
+    runs("unreachable.c", &[&nobody.url()]);
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use support::Session;
 
-/// The servers that `tests/differential.rs` runs against. In a run of some length it insists on
-/// having seen all that these send.
+/// The servers that `tests/differential.rs` runs against. It insists on having seen all that these
+/// send.
 const LIVE: &[Version] = &[(6, 2), (7, 0), (8, 2)];
 
 const HEAD: &str = "\

@@ -15,10 +15,10 @@ use rets::resp::Reader;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use support::corpus::compare_rows;
-use support::follower::{PATIENCE_MS, get, ready, replica, wait_info};
+use support::follower::{PATIENCE_MS, found, get, ready, replica, wait_info};
 use support::random::Dice;
 use support::replay::Options;
-use support::{Chunks, Replay, Session};
+use support::{Chunks, Replay, Session, wait_until};
 
 /// Those without streams: their snapshots are loaded by every version of ours.
 const OLD: &[&str] = &["redis-2.4", "redis-2.8", "redis-3.2"];
@@ -207,11 +207,13 @@ fn wait_for_the_end(session: &Session, primary: &Replay, replica: &Replica) {
         primary.wait_ack(session.final_offset());
         assert_eq!(replica.info().offset, session.final_offset());
     } else {
-        // No offset is known: the last command is applied when nothing waits any more.
-        let units = contents(session).borders.len() as u64 / 2;
-        wait_info(replica, "the stream is applied", |info| {
-            info.units > units && info.spooled_bytes == 0 && info.last_byte_age_ms > 500
-        });
+        // No offset is known, so that something is added to its end, looked for, and taken away.
+        let end = format!("the end of sync {}", replica.info().full_syncs);
+        primary.add_command(&["SELECT", "0"]);
+        primary.add_command(&["SET", &end, "1"]);
+        wait_until("the stream is applied", || get(replica, 0, &end) == found("1"));
+        primary.add_command(&["DEL", &end]);
+        wait_until("its end is gone", || get(replica, 0, &end) == Answer::NotFound);
     }
 }
 

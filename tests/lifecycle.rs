@@ -14,13 +14,13 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
 use support::follower::{
     PATIENCE_MS, Witness, assert_equal, catch_up, found, get, ready, replica, start, wait_info,
     witnessed,
 };
 use support::replay::Options;
-use support::{Chunks, Replay, Server, Session, Which, on_each_server, wait_until};
+use support::server::ClosedPort;
+use support::{Chunks, Client, Replay, Server, Session, Which, on_each_server, wait_until};
 
 on_each_server!(
     states_are_told_in_their_order,
@@ -28,13 +28,19 @@ on_each_server!(
     it_stops_while_following_under_load,
 );
 
-/// Long for a thread that only has to notice; far less than any timeout that it might be in.
-const STOP_MS: i64 = 5_000;
+/// Options of those that are to be stopped: whatever they wait for, it takes far longer than
+/// [`PATIENCE_MS`], which only the stop itself can keep to.
+const ENDLESS: &[(&str, &str)] = &[
+    ("connect-timeout", "600000"),
+    ("link-timeout", "600000"),
+    ("retry-min", "600000"),
+    ("retry-max", "600000"),
+];
 
-/// Stops a replica, which must succeed within the time, and checks what it says afterwards.
+/// Stops a replica, which must succeed in time, and checks what it says afterwards.
 #[track_caller]
 fn stops(replica: &Replica) {
-    let outcome = replica.stop(STOP_MS);
+    let outcome = replica.stop(PATIENCE_MS);
     assert_eq!(outcome, Ok(()), "{:#?}", replica.info());
     let info = replica.info();
     assert_eq!((info.state, info.ready), (State::Stopped, false));
@@ -42,7 +48,7 @@ fn stops(replica: &Replica) {
     assert_eq!(replica.wait_ready(PATIENCE_MS).unwrap_err().kind(), Kind::Stopped);
     assert_eq!(replica.wait_offset(None, 1, PATIENCE_MS).unwrap_err().kind(), Kind::Stopped);
     assert!(matches!(replica.digest(), Answer::Stopped));
-    assert_eq!(replica.stop(STOP_MS), Ok(()), "a second time changes nothing");
+    assert_eq!(replica.stop(PATIENCE_MS), Ok(()), "a second time changes nothing");
     assert!(replica.start().is_err(), "it lives once");
 }
 
@@ -58,19 +64,19 @@ fn it_stops_while_connecting_to_nobody() {
     // What is listened for but never accepted, connects when it likes.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let replica = replica(&format!("redis://127.0.0.1:{port}"), &[]);
+    let replica = replica(&format!("redis://127.0.0.1:{port}"), ENDLESS);
     replica.start().unwrap();
     wait_info(&replica, "it is on its way", |info| info.state == State::Connecting);
     stops(&replica);
     // From documentation's network nothing ever comes back, or an error at once.
-    let far = support::follower::replica("redis://192.0.2.1:6379", &[]);
+    let far = support::follower::replica("redis://192.0.2.1:6379", ENDLESS);
     far.start().unwrap();
     stops(&far);
 }
 
 #[test]
 fn it_stops_while_looking_up_a_name() {
-    let replica = replica("redis://no.such.name.invalid:6379", &[]);
+    let replica = replica("redis://no.such.name.invalid:6379", ENDLESS);
     replica.start().unwrap();
     stops(&replica);
 }
@@ -79,7 +85,7 @@ fn it_stops_while_looking_up_a_name() {
 fn it_stops_while_waiting_for_an_answer() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let replica = replica(&format!("redis://127.0.0.1:{port}"), &[]);
+    let replica = replica(&format!("redis://127.0.0.1:{port}"), ENDLESS);
     replica.start().unwrap();
     let _silent = listener.accept().unwrap();
     wait_info(&replica, "it is connected", |info| info.connects == 1);
@@ -88,9 +94,8 @@ fn it_stops_while_waiting_for_an_answer() {
 
 #[test]
 fn it_stops_between_attempts() {
-    let port = support::server::free_port();
-    let patient = [("retry-min", "600000"), ("retry-max", "600000")];
-    let replica = replica(&format!("redis://127.0.0.1:{port}"), &patient);
+    let nobody = ClosedPort::new();
+    let replica = replica(&nobody.url(), ENDLESS);
     replica.start().unwrap();
     wait_info(&replica, "it waits for the next attempt", |info| info.last_error.is_some());
     stops(&replica);
@@ -103,7 +108,7 @@ fn it_stops_after_it_was_refused() {
         ..Options::default()
     };
     let replay = Replay::start(Session::load("redis-7.4"), options);
-    let replica = replica(&replay.url(), &[]);
+    let replica = replica(&replay.url(), ENDLESS);
     replica.start().unwrap();
     assert_eq!(replica.wait_ready(PATIENCE_MS).unwrap_err().kind(), Kind::Auth);
     stops(&replica);
@@ -117,7 +122,7 @@ fn it_stops_in_the_middle_of_a_snapshot() {
     let bytes = session.bytes[..middle].to_vec();
     let cut = Session { bytes, rdb_end: middle, ..session };
     let replay = Replay::start(cut, Options { chunks: Chunks::Of(1000), ..Options::default() });
-    let replica = replica(&replay.url(), &[]);
+    let replica = replica(&replay.url(), ENDLESS);
     replica.start().unwrap();
     wait_info(&replica, "half of it has come", |info| {
         info.state == State::Loading && info.loaded_bytes > 0
@@ -150,18 +155,27 @@ fn a_callback_that_sleeps_delays_the_stop_and_nothing_else() {
     assert_eq!(replica.info().state, State::Following);
     client.accepted(&["SET", "behind", "1"]);
     wait_info(&replica, "bytes wait", |info| info.spooled_bytes > 0);
-    let before = client.replicas().1;
-    std::thread::sleep(Duration::from_millis(10));
+    let acks = |client: &mut Client| {
+        let calls = client.info("cmdstat_replconf");
+        let calls = calls.strip_prefix("calls=").and_then(|rest| rest.split(',').next());
+        calls.and_then(|calls| calls.parse::<u64>().ok()).expect("a number of calls")
+    };
+    let before = acks(&mut client);
+    wait_until("it acknowledges meanwhile", || acks(&mut client) > before + 2);
     assert_eq!(client.replicas().0, 1);
-    assert!(client.replicas().1 >= before);
 
-    // While one thread waits for the end, another one's wait keeps to its own time.
+    // While one thread waits for the end, another one's wait keeps to its own time, and who waits
+    // for data is told at once.
+    let waiter = std::thread::spawn({
+        let replica = replica.clone();
+        move || replica.wait_offset(None, i64::MAX, -1)
+    });
     let other = std::thread::spawn({
         let replica = replica.clone();
         move || replica.stop(PATIENCE_MS)
     });
     assert_eq!(replica.stop(20).unwrap_err().kind(), Kind::Timeout);
-    assert_eq!(replica.wait_offset(None, i64::MAX, 20).unwrap_err().kind(), Kind::Timeout);
+    assert_eq!(waiter.join().unwrap().unwrap_err().kind(), Kind::Stopped);
     assert_eq!(get(&replica, 0, "before"), Answer::Stopped);
     assert!(replica.option("url").is_ok());
     leave.send(()).unwrap();
@@ -221,7 +235,7 @@ fn states_are_told_in_their_order(which: Which) {
     let moments = take_until(Ready);
     assert_eq!(moments.first(), Some(&LinkLost));
     assert!(moments.ends_with(&[Connected, SyncBegun, Ready]), "{moments:?}");
-    replica.stop(STOP_MS).unwrap();
+    replica.stop(PATIENCE_MS).unwrap();
     assert_eq!(take_until(Moment::Stopped), [Moment::Stopped]);
 }
 
@@ -312,7 +326,7 @@ fn in_a_process_of_its_own_a_gate_panics() {
     assert_eq!(replica.wait_ready(PATIENCE_MS).unwrap_err().kind(), Kind::Panic);
     assert_eq!(get(&replica, 0, "a"), Answer::Stopped);
     replica.set_gate(None).unwrap();
-    assert_eq!(replica.stop(STOP_MS), Ok(()));
+    assert_eq!(replica.stop(PATIENCE_MS), Ok(()));
     wait_until("the primary has lost its replica", || client.replicas().0 == 0);
 }
 
@@ -346,7 +360,7 @@ fn threads_have_names_and_block_every_signal() {
     let blocked = ours.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
     let blocked = u64::from_str_radix(blocked, 16).unwrap();
     assert_eq!(blocked & blockable, 0, "the host's own mask is as it was");
-    assert_eq!(replica.stop(STOP_MS), Ok(()));
+    assert_eq!(replica.stop(PATIENCE_MS), Ok(()));
 }
 
 /// Open descriptors with their flags.

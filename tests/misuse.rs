@@ -209,6 +209,9 @@ const TABLE: &[Row] = &[
             ("offset", "NULL", NOT_READY),
         ],
     ),
+    ("rets_event_fd", &[R, ("fd", "NULL", INVALID)]),
+    ("rets_next_event", &[R, ("event", "NULL", INVALID)]),
+    ("rets_key_digest", &[R, DB, DB_MIN, KEY, KEY_LEN, NO_KEY_LEN, ("hex", "NULL", INVALID)]),
     (
         "rets_set_log",
         &[
@@ -244,6 +247,8 @@ fn sensible(function: &str, param: &str, name: &str) -> &'static str {
         (_, "consumer") => "&consumer",
         (_, "pending") => "&pending",
         (_, "e") => "&element",
+        (_, "fd") => "&fd",
+        (_, "event") => "&event",
         (_, "url") => "\"redis://127.0.0.1:1\"",
         (_, "name") => "\"store\"",
         (_, "value") => "\"all\"",
@@ -309,6 +314,8 @@ int main(void) {
     uint64_t version = 0;
     int64_t at = 0;
     int32_t number = 0;
+    int fd = -1;
+    const rets_event *event = NULL;
     double score = 0;
     memset(items, 0, sizeof items);
     info.struct_size = sizeof info;
@@ -318,6 +325,7 @@ int main(void) {
     pending.struct_size = sizeof pending;
     if (rets_new("redis://127.0.0.1:1", &r) != RETS_OK || rets_value_new(&v) != RETS_OK) return 1;
     (void)element; (void)hex; (void)data; (void)number; (void)type; (void)score; (void)at;
+    (void)fd; (void)event;
 "#;
 
 const EPILOGUE: &str = r#"

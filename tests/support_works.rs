@@ -5,12 +5,16 @@
 
 mod support;
 
+use rets::command::{ROWS, Row, about};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::corpus::{compare_rows, parse_rows};
+use support::random::opening::{SCENES, scenes};
+use support::random::{Dice, Generator, samples};
 use support::replay::Options;
 use support::server::{Restart, choose, spawn};
+use support::shrink::{Enough, Shrunk, shrink};
 use support::{Chunks, Client, Replay, Server, Session, Which, on_each_server, wait_until};
 
 on_each_server!(
@@ -355,4 +359,110 @@ fn what_a_session_holds_is_counted_by_name() {
     let with: Vec<_> =
         marks.iter().filter(|(_, eof)| **eof).map(|(name, _)| name.as_str()).collect();
     assert_eq!(with, ["redis-3.2", "redis-7.4", "redis-8.9"]);
+}
+
+/// Shrinks numbers; a list shows the fault that has all of these.
+fn shrunk(list: &[u32], needed: &[u32], likely: impl Fn(&u32) -> bool) -> (Vec<u32>, usize) {
+    let mut tries = 0;
+    let shrunk = shrink(list, likely, |list| {
+        tries += 1;
+        Ok(needed.iter().all(|one| list.contains(one)))
+    });
+    let shrunk = shrunk.unwrap();
+    assert!(shrunk.least);
+    (shrunk.list, tries)
+}
+
+#[test]
+fn a_list_shrinks_to_what_shows_the_fault() {
+    let list: Vec<u32> = (0..1000).collect();
+    let all = |_: &u32| true;
+    let cases: &[&[u32]] =
+        &[&[0], &[999], &[500], &[0, 999], &[3, 4, 5], &[1, 250, 251, 600, 998], &[7, 77, 777]];
+    for needed in cases {
+        assert_eq!(shrunk(&list, needed, all).0, *needed);
+    }
+    // What is likely spares tries, and does no harm where it is wrong.
+    let (found, many) = shrunk(&list, &[400, 500], all);
+    let (also_found, few) = shrunk(&list, &[400, 500], |n| n % 100 == 0);
+    assert_eq!((found, few < many), (also_found, true));
+    assert_eq!(shrunk(&list, &[400, 501], |n| n % 100 == 0).0, [400, 501]);
+    let mut dice = Dice::new(1);
+    for _ in 0..200 {
+        let list: Vec<u32> = (0..1 + dice.below(300) as u32).collect();
+        let mut needed: Vec<u32> = (0..1 + dice.below(6)).map(|_| *dice.pick(&list)).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        assert_eq!(shrunk(&list, &needed, all).0, needed);
+    }
+}
+
+#[test]
+fn what_belongs_together_is_left_out_together_or_not_at_all() {
+    // As a transaction does: 1 begins it, 9 ends it, and 5 shows the fault outside of it as well.
+    let shows = |list: &[u32]| {
+        let at = |n| list.iter().position(|one| *one == n);
+        let (begin, fault, end) = (at(1), at(5), at(9));
+        Ok(fault.is_some() && (begin.is_none() || end.is_some()))
+    };
+    let list: Vec<u32> = (0..20).collect();
+    assert_eq!(shrink(&list, |_| true, shows), Some(Shrunk { list: vec![5], least: true }));
+    // Both or none of two, wherever they are.
+    let shows = |list: &[u32]| Ok(list.contains(&5) && list.contains(&2) == list.contains(&11));
+    assert_eq!(shrink(&list, |_| true, shows), Some(Shrunk { list: vec![5], least: true }));
+}
+
+#[test]
+fn what_does_not_show_again_is_not_shrunk_and_tries_have_an_end() {
+    let list: Vec<u32> = (0..1000).collect();
+    assert_eq!(shrink(&list, |_| true, |_| Ok(false)), None);
+    assert_eq!(shrink(&list, |_| true, |_| Err(Enough)), None);
+    let mut least = 0;
+    for most in 1..100 {
+        let mut tries = 0;
+        let shows = |list: &[u32]| {
+            tries += 1;
+            if tries > most { Err(Enough) } else { Ok(list.contains(&3) && list.contains(&800)) }
+        };
+        let shrunk = shrink(&list, |_| true, shows).unwrap();
+        assert!(shrunk.list.contains(&3) && shrunk.list.contains(&800), "after {most}");
+        assert!(!shrunk.least || shrunk.list.len() == 2, "after {most}");
+        least += usize::from(shrunk.least);
+    }
+    assert!(least > 0, "with tries enough");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_commands() {
+    let bursts = |seed, now_ms: i64| -> Vec<_> {
+        let mut generator = Generator::new(seed, vec![b"a".to_vec(), b"b".to_vec()]);
+        (0..20).map(|n| generator.burst(250, now_ms + n)).collect()
+    };
+    assert!(bursts(1, 1_700_000_000_000) == bursts(1, 1_700_000_000_000));
+    assert!(bursts(1, 1_700_000_000_000) != bursts(2, 1_700_000_000_000));
+    assert_eq!(samples(1), samples(1));
+    // By another clock the same commands have other times in them, and nothing else is different.
+    let (then, now) = (bursts(1, 1_700_000_000_000), bursts(1, 1_800_000_000_000));
+    let pairs = then.iter().flatten().zip(now.iter().flatten());
+    for (a, b) in pairs {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b) {
+            let number = |word: &[u8]| std::str::from_utf8(word).unwrap().parse::<i64>().unwrap();
+            assert!(number(b) > number(a));
+        }
+    }
+}
+
+#[test]
+fn the_opening_has_a_scene_for_every_command_that_a_live_server_sends() {
+    let names: Vec<_> = SCENES.iter().map(|(name, _)| *name).collect();
+    assert!(names[1..].is_sorted_by(|a, b| a < b), "{names:?}");
+    for version in [(6, 2), (7, 0), (8, 2)] {
+        let is_played =
+            |row: &&Row| scenes(version).any(|(name, _)| name.split(' ').next() == Some(row.name));
+        let is_sent = |row: &&Row| about(row.name).unwrap().is_sent_by_redis(version);
+        let lacking: Vec<_> =
+            ROWS.iter().filter(is_sent).filter(|row| !is_played(row)).map(|row| row.name).collect();
+        assert_eq!(lacking, [""; 0], "{version:?}");
+    }
 }

@@ -5,7 +5,7 @@ mod cell;
 mod shape;
 
 use super::arguments::{argument, integer, is};
-use super::partial_sort::partial_sort;
+use super::partial_sort::sort_front;
 use super::unit::Source;
 use super::zset::score;
 use super::zset_store::{collect, store};
@@ -51,6 +51,7 @@ struct Search<'a> {
 }
 
 /// A place that was found.
+#[derive(Clone, Copy)]
 struct Hit<'z> {
     member: &'z [u8],
     score: f64,
@@ -271,7 +272,7 @@ fn put_first(hits: &mut [Hit<'_>], count: usize, order: Order, server: Server) {
         if order == Order::Farthest { ordering.reverse() } else { ordering }
     };
     if server.is_since((6, 2)) {
-        partial_sort(hits, 0..=count.saturating_sub(1), compare);
+        sort_front(hits, count, compare);
     } else {
         hits.sort_by(compare);
     }

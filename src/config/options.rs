@@ -1,17 +1,22 @@
 //! The table of options: a row has everything that code, header and README say about one.
 
-use super::{Ack, Config, HIDDEN, Policy, url};
+use super::{Ack, Config, HIDDEN, Policy, Resync, url};
 use crate::error::{Error, Result};
 
 pub(super) const LINK_TIMEOUT_MS: i64 = 60_000;
 pub(super) const CONNECT_TIMEOUT_MS: i64 = 10_000;
+pub(super) const PING_PERIOD_MS: i64 = 10_000;
 pub(super) const RETRY_MIN_MS: i64 = 100;
 pub(super) const RETRY_MAX_MS: i64 = 10_000;
 pub(super) const ACK_INTERVAL_MS: i64 = 1_000;
 pub(super) const SPOOL_SIZE: u64 = 256 << 20;
+pub(super) const EVENT_QUEUE: u64 = 16 << 20;
 
 /// Below one read of the socket the link would stop and go with each packet.
 const SPOOL_SIZE_MIN: u64 = 64 << 10;
+
+/// Room for some events at least.
+const EVENT_QUEUE_MIN: u64 = 4 << 10;
 
 /// One option.
 pub struct OptionRow {
@@ -177,6 +182,36 @@ pub(super) const TABLE: &[OptionRow] = &[
         ..ROW
     },
     OptionRow {
+        name: "max-staleness",
+        unit: "ms",
+        range: "0 for never, or twice ping-period to 86400000",
+        default: "0",
+        hot: true,
+        doc: "Lookups answer RETS_STALE when the data may be older than that, as data_age_ms of \
+            rets_info() tells; a raw view is shown all the same.",
+        set: |c, v| {
+            c.max_staleness_ms = number(v, 0, 86_400_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.max_staleness_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "ping-period",
+        unit: "ms",
+        range: "1000 to 3600000",
+        default: "10000",
+        hot: true,
+        doc: "The primary's repl-ping-replica-period, which is how long it may be silent; \
+            max-staleness is at least twice as long.",
+        set: |c, v| {
+            c.ping_period_ms = number(v, 1_000, 3_600_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.ping_period_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
         name: "on-unknown",
         unit: "word",
         range: "continue, resync or stop",
@@ -189,7 +224,7 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_unknown = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_unknown),
+        get: |c| name_in(&POLICIES, c.on_unknown),
         ..ROW
     },
     OptionRow {
@@ -204,7 +239,24 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_failure = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_failure),
+        get: |c| name_in(&POLICIES, c.on_failure),
+        ..ROW
+    },
+    OptionRow {
+        name: "resync",
+        unit: "word",
+        range: "aside, auto or in-place",
+        default: "aside",
+        hot: true,
+        doc: "Where a later full sync is loaded: aside, which takes the memory of what changed \
+            once more; in place, where lookups meanwhile see keys of before beside keys of after \
+            (mixed in rets_info()); auto begins aside and goes on in place where max-memory \
+            would be passed.",
+        set: |c, v| {
+            c.resync = word(v, &RESYNCS)?;
+            Ok(())
+        },
+        get: |c| name_in(&RESYNCS, c.resync),
         ..ROW
     },
     OptionRow {
@@ -291,6 +343,21 @@ pub(super) const TABLE: &[OptionRow] = &[
         ..ROW
     },
     OptionRow {
+        name: "event-queue",
+        unit: "bytes",
+        range: "a size of 4kb or more, such as 16mb",
+        default: "16777216",
+        hot: true,
+        doc: "How much memory events may take that wait for rets_next_event(); what does not fit \
+            is told as RETS_EVENT_OVERFLOW.",
+        set: |c, v| {
+            c.event_queue = size_from(v, EVENT_QUEUE_MIN)?;
+            Ok(())
+        },
+        get: |c| c.event_queue.to_string(),
+        ..ROW
+    },
+    OptionRow {
         name: "spool-size",
         unit: "bytes",
         range: "a size of 64kb or more, such as 256mb",
@@ -298,10 +365,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         doc: "How many received bytes may wait while the callback is slow, before the primary \
             has to keep them.",
         set: |c, v| {
-            c.spool_size = match size(v)? {
-                bytes if bytes < SPOOL_SIZE_MIN => return Err(Error::invalid("too small")),
-                bytes => bytes,
-            };
+            c.spool_size = size_from(v, SPOOL_SIZE_MIN)?;
             Ok(())
         },
         get: |c| c.spool_size.to_string(),
@@ -312,8 +376,21 @@ pub(super) const TABLE: &[OptionRow] = &[
 const POLICIES: [(&str, Policy); 3] =
     [("continue", Policy::Continue), ("resync", Policy::Resync), ("stop", Policy::Stop)];
 
-fn policy(chosen: Policy) -> String {
-    POLICIES.iter().find(|(_, p)| *p == chosen).map_or("", |(name, _)| name).to_owned()
+const RESYNCS: [(&str, Resync); 3] =
+    [("aside", Resync::Aside), ("auto", Resync::Auto), ("in-place", Resync::InPlace)];
+
+fn name_in<T: PartialEq>(words: &[(&str, T)], chosen: T) -> String {
+    words.iter().find(|(_, meaning)| *meaning == chosen).map_or("", |(name, _)| name).to_owned()
+}
+
+/// With less than two pings in the time an idle primary would make its data look old.
+fn pings_in_time(config: &Config) -> Result<()> {
+    let (limit, period) = (config.max_staleness_ms, config.ping_period_ms);
+    if limit > 0 && limit < 2 * period {
+        let text = format!("max-staleness {limit} is less than twice ping-period {period}");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
 }
 
 fn text(value: &str) -> Option<String> {
@@ -350,6 +427,13 @@ fn size(value: &str) -> Result<u64> {
     let bytes = digits(count)?.checked_mul(1 << bits);
     // Offsets and sizes meet in signed arithmetic elsewhere.
     bytes.filter(|&b| i64::try_from(b).is_ok()).ok_or_else(|| Error::invalid("too large"))
+}
+
+fn size_from(value: &str, low: u64) -> Result<u64> {
+    match size(value)? {
+        bytes if bytes < low => Err(Error::invalid("too small")),
+        bytes => Ok(bytes),
+    }
 }
 
 /// One database, as in a URL's path.

@@ -54,6 +54,8 @@ pub enum rets_event_kind {
     RETS_EVENT_SWAP = 13,
     /// A write command that this version can't follow: see argv. It can't be skipped.
     RETS_EVENT_UNKNOWN = 14,
+    /// From rets_next_event() only: what was to be told here did not fit into the queue.
+    RETS_EVENT_OVERFLOW = 15,
 }
 
 /// Why it happens. A later version may add reasons.
@@ -145,8 +147,8 @@ pub struct rets_event {
     /// The whole value of the key afterwards, of whatever type, to be walked with rets_value_at();
     /// NULL where there is none or it isn't known.
     pub whole: *const rets_value,
-    /// The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
-    /// away (DEL): the one it had.
+    /// The deadline of the key afterwards in Unix milliseconds; -1 for none, and for a key that is
+    /// gone.
     pub expires_at_ms: i64,
     /// The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none.
     pub field_expires_at_ms: i64,
@@ -184,8 +186,8 @@ pub type rets_change_fn =
 /// @param[in] r     the handle
 /// @param[in] fn    the callback; NULL for none
 /// @param[in] user  handed to it as it is
-/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
-///         RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time; not inside a callback. Waits for a callback
 /// that is running. Since: 0.1
@@ -227,21 +229,35 @@ impl SharedGate for CGate {
 
 /// Builds the event for a change; it lasts as long as the call of `show`.
 pub(super) fn shown<R>(change: &Change<'_>, show: impl FnOnce(&rets_event) -> R) -> R {
-    let whole = change
-        .value
-        .map(|value| rets_value { whole: Whole::of(value, change.expires_at_ms), borrowed: true });
+    let whole = whole_of(change);
     let argv = arguments(change.args);
+    show(&event_of(change, whole.as_ref(), &argv))
+}
+
+/// The value that an event shows.
+pub(super) fn whole_of(change: &Change<'_>) -> Option<rets_value> {
+    change
+        .value
+        .map(|value| rets_value { whole: Whole::of(value, change.expires_at_ms), borrowed: true })
+}
+
+/// The event for a change, whose pointers are into these.
+pub(super) fn event_of(
+    change: &Change<'_>,
+    whole: Option<&rets_value>,
+    argv: &[rets_bytes],
+) -> rets_event {
     let effect = Parts::of(&change.effect);
-    let string = whole.as_ref().and_then(|value| value.whole.string());
+    let string = whole.and_then(|value| value.whole.string());
     let (key, key_len) = part(Some(change.key));
     let (field, field_len) = part(effect.field);
     let (value, value_len) = part(effect.value.or(string));
-    show(&rets_event {
+    rets_event {
         struct_size: size_of::<rets_event>(),
         kind: effect.kind,
         reason: reason(change.reason),
         phase: phase(change.phase),
-        r#type: (whole.as_ref().and_then(|value| value.whole.kind()))
+        r#type: (whole.and_then(|value| value.whole.kind()))
             .map_or(rets_type_id::RETS_TYPE_NONE, rets_type_id::from),
         link: 0,
         db: database(change.db),
@@ -256,13 +272,13 @@ pub(super) fn shown<R>(change: &Change<'_>, show: impl FnOnce(&rets_event) -> R)
         value,
         value_len,
         score: effect.score,
-        whole: whole.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+        whole: whole.map_or(std::ptr::null(), std::ptr::from_ref),
         expires_at_ms: change.expires_at_ms.unwrap_or(-1),
         field_expires_at_ms: effect.expires_at_ms.unwrap_or(-1),
         offset: change.offset,
         argv: argv.as_ptr(),
         argc: argv.len(),
-    })
+    }
 }
 
 /// What the kinds of effects have, each on its own.
@@ -349,7 +365,7 @@ fn arguments<'a>(args: &'a [&'a [u8]]) -> Cow<'a, [rets_bytes]> {
     Cow::Owned(args.iter().map(|arg| bytes_of(arg)).collect())
 }
 
-fn bytes_of(bytes: &[u8]) -> rets_bytes {
+pub(super) fn bytes_of(bytes: &[u8]) -> rets_bytes {
     rets_bytes { data: bytes.as_ptr().cast(), len: bytes.len() }
 }
 

@@ -3,8 +3,10 @@
 use super::convert::{Out, handle_outside_callbacks, text, timeout};
 use super::fork;
 use super::guard::{guard, guard_or, in_callback};
+use super::queue::Given;
 use super::status::{Failure, rets_status};
 use crate::replica::{Lookups, Replica, panics};
+use parking_lot::Mutex;
 use std::ffi::c_char;
 
 /// A replica: one connection to one primary, and the data that it brought. Opaque;
@@ -15,11 +17,13 @@ pub struct rets_t {
     pub(super) lookups: Lookups,
     /// The process that made it; see `fork`.
     pub(super) process: u32,
+    /// The event that rets_next_event() gave last.
+    pub(super) given: Mutex<Option<Given>>,
 }
 
 impl rets_t {
     pub(super) fn new(replica: Replica, lookups: Lookups) -> Self {
-        Self { replica, lookups, process: fork::process() }
+        Self { replica, lookups, process: fork::process(), given: Mutex::default() }
     }
 }
 
@@ -146,9 +150,8 @@ pub unsafe extern "C" fn rets_free(r: *mut rets_t) {
         // SAFETY: rets_new made it from a box, and the header makes this its last use.
         let handle = unsafe { Box::from_raw(r) };
         if handle.process == fork::process() {
-            // For ever: what is left to fail is a callback that never returns.
-            let _ = handle.replica.stop(-1);
-            return;
+            // Which stops it first.
+            return drop(handle);
         }
         // The engine's threads don't exist here, and what they shared may be locked for ever:
         // only the handle itself can go.

@@ -23,6 +23,8 @@ mod option;
 
 mod event;
 
+mod queue;
+
 mod read;
 
 mod value;
@@ -33,9 +35,13 @@ mod cursor;
 
 mod info;
 
+mod digest;
+
 mod log;
 
 // What the header does not show.
+#[cfg(test)]
+mod allocations;
 mod convert;
 mod fork;
 mod guard;
@@ -43,11 +49,13 @@ mod guard;
 mod tests;
 
 pub use cursor::*;
+pub use digest::*;
 pub use event::*;
 pub use info::*;
 pub use life::*;
 pub use log::*;
 pub use option::*;
+pub use queue::*;
 pub use read::*;
 pub use status::*;
 pub use stream::*;

@@ -12,8 +12,8 @@ mod control;
 mod feed;
 mod handshake;
 mod refusal;
+mod wire;
 
-use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -22,6 +22,7 @@ use self::backoff::Backoff;
 use self::control::Requests;
 use self::handshake::{Credentials, Event, Handshake};
 use self::refusal::Failure;
+use self::wire::Wire;
 use crate::config::{self, Ack, Config};
 use crate::env::{Address, Connection, Env, Interest};
 use crate::error::{Error, Kind, Result};
@@ -109,18 +110,6 @@ enum Manner {
     /// ACK with an error in the middle of the stream, and would keep lone newlines in a buffer
     /// until that is full.
     Silent,
-}
-
-/// An established connection.
-struct Wire {
-    connection: Box<dyn Connection>,
-    out: Vec<u8>,
-    /// A write failed. What the primary said before it closed may still be read.
-    write_error: Option<io::Error>,
-    last_read_ms: i64,
-    last_ack_ms: Option<i64>,
-    /// While the stream waits for an ACK: how many were sent.
-    first_acks: Option<u32>,
 }
 
 /// What the next step finds, and when to take it.
@@ -441,16 +430,17 @@ impl Link {
     /// The handshake is over; what came behind it belongs to the snapshot or stream.
     fn attach(&mut self, wire: Wire, mut handshake: Handshake, manner: Manner) -> Next {
         self.tell(Feed::Status(LinkState::Attached));
-        self.pass_on(handshake.take_rest());
+        let now = self.env.ticks_ms();
+        self.pass_on(handshake.take_rest(), now);
         // A GETACK of the last connection is none of this one.
         self.control.take_ack_due();
         (Phase::Attached { wire, manner }, Step::Again)
     }
 
-    fn pass_on(&mut self, bytes: Vec<u8>) {
+    fn pass_on(&mut self, bytes: Vec<u8>, at_ms: i64) {
         if !bytes.is_empty() {
             self.control.spool(bytes.len() as u64);
-            self.tell(Feed::Bytes(bytes));
+            self.tell(Feed::Bytes { bytes, at_ms });
         }
     }
 
@@ -462,7 +452,7 @@ impl Link {
         let (read, left_ms) = if self.control.has_room() {
             if let Some(count) = self.receive(&mut wire, now)? {
                 let bytes = self.scratch.get(..count).unwrap_or_default().to_vec();
-                self.pass_on(bytes);
+                self.pass_on(bytes, now);
                 return Ok((Phase::Attached { wire, manner }, Step::Again));
             }
             (true, self.silence_left(&wire, now)?)
@@ -518,17 +508,11 @@ impl Link {
         wire: &mut Wire,
         now: i64,
     ) -> std::result::Result<Option<usize>, Failure> {
-        match wire.connection.read(&mut self.scratch) {
-            Ok(0) => Err(Failure::again(Kind::Io, "the primary closed the connection")),
-            Ok(count) => {
-                wire.last_read_ms = now;
-                wire.first_acks = wire.first_acks.filter(|sent| *sent == 0);
-                self.control.received(count as u64, now);
-                Ok(Some(count))
-            }
-            Err(error) if is_temporary(&error) => wire.broken().map(|()| None),
-            Err(error) => Err(broken(&error)),
+        let count = wire.read(&mut self.scratch, now)?;
+        if let Some(count) = count {
+            self.control.received(count as u64, now);
         }
+        Ok(count)
     }
 
     /// How much longer the primary may be silent.
@@ -542,53 +526,12 @@ impl Link {
     }
 }
 
-impl Wire {
-    fn new(connection: Box<dyn Connection>, now: i64) -> Self {
-        Self {
-            connection,
-            out: Vec::new(),
-            write_error: None,
-            last_read_ms: now,
-            last_ack_ms: None,
-            first_acks: None,
-        }
-    }
-
-    /// Writes what can be written.
-    fn flush(&mut self) {
-        while !self.out.is_empty() && self.write_error.is_none() {
-            match self.connection.write(&self.out) {
-                Ok(count) => drop(self.out.drain(..count.min(self.out.len()))),
-                Err(error) if is_temporary(&error) => return,
-                Err(error) => self.write_error = Some(error),
-            }
-        }
-    }
-
-    /// To be asked when there is nothing left to read.
-    fn broken(&self) -> std::result::Result<(), Failure> {
-        self.write_error.as_ref().map_or(Ok(()), |error| Err(broken(error)))
-    }
-
-    fn wait(&self, read: bool, timeout_ms: i64) -> Step {
-        Step::Wait { want: Interest { read, write: !self.out.is_empty() }, timeout_ms }
-    }
-}
-
 fn pause(timeout_ms: i64) -> Step {
     Step::Wait { want: Interest::default(), timeout_ms }
 }
 
 fn again(error: Error) -> Failure {
     Failure { error, retry: true }
-}
-
-fn broken(error: &io::Error) -> Failure {
-    Failure::again(Kind::Io, format!("the connection broke: {error}"))
-}
-
-fn is_temporary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn write_ack(out: &mut Vec<u8>, offset: i64) {

@@ -1,251 +1,18 @@
 //! The link, stepped over a scripted network under a simulated clock.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod bench;
 
-use crossbeam_channel::Receiver;
-use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
+use self::bench::Bench;
 use super::*;
-use crate::env::{Thread, Waker};
 
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const ID2: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
 fn id(text: &str) -> ReplId {
     text.as_bytes().try_into().unwrap()
-}
-
-/// The other end of a connection of the simulation.
-#[derive(Default)]
-struct Peer {
-    /// When it was dialed and where to.
-    dialed: (i64, String),
-    /// What `established` says.
-    up: Option<Result<()>>,
-    /// What comes, in reads; an empty one is the end.
-    coming: VecDeque<Vec<u8>>,
-    /// What was sent and not looked at yet.
-    sent: Vec<u8>,
-    write_fails: bool,
-    /// Bytes that can still be written before it blocks.
-    window: Option<usize>,
-    reads: usize,
-    dropped: bool,
-}
-
-#[derive(Default)]
-struct World {
-    now: i64,
-    random: u64,
-    files: HashMap<String, Vec<u8>>,
-    /// How the next connections come up; up when there is nothing more.
-    plans: VecDeque<Option<Result<()>>>,
-    peers: Vec<Arc<Mutex<Peer>>>,
-    rings: Arc<AtomicUsize>,
-}
-
-struct Sim(Mutex<World>);
-
-struct End(Arc<Mutex<Peer>>);
-
-struct Rings(Arc<AtomicUsize>);
-
-impl Waker for Rings {
-    fn wake(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-    fn wait(&self, _timeout_ms: i64) {}
-}
-
-impl Connection for End {
-    fn established(&mut self) -> Result<bool> {
-        self.0.lock().up.clone().map_or(Ok(false), |up| up.map(|()| true))
-    }
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut peer = self.0.lock();
-        let Some(mut bytes) = peer.coming.pop_front() else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        let rest = bytes.split_off(bytes.len().min(buf.len()));
-        if !rest.is_empty() {
-            peer.coming.push_front(rest);
-        }
-        peer.reads += 1;
-        buf[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
-    }
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut peer = self.0.lock();
-        if peer.write_fails {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let count = peer.window.map_or(bytes.len(), |window| window.min(bytes.len()));
-        peer.window = peer.window.map(|window| window - count);
-        peer.sent.extend_from_slice(&bytes[..count]);
-        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
-    }
-    fn wait(&mut self, _: Interest, _: &dyn Waker, _: i64) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.lock().dropped = true;
-    }
-}
-
-impl Env for Sim {
-    fn now_ms(&self) -> i64 {
-        self.ticks_ms()
-    }
-    fn ticks_ms(&self) -> i64 {
-        self.0.lock().now
-    }
-    fn random(&self) -> u64 {
-        self.0.lock().random
-    }
-    fn dial(&self, to: &Address) -> Result<Box<dyn Connection>> {
-        let mut world = self.0.lock();
-        let up = world.plans.pop_front().unwrap_or(Some(Ok(())));
-        let dialed = (world.now, to.to_string());
-        let peer = Arc::new(Mutex::new(Peer { dialed, up, ..Peer::default() }));
-        world.peers.push(Arc::clone(&peer));
-        Ok(Box::new(End(peer)))
-    }
-    fn waker(&self) -> Result<Arc<dyn Waker>> {
-        Ok(Arc::new(Rings(Arc::clone(&self.0.lock().rings))))
-    }
-    fn spawn(&self, _: &str, _: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>> {
-        Err(Error::invalid("the simulation is single-stepped"))
-    }
-    fn read_file(&self, path: &str) -> Result<Vec<u8>> {
-        let missing = || Error::new(Kind::Io, format!("can't read file {path}: missing"));
-        self.0.lock().files.get(path).cloned().ok_or_else(missing)
-    }
-}
-
-/// One link, its clock, its primary, and a stand-in for the apply thread.
-struct Bench {
-    sim: Arc<Sim>,
-    control: Arc<Control>,
-    link: Link,
-    fed: Receiver<Feed>,
-    /// What the apply thread answers to `Lost`; it does not answer when this is `None`.
-    point: Option<Option<ResumePoint>>,
-    heard: Vec<Feed>,
-}
-
-impl Bench {
-    fn new(options: &[(&str, &str)]) -> Self {
-        let sim = Arc::new(Sim(Mutex::new(World::default())));
-        let mut config = Config::from_url("redis://primary").unwrap();
-        options.iter().for_each(|(name, value)| config.set(name, value, false).unwrap());
-        let control = Arc::new(Control::new(&*sim).unwrap());
-        let (feed, fed) = crossbeam_channel::unbounded();
-        let env: Arc<dyn Env> = Arc::<Sim>::clone(&sim);
-        let link = Link::new(env, config, Arc::clone(&control), feed);
-        Self { sim, control, link, fed, point: Some(None), heard: Vec::new() }
-    }
-
-    /// Steps until there is nothing to do now.
-    fn settle(&mut self) -> Step {
-        for _ in 0..10_000 {
-            let step = self.link.step();
-            let mut answered = false;
-            while let Ok(feed) = self.fed.try_recv() {
-                if let (Feed::Lost { .. }, Some(point)) = (&feed, self.point) {
-                    self.control.resume(point);
-                    answered = true;
-                }
-                self.heard.push(feed);
-            }
-            if step != Step::Again && !answered {
-                return step;
-            }
-        }
-        panic!("the link never comes to rest");
-    }
-
-    /// Lets this much time pass, waking the link exactly when it asked to be woken.
-    fn pass(&mut self, ms: i64) {
-        let end = self.sim.ticks_ms() + ms;
-        loop {
-            let Step::Wait { timeout_ms, .. } = self.settle() else { return };
-            let now = self.sim.ticks_ms();
-            assert_ne!(timeout_ms, 0, "a wait of nothing burns a core");
-            let next = if timeout_ms < 0 { end } else { end.min(now.saturating_add(timeout_ms)) };
-            self.sim.0.lock().now = next;
-            if next == end {
-                self.settle();
-                return;
-            }
-        }
-    }
-
-    fn peer(&self) -> Arc<Mutex<Peer>> {
-        Arc::clone(self.sim.0.lock().peers.last().expect("nothing was dialed"))
-    }
-
-    fn dials(&self) -> Vec<i64> {
-        self.sim.0.lock().peers.iter().map(|peer| peer.lock().dialed.0).collect()
-    }
-
-    /// The primary says this.
-    fn say(&mut self, text: impl AsRef<[u8]>) {
-        self.peer().lock().coming.push_back(text.as_ref().to_vec());
-        self.settle();
-    }
-
-    fn hang_up(&mut self) {
-        self.say("");
-    }
-
-    /// What the primary heard since it last looked, with spaces for the framing.
-    fn sent(&mut self) -> String {
-        self.settle();
-        let sent = std::mem::take(&mut self.peer().lock().sent);
-        let text = String::from_utf8(sent).unwrap();
-        let words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$']) && !w.is_empty());
-        words.collect::<Vec<_>>().join(" ")
-    }
-
-    fn heard(&mut self) -> Vec<Feed> {
-        self.settle();
-        std::mem::take(&mut self.heard)
-    }
-
-    /// All but the statuses.
-    fn news(&mut self) -> Vec<Feed> {
-        let mut heard = self.heard();
-        heard.retain(|feed| !matches!(feed, Feed::Status(_)));
-        heard
-    }
-
-    /// Plays the primary up to PSYNC and returns that.
-    fn greet(&mut self) -> String {
-        assert_eq!(self.sent(), "PING");
-        self.say("+PONG\r\n");
-        assert_eq!(self.sent(), "REPLCONF capa eof capa psync2 REPLCONF version 9.1.0");
-        self.say("+OK\r\n+OK\r\n");
-        self.sent()
-    }
-
-    /// A full sync from here on.
-    fn attach(&mut self, offset: i64) {
-        assert_eq!(self.greet(), "PSYNC ? -1");
-        self.say(format!("+FULLRESYNC {ID} {offset}\r\n$4\r\nSNAP"));
-        assert_eq!(self.sent(), "\n");
-    }
-
-    fn lost_pauses(&mut self) -> Vec<i64> {
-        let pause = |feed| match feed {
-            Feed::Lost { retry_in_ms, .. } => Some(retry_in_ms),
-            _ => None,
-        };
-        self.heard().into_iter().filter_map(pause).collect()
-    }
 }
 
 fn lost(feed: &Feed) -> (Kind, &str) {
@@ -319,7 +86,10 @@ fn the_stream_goes_on_after_the_last_applied_unit_under_its_new_name() {
     assert_eq!(bench.greet(), format!("PSYNC {ID} 5401"));
     // A newline after the line already belongs to the stream.
     bench.say(format!("\n+CONTINUE {ID2}\r\n\nxyz"));
-    let told = [Feed::Continue { replid: Some(id(ID2)) }, Feed::Bytes(b"\nxyz".to_vec())];
+    let told = [
+        Feed::Continue { replid: Some(id(ID2)) },
+        Feed::Bytes { bytes: b"\nxyz".to_vec(), at_ms: 250 },
+    ];
     assert_eq!(bench.news(), told);
     assert_eq!(bench.sent(), "REPLCONF ACK 5400");
     let counters = bench.control.counters();
@@ -339,7 +109,7 @@ fn whatever_follows_the_header_is_passed_on_as_it_is() {
     assert_eq!(news.next(), Some(told));
     let mut bytes = Vec::new();
     for feed in news {
-        let Feed::Bytes(piece) = feed else { panic!("{feed:?}") };
+        let Feed::Bytes { bytes: piece, .. } = feed else { panic!("{feed:?}") };
         assert!(piece.len() <= CHUNK && piece.capacity() == piece.len());
         bytes.extend(piece);
     }
@@ -496,7 +266,7 @@ fn what_waits_to_be_applied_is_bounded_and_acks_go_on() {
     bench.control.consumed(CHUNK as u64);
     bench.settle();
     assert_eq!(bench.peer().lock().coming.len(), 6);
-    assert!(bench.news().iter().all(|feed| matches!(feed, Feed::Bytes(_))));
+    assert!(bench.news().iter().all(|feed| matches!(feed, Feed::Bytes { .. })));
 }
 
 #[test]

@@ -16,6 +16,24 @@ const CONTAINER_PACKED: u64 = 2;
 /// Stands for a field without a deadline where 8 bytes are kept for it.
 const NO_DEADLINE: i64 = -1;
 
+/// What stands in front of the elements.
+struct Head {
+    least_deadline: i64,
+    count: u64,
+    array_cursor: Option<u64>,
+}
+
+impl Head {
+    fn read(layout: &Layout, cursor: &mut Cursor<'_>) -> Parsed<Self> {
+        let least_deadline = if layout.least_deadline { cursor.i64_le()? } else { 0 };
+        let count = if layout.counted { cursor.length()? } else { 1 };
+        let is_array = layout.family == Type::Array;
+        let array_cursor = if is_array { array::cursor(cursor)? } else { None };
+        cursor.commit();
+        Ok(Self { least_deadline, count, array_cursor })
+    }
+}
+
 /// A value in the making.
 pub(super) struct Builder {
     layout: Layout,
@@ -60,15 +78,12 @@ impl Builder {
         let left = match &mut self.left {
             Some(left) => left,
             none => {
-                if self.layout.least_deadline {
-                    self.least_deadline = cursor.i64_le()?;
-                }
-                let count = if self.layout.counted { cursor.length()? } else { 1 };
+                let head = Head::read(&self.layout, cursor)?;
+                self.least_deadline = head.least_deadline;
                 if let Value::Array(array) = &mut self.value {
-                    array.set_cursor(array::cursor(cursor)?);
+                    array.set_cursor(head.array_cursor);
                 }
-                cursor.commit();
-                none.insert(count)
+                none.insert(head.count)
             }
         };
         let (form, least) = (self.layout.form, self.least_deadline);
@@ -283,17 +298,7 @@ impl Skipper {
         }
         let left = match &mut self.left {
             Some(left) => left,
-            none => {
-                if self.layout.least_deadline {
-                    cursor.i64_le()?;
-                }
-                let count = if self.layout.counted { cursor.length()? } else { 1 };
-                if self.layout.family == Type::Array {
-                    array::cursor(cursor)?;
-                }
-                cursor.commit();
-                none.insert(count)
-            }
+            none => none.insert(Head::read(&self.layout, cursor)?.count),
         };
         while *left > 0 {
             while let Some(part) = self.layout.parts.get(self.part) {

@@ -172,19 +172,16 @@ impl Row {
     }
 }
 
-/// What is unknown is damage, unless the bytes come from a newer server.
+/// A newer server, or somebody's own, may well send what is not in the table; that it is damage
+/// can't be told from one number.
 fn unknown(number: u8, dialect: Dialect, version: u32) -> Stop {
     let known = match dialect {
         Dialect::Redis => REDIS_VERSION_KNOWN,
         Dialect::Valkey => VALKEY_VERSION_KNOWN,
     };
-    let what = format!("type or opcode {number}");
-    if version > known {
-        let text = format!(
-            "{what} of format version {version} is unknown, the newest known version is {known}"
-        );
-        Stop::Bad(Kind::Unsupported, text)
-    } else {
-        Stop::Bad(Kind::Protocol, format!("{what} does not exist"))
-    }
+    let text = format!(
+        "type or opcode {number} of format version {version} is unknown, the newest known version \
+         is {known}"
+    );
+    Stop::Bad(Kind::Unsupported, text)
 }

@@ -5,7 +5,9 @@
 
 mod apply;
 mod digest;
+mod events;
 mod follow;
+mod freshness;
 mod load;
 mod lookup;
 pub mod panics;
@@ -26,12 +28,13 @@ use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
 use slot::{Borrowed, Slot};
-use state::{Board, Counters, Trouble};
+use state::{Board, Counters};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use digest::DigestAt;
+pub use digest::{DigestAt, KeyDigest};
+pub use events::{Event, Events, Recorded};
 pub use lookup::{
     Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
     Whole,
@@ -54,6 +57,7 @@ struct Shared {
     /// As configured now; the apply thread takes them over with the next connection.
     settings: Mutex<Settings>,
     gate: Slot<dyn SharedGate>,
+    events: Events,
     listener: Slot<StateListener>,
     view: Arc<View>,
     lookups: Lookups,
@@ -105,7 +109,9 @@ impl Replica {
         let config = Config::from_url(url)?;
         let table = Table::new(SHARDS);
         let clock = env.clone();
-        let view = Arc::new(View::new(Box::new(move || clock.now_ms())));
+        let ticks = env.clone();
+        let view = View::new(Box::new(move || clock.now_ms()), Box::new(move || ticks.ticks_ms()));
+        let view = Arc::new(view);
         let shared = Shared {
             control: Arc::new(Control::new(&*env)?),
             board: Board::default(),
@@ -113,6 +119,7 @@ impl Replica {
             held: AtomicU64::new(0),
             settings: Mutex::new(settings_of(&config)),
             gate: Slot::default(),
+            events: Events::new(env.waker()?, config.event_queue),
             listener: Slot::default(),
             lookups: Lookups::new(table.reader(), view.clone()),
             view,
@@ -135,6 +142,8 @@ impl Replica {
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
+        self.shared.view.freshness().set_limit(engine.config.max_staleness_ms);
+        self.shared.events.set_limit(engine.config.event_queue);
         if running {
             let control = &self.shared.control;
             let config = engine.config.clone();
@@ -224,7 +233,11 @@ impl Replica {
             }
             Err(error) => {
                 self.shared.control.stop();
-                self.shared.board.update(|status| status.threads -= 1);
+                let at_ms = self.env.now_ms();
+                self.shared.board.update(|status| {
+                    status.threads -= 1;
+                    status.fail(error.clone(), at_ms);
+                });
                 Err(error)
             }
         }
@@ -237,9 +250,7 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Stopped, _) => {
-                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
-                }
+                _ if status.stopping => Some(Err(stopped())),
                 // What was loaded stays readable, whatever became of the link, but for a bug of
                 // ours.
                 (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
@@ -264,10 +275,8 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
+                _ if status.stopping => return Some(Err(stopped())),
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
-                (State::Stopped, _) => {
-                    return Some(Err(Error::new(Kind::Stopped, "the engine was stopped")));
-                }
                 _ if !status.ready => return None,
                 _ => {}
             }
@@ -293,6 +302,7 @@ impl Replica {
         self.engine.lock().life = Life::Stopped;
         self.shared.view.set_readable(Readable::Stopped);
         self.shared.control.stop();
+        self.shared.board.update(|status| status.stopping = true);
         let ended = self
             .shared
             .board
@@ -325,6 +335,11 @@ impl Replica {
         self.shared.info()
     }
 
+    /// Changes after the fact.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
     /// The readers' side.
     pub fn lookups(&self) -> &Lookups {
         &self.shared.lookups
@@ -345,6 +360,7 @@ impl Replica {
 struct UntilStopped<'a> {
     gate: Borrowed<'a, dyn SharedGate>,
     control: &'a Control,
+    events: &'a Events,
 }
 
 impl UntilStopped<'_> {
@@ -356,7 +372,14 @@ impl UntilStopped<'_> {
 
 impl Gate for UntilStopped<'_> {
     fn ask(&mut self, change: &Change<'_>) -> Verdict {
-        if self.control.is_stopping() { Verdict::Keep } else { self.gate.ask(change) }
+        if self.control.is_stopping() {
+            return Verdict::Keep;
+        }
+        let verdict = self.gate.ask(change);
+        if verdict == Verdict::Keep {
+            self.events.record(change);
+        }
+        verdict
     }
 }
 
@@ -375,17 +398,13 @@ impl Shared {
         self.view.set_readable(Readable::Stopped);
         self.control.stop();
         let at_ms = self.env.now_ms();
-        self.board.update(|status| {
-            status.state = State::Failed;
-            status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms });
-        });
+        self.board.update(|status| status.fail(error, at_ms));
         self.tell(Moment::Failed);
     }
 
     /// The callback, for one unit.
     fn gate(&self) -> UntilStopped<'_> {
-        UntilStopped { gate: self.gate.borrow(), control: &self.control }
+        UntilStopped { gate: self.gate.borrow(), control: &self.control, events: &self.events }
     }
 
     /// Tells the listener what just happened.
@@ -408,13 +427,15 @@ impl Shared {
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
         let known = status.offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;
+        let memory_bytes = counts.memory as u64;
         Info {
             link: 0,
             state: status.state,
             moment: status.moment,
             since_ms: status.since_ms,
-            ready: status.ready && status.state != State::Stopped,
+            ready: self.view.open() == Answer::Found(()),
             diverged: status.diverged,
+            mixed: status.mixed,
             primary: self.primary.lock().clone(),
             server_kind: status.server_kind,
             server_version: status.server_version,
@@ -425,6 +446,7 @@ impl Shared {
             last_byte_age_ms: link
                 .last_byte_at_ms
                 .map_or(-1, |at| self.env.ticks_ms().saturating_sub(at).max(0)),
+            data_age_ms: self.view.freshness().age_ms().unwrap_or(-1),
             loaded_bytes: Counters::of(&counters.loaded_bytes),
             load_total_bytes: status.load_total_bytes,
             loaded_keys: Counters::of(&counters.loaded_keys),
@@ -432,7 +454,8 @@ impl Shared {
             ghosts: counts.ghosts as u64,
             partial: counts.partial as u64,
             frozen: counts.frozen as u64,
-            memory_bytes: self.lookups.reader().memory() as u64,
+            memory_bytes,
+            memory_peak_bytes: Counters::of(&counters.memory_peak).max(memory_bytes),
             spooled_bytes: spooled,
             connects: link.connects,
             full_syncs: link.full_syncs,
@@ -448,6 +471,10 @@ impl Shared {
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Stopped, "the engine was stopped")
 }
 
 fn name_of(address: &Address) -> String {
@@ -469,6 +496,7 @@ fn settings_of(config: &Config) -> Settings {
     Settings {
         scope,
         max_memory: config.max_memory,
+        resync: config.resync,
         on_unknown: config.on_unknown,
         on_failure: config.on_failure,
     }

@@ -4,7 +4,6 @@ use super::entry::{Counts, Entry};
 use super::shard::{Item, Layout, Shard};
 use crate::value::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Databases are numbered from 0.
@@ -17,15 +16,12 @@ pub(super) type Databases = BTreeMap<Db, Database>;
 pub(super) struct Database {
     shards: Box<[RwLock<Shard>]>,
     counts: Mutex<Counts>,
-    /// The unit that gave it its number. What it brought along is new there: its entries are shown
-    /// with this version at least.
-    since: u64,
 }
 
 impl Database {
     pub(super) fn new(layout: &Layout) -> Self {
         let shards = (0..layout.shards()).map(|_| RwLock::default()).collect();
-        Self { shards, counts: Mutex::default(), since: 0 }
+        Self { shards, counts: Mutex::default() }
     }
 
     /// Locks one shard for reading.
@@ -36,27 +32,6 @@ impl Database {
     /// Locks one shard for writing. Whoever changes it tells [`Database::counts`].
     pub(super) fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
         self.shards[shard].write()
-    }
-
-    /// A unit has given it another number.
-    pub(super) fn arrive(&mut self, unit: u64) {
-        self.since = unit;
-    }
-
-    /// The entry as it is shown under this number. Cloning takes constant time, and only what came
-    /// from elsewhere is cloned.
-    pub(super) fn shown<'a>(&self, entry: &'a Entry) -> Cow<'a, Entry> {
-        if entry.version >= self.since {
-            return Cow::Borrowed(entry);
-        }
-        Cow::Owned(Entry { version: self.since, ..entry.clone() })
-    }
-
-    /// All entries of a shard as they are shown now.
-    pub(super) fn copy(&self, shard: usize) -> Vec<Item> {
-        let shard = self.read(shard);
-        let shown = |(key, entry): &Item| (key.clone(), self.shown(entry).into_owned());
-        shard.iter().map(shown).collect()
     }
 
     /// The sums. In a table they change only while the stamp is locked for writing: who holds its
@@ -88,16 +63,9 @@ impl Database {
         old
     }
 
-    /// Shows every entry of a database that nobody else sees yet, to be changed in place.
-    pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
-        let counts = self.counts.get_mut();
-        for shard in &mut self.shards {
-            for (key, entry) in shard.get_mut().iter_mut() {
-                counts.remove(key.len(), entry);
-                change(key, entry);
-                counts.add(key.len(), entry);
-            }
-        }
+    /// All entries, shard by shard: each shard is given back as it is done with.
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.shards.into_iter().flat_map(|shard| shard.into_inner().into_items())
     }
 
     /// How many entries there are, ghosts among them. Asked only where no unit is in progress.

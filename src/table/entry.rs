@@ -10,8 +10,7 @@ pub struct Entry {
     pub value: Option<Value>,
     /// The key's deadline in Unix milliseconds.
     pub expires_at_ms: Option<i64>,
-    /// The unit that wrote the entry last, or brought it to its database. Publishing a batch sets
-    /// it.
+    /// Another one with each write; see [`version`](super::version). Publishing a batch sets it.
     pub version: u64,
     /// What the table lacks of what the primary has; `None` while it lacks nothing.
     pub hold: Option<Arc<Hold>>,
@@ -38,12 +37,6 @@ impl Entry {
         Self { value: Some(value), expires_at_ms, version: 0, hold: None }
     }
 
-    /// A name without a value.
-    pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { fingerprint, ..Hold::default() };
-        Self { hold: Some(Arc::new(hold)), ..Self::default() }
-    }
-
     /// The table has no value for this key though the primary has.
     pub fn is_ghost(&self) -> bool {
         self.value.is_none()
@@ -67,14 +60,22 @@ impl Entry {
 
     /// An estimate of the memory it takes with a key of this length, in bytes.
     fn memory(&self, key_len: usize) -> usize {
+        SLOT_BYTES + self.shared_memory(key_len)
+    }
+
+    /// The part of it that a clone of key and entry does not take again.
+    pub fn shared_memory(&self, key_len: usize) -> usize {
         let value = self.value.as_ref().map_or(0, Value::memory);
         let hold = self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
-        ENTRY_BYTES + key_len + value + hold
+        KEY_BYTES + key_len + value + hold
     }
 }
 
-/// One slot of the hash table at its usual load of two thirds, and the counts before a shared key.
-const ENTRY_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2 + 16;
+/// One slot of the hash table at its usual load of two thirds: what each key takes at least.
+pub const SLOT_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2;
+
+/// The counts before a shared key.
+const KEY_BYTES: usize = 16;
 
 /// A hold with the counts before it.
 const HOLD_BYTES: usize = size_of::<Hold>() + 16;

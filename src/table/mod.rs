@@ -34,13 +34,14 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Batch;
+pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
-pub use entry::{Counts, Entry, Hold};
+pub use entry::{Counts, Entry, Hold, SLOT_BYTES};
 pub use generation::Generation;
 pub use reader::Reader;
 
+use crate::value::Bytes;
 use database::{Databases, total};
 use parking_lot::{Mutex, RwLock};
 use shard::Layout;
@@ -53,7 +54,7 @@ pub struct Stamp {
     pub replid: [u8; 40],
     /// The offset in it; -1 while it is not known.
     pub offset: i64,
-    /// Counts units. It becomes the version of the entries that are published with it.
+    /// Counts units. The versions of the entries that are published with it come from it.
     pub unit: u64,
 }
 
@@ -76,9 +77,10 @@ impl Shared {
     fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
         let place = self.layout.place(key);
         let databases = self.databases.read();
-        let Some(database) = databases.get(&db) else { return f(None) };
-        let shard = database.read(place.shard);
-        f(shard.get(place.hash, key).map(|entry| database.shown(entry)).as_deref())
+        match databases.get(&db) {
+            Some(database) => f(database.read(place.shard).get(place.hash, key)),
+            None => f(None),
+        }
     }
 
     fn counts(&self) -> Counts {
@@ -116,14 +118,11 @@ impl Table {
         self.shared.with(db, key, |entry| entry.cloned())
     }
 
-    /// Whether a key has anything, be it a ghost.
-    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
-        self.shared.with(db, key, |entry| entry.is_some())
-    }
-
-    /// How many entries a database has, ghosts among them.
-    pub fn database_len(&self, db: Db) -> usize {
-        self.shared.databases.read().get(&db).map_or(0, database::Database::len)
+    /// The key as it is stored, to be shared, and what it has.
+    pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
+        let place = self.shared.layout.place(key);
+        let databases = self.shared.databases.read();
+        databases.get(&db)?.read(place.shard).item(place.hash, key).cloned()
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

@@ -1,6 +1,6 @@
 //! How a unit gets in place: worked out without a lock, then done with all locks that it needs.
 
-use super::batch::{Batch, Slot, View};
+use super::batch::{Batch, View};
 use super::database::{Database, Databases, Db};
 use super::entry::Entry;
 use super::{Shared, Stamp};
@@ -46,16 +46,6 @@ pub(super) struct Waste {
     entries: Vec<Entry>,
 }
 
-impl Slot {
-    fn into_entry(self, unit: u64) -> Option<Entry> {
-        match self {
-            Self::Gone => None,
-            Self::Keep(entry) => Some(entry),
-            Self::Put(entry) => Some(Entry { version: unit, ..entry }),
-        }
-    }
-}
-
 impl Plan {
     /// Only the writer may ask: what is there must still be there when the plan is applied.
     pub(super) fn new(shared: &Shared, batch: Batch, unit: u64) -> Self {
@@ -69,7 +59,7 @@ impl Plan {
                     }
                     plan.group(shared, db, view, unit);
                 }
-                None => match build(shared, view, unit) {
+                None => match build(shared, db, view, unit) {
                     Some(database) => plan.moves.push((db, Source::Fresh(database))),
                     None if exists(&db) => plan.moves.push((db, Source::Nothing)),
                     None => {}
@@ -83,7 +73,7 @@ impl Plan {
         let mut writes: Vec<(usize, Write)> = Vec::with_capacity(view.slots.len());
         for (key, slot) in view.slots {
             let place = shared.layout.place(&key);
-            let write = Write { hash: place.hash, key, entry: slot.into_entry(unit) };
+            let write = Write { hash: place.hash, key, entry: slot.into_entry(unit, db) };
             writes.push((place.shard, write));
         }
         writes.sort_unstable_by_key(|(shard, _)| *shard);
@@ -107,7 +97,7 @@ impl Plan {
             if self.flushed {
                 waste.databases.extend(std::mem::take(&mut *databases).into_values());
             }
-            rearrange(&mut databases, self.moves, stamp.unit, &mut waste);
+            rearrange(&mut databases, self.moves, &mut waste);
             write(shared, &databases, self.groups, stamp, &mut waste);
         }
         waste
@@ -115,10 +105,10 @@ impl Plan {
 }
 
 /// A database of what the unit puts into it; `None` if that is nothing.
-fn build(shared: &Shared, view: View, unit: u64) -> Option<Database> {
+fn build(shared: &Shared, db: Db, view: View, unit: u64) -> Option<Database> {
     let mut built: Option<Database> = None;
     for (key, slot) in view.slots {
-        if let Some(entry) = slot.into_entry(unit) {
+        if let Some(entry) = slot.into_entry(unit, db) {
             let database = built.get_or_insert_with(|| Database::new(&shared.layout));
             database.put(&shared.layout, key, entry);
         }
@@ -127,16 +117,13 @@ fn build(shared: &Shared, view: View, unit: u64) -> Option<Database> {
 }
 
 /// Takes all databases that move from their places before it puts the first one anywhere.
-fn rearrange(databases: &mut Databases, moves: Vec<(Db, Source)>, unit: u64, waste: &mut Waste) {
+fn rearrange(databases: &mut Databases, moves: Vec<(Db, Source)>, waste: &mut Waste) {
     let mut arrivals: Vec<(Db, Option<Database>)> = Vec::with_capacity(moves.len());
     for (db, source) in moves {
         let database = match source {
             Source::Nothing => None,
             Source::Fresh(database) => Some(database),
-            Source::Moved(from) => databases.remove(&from).map(|mut database| {
-                database.arrive(unit);
-                database
-            }),
+            Source::Moved(from) => databases.remove(&from),
         };
         arrivals.push((db, database));
     }

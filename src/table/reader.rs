@@ -49,15 +49,13 @@ impl Reader {
         for (db, place, key, entry) in wanted {
             let Some(database) = databases.get(&db) else { continue };
             if last != Some((db, place.shard)) {
-                locked.push((database, database.read(place.shard)));
+                locked.push(database.read(place.shard));
                 last = Some((db, place.shard));
             }
             // Nobody changes a shard that was copied before the last one is locked, for all stay
             // locked: so it is one moment that is copied.
-            let found = locked.last().and_then(|(database, shard)| {
-                shard.get(place.hash, key).map(|entry| database.shown(entry).into_owned())
-            });
-            *entry = found;
+            let shard = locked.last();
+            *entry = shard.and_then(|shard| shard.get(place.hash, key)).cloned();
         }
         // What is locked can't be ahead of the stamp, and a unit in progress elsewhere will not
         // reach it.
@@ -92,26 +90,6 @@ impl Reader {
         self.shared.counts()
     }
 
-    /// How many entries have no value.
-    pub fn ghosts(&self) -> usize {
-        self.counts().ghosts
-    }
-
-    /// How many keys lack elements.
-    pub fn partial(&self) -> usize {
-        self.counts().partial
-    }
-
-    /// How many keys stay as they are.
-    pub fn frozen(&self) -> usize {
-        self.counts().frozen
-    }
-
-    /// An estimate of the memory that all entries take, in bytes.
-    pub fn memory(&self) -> usize {
-        self.counts().memory
-    }
-
     /// A walk over one database or all.
     pub fn cursor(&self, db: Option<Db>) -> Cursor {
         Cursor::new(Arc::clone(&self.shared), db)
@@ -126,7 +104,7 @@ impl Reader {
         for (&db, database) in databases.iter() {
             let mut items = Vec::with_capacity(database.len());
             for shard in 0..self.shared.layout.shards() {
-                items.extend(database.copy(shard));
+                items.extend(database.read(shard).iter().cloned());
             }
             if !items.is_empty() {
                 copy.push((db, items));

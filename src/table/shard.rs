@@ -62,7 +62,11 @@ pub(super) struct Shard {
 
 impl Shard {
     pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.items.find(hash, |item| *item.0 == *key).map(|item| &item.1)
+        self.item(hash, key).map(|item| &item.1)
+    }
+
+    pub(super) fn item(&self, hash: u64, key: &[u8]) -> Option<&Item> {
+        self.items.find(hash, |item| *item.0 == *key)
     }
 
     /// Stores an entry and returns the one that was there.
@@ -92,7 +96,12 @@ impl Shard {
         self.items.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.items.iter_mut()
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter()
+    }
+
+    /// All entries as they are now.
+    pub(super) fn copy(&self) -> Vec<Item> {
+        self.items.iter().cloned().collect()
     }
 }

@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
     EXPECT(rets_set_callback(r, on_change, &seen), RETS_OK);
     EXPECT(rets_set_state_callback(r, on_state, &seen), RETS_OK);
     EXPECT(rets_start(r), RETS_OK);
-    EXPECT(rets_wait_ready(r, 20000), RETS_OK);
+    EXPECT(rets_wait_ready(r, 30000), RETS_OK);
     for (i = 0; i < sizeof LIVE / sizeof *LIVE; i++)
         server_do(server, LIVE[i]);
     server_settle(server, r);

@@ -99,6 +99,9 @@ static void wholes(const rets_t *r) {
 
     EXPECT(rets_digest(r, hex, replid, &offset), RETS_OK);
     CHECK(strlen(hex) == 40 && offset >= -1);
+    EXPECT(rets_key_digest(r, 0, "zset", 4, hex), RETS_OK);
+    CHECK(strlen(hex) == 40);
+    EXPECT(rets_key_digest(r, 0, "none", 4, hex), RETS_NOT_FOUND);
 }
 
 static void following(rets_t *r) {
@@ -133,7 +136,7 @@ int main(int argc, char **argv) {
         server_do(server, FILL[i]);
     EXPECT(rets_new(argv[1], &r), RETS_OK);
     EXPECT(rets_start(r), RETS_OK);
-    EXPECT(rets_wait_ready(r, 20000), RETS_OK);
+    EXPECT(rets_wait_ready(r, 30000), RETS_OK);
     if (check_failures == 0) {
         server_settle(server, r);
         strings(r, server);
@@ -141,7 +144,7 @@ int main(int argc, char **argv) {
         wholes(r);
         following(r);
     }
-    EXPECT(rets_stop(r, 5000), RETS_OK);
+    EXPECT(rets_stop(r, 30000), RETS_OK);
     EXPECT(rets_exists(r, 0, "list", 4), RETS_STOPPED);
     rets_free(r);
     close(server);

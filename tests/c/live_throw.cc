@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
         r, [](void *, const rets_event *) -> int { throw std::runtime_error("out of a callback"); },
         nullptr);
     if (st == RETS_OK) st = rets_start(r);
-    if (st == RETS_OK) st = rets_wait_ready(r, 20000);
+    if (st == RETS_OK) st = rets_wait_ready(r, 30000);
     std::printf("survived: %s\n", rets_strerror(st));
     return 0;
 }

@@ -52,7 +52,7 @@ static void server_settle(int fd, const rets_t *r) {
     sprintf(value, "%d", ++round);
     sprintf(command, "SET test:marker %s", value);
     server_do(fd, command);
-    for (tries = 0; tries < 2000; tries++) {
+    for (tries = 0; tries < 6000; tries++) {
         if (rets_get(r, 0, "test:marker", 11, buf, sizeof buf, &len) == RETS_OK &&
             len == strlen(value) && memcmp(buf, value, len) == 0)
             return;

@@ -4,7 +4,7 @@
 use super::client::Client;
 use super::{PATIENCE, wait_until};
 use rets::change::{Change, Effect, Phase, Reason, Verdict};
-use rets::replica::{Answer, DigestAt, Replica, SharedGate, WaitOutcome, Whole};
+use rets::replica::{Answer, DigestAt, Info, Replica, SharedGate, WaitOutcome, Whole};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -256,12 +256,16 @@ pub fn whole(replica: &Replica, db: u32, key: &[u8]) -> Option<(&'static str, Ve
     Some((kind.name(), elements))
 }
 
-/// Waits until a replica's counter or flag says yes.
+/// Waits until a replica's counters or flags say yes, and returns them as they were then.
 #[track_caller]
-pub fn wait_info(replica: &Replica, what: &str, yes: impl Fn(&rets::replica::Info) -> bool) {
+pub fn wait_info(replica: &Replica, what: &str, yes: impl Fn(&Info) -> bool) -> Info {
     let began = std::time::Instant::now();
-    while !yes(&replica.info()) {
-        assert!(began.elapsed() < PATIENCE, "in vain until {what}: {:#?}", replica.info());
+    loop {
+        let info = replica.info();
+        if yes(&info) {
+            return info;
+        }
+        assert!(began.elapsed() < PATIENCE, "in vain until {what}: {info:#?}");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }

@@ -11,6 +11,8 @@ pub mod follower;
 pub mod random;
 pub mod replay;
 pub mod server;
+pub mod shrink;
+pub mod sides;
 pub mod tap;
 
 pub use client::{Client, Reply};

@@ -7,6 +7,7 @@ macro_rules! words {
 
 mod bits;
 mod lists;
+pub mod opening;
 mod scored;
 mod streams;
 
@@ -80,6 +81,10 @@ pub const SAMPLE_KEYS: &[&str] = &[
     "long",
 ];
 
+/// Points in time that no server has reached, in milliseconds.
+const FAR: &str = "4102444800000";
+const FAR_TOO: &str = "4102444900000";
+
 const NUMBERS: &[&str] = &[
     "0",
     "1",
@@ -151,6 +156,7 @@ impl Generator {
                     burst.push(select);
                 }
                 15 => self.rare(&mut burst),
+                16 => self.scene(&mut burst),
                 _ => {
                     let command = self.command();
                     burst.push(command);
@@ -158,6 +164,11 @@ impl Generator {
             }
         }
         burst
+    }
+
+    /// What brings another connection to where this one is.
+    pub fn selected(&self) -> Words {
+        words!["SELECT", self.db.to_string()]
     }
 
     fn transaction(&mut self, burst: &mut Vec<Words>) {
@@ -223,6 +234,19 @@ impl Generator {
             _ => words!["SPUBLISH", "channel", "message"],
         };
         burst.push(command);
+    }
+
+    /// One of the opening's scenes again: what takes several commands that chance seldom brings
+    /// together.
+    fn scene(&mut self, burst: &mut Vec<Words>) {
+        let scene = self.dice.pick(opening::SCENES);
+        let key = format!("scene{}", self.dice.below(KEYS));
+        burst.push(words!["DEL", key.as_str(), format!("{key}2"), format!("{key}3")]);
+        let payload = self.payloads.first().cloned().unwrap_or_default();
+        burst.extend(opening::play(scene, &key, &payload));
+        // Some select, and go back to where the opening is.
+        let select = self.selected();
+        burst.push(select);
     }
 
     fn key(&mut self, prefix: &str) -> Vec<u8> {
@@ -451,7 +475,15 @@ impl Generator {
                 }
                 command
             }
-            5 => words!["HPERSIST", key],
+            5 => {
+                let mut persist = words!["HPERSIST", key];
+                if self.dice.percent(60) {
+                    persist.extend(words!["FIELDS", "10"]);
+                    persist.extend((0..10).map(|n| format!("f{n}").into_bytes()));
+                    return persist;
+                }
+                persist
+            }
             _ => {
                 let mut command = words!["HGETEX", key];
                 if self.dice.percent(30) {
@@ -595,16 +627,23 @@ pub fn samples(seed: u64) -> Vec<Words> {
     many("HSET", "hash:small", 8, &mut |n, d| vec![unique(n, d), text(n, d)]);
     many("HSET", "hash:big", 800, &mut |n, d| vec![unique(n, d), text(n, d)]);
     many("HSET", "hash:deadlines", 30, &mut |n, _| words![format!("f{n}"), n.to_string()]);
-    all.push(words!["HPEXPIRE", "hash:deadlines", "10000000", "FIELDS", "2", "f1", "f2"]);
-    all.push(words!["HPEXPIRE", "hash:deadlines", "20000000", "FIELDS", "1", "f3"]);
+    // No time that depends on the clock: the same seed makes the same payloads.
+    for (at, fields) in [(FAR, &["2", "f1", "f2"][..]), (FAR_TOO, &["1", "f3"])] {
+        let mut expire = words!["HPEXPIREAT", "hash:deadlines", at, "FIELDS"];
+        expire.extend(fields.iter().map(|word| word.as_bytes().to_vec()));
+        all.push(expire);
+    }
     for n in 1..150 {
         all.push(words!["XADD", "stream", format!("{}-{n}", n / 3), "f", text(n, &mut dice)]);
     }
     all.push(words!["XDEL", "stream", "5-15", "7-21"]);
-    all.push(words!["XGROUP", "CREATE", "stream", "g1", "0"]);
-    all.push(words!["XREADGROUP", "GROUP", "g1", "al", "COUNT", "9", "STREAMS", "stream", ">"]);
+    all.push(words!["XGROUP", "CREATE", "stream", "g1", "3-9"]);
+    let mut claim = words!["XCLAIM", "stream", "g1", "al", "0"];
+    claim.extend((1..10).map(|n| format!("{}-{n}", n / 3).into_bytes()));
+    claim.extend(words!["TIME", "1600000000000", "RETRYCOUNT", "1", "FORCE", "JUSTID"]);
+    all.push(claim);
     all.push(words!["SET", "text", "some words"]);
     all.push(words!["SET", "number", "-12345"]);
-    all.push(words!["SET", "long", "abcdefgh".repeat(2000), "PX", "100000000"]);
+    all.push(words!["SET", "long", "abcdefgh".repeat(2000), "PXAT", FAR]);
     all
 }

@@ -293,6 +293,9 @@ impl Server {
              appendonly no\nsave \"\"\ndaemonize no\nrepl-diskless-sync-delay 0\n",
             port = self.port
         );
+        // Each ping moves the offset, and whoever compares both sides needs one that stands still
+        // for as long as that takes. Replicas still hear one before they lose patience.
+        text.push_str("repl-ping-replica-period 30\n");
         // Without a point in time to save at, SIGTERM saves nothing. One that never comes keeps
         // the server from saving by itself.
         text.push_str("save 1000000000 2000000000\n");
@@ -327,7 +330,7 @@ fn version_of(program: &Path) -> (u32, u32, u32) {
 }
 
 /// A port that nobody listens on, and that this process has not given to anybody else.
-pub fn free_port() -> u16 {
+fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let given = given.get_or_insert_default();
@@ -339,6 +342,33 @@ pub fn free_port() -> u16 {
     let port = ports.filter(|port| !given.contains(port)).find(free).expect("a free port");
     given.insert(port);
     port
+}
+
+/// A port of 127.0.0.1 at which nobody listens, and nobody can, for as long as this is kept.
+pub struct ClosedPort {
+    socket: socket2::Socket,
+}
+
+impl ClosedPort {
+    /// Takes a port from the system and only holds it.
+    pub fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).expect("a port");
+        Self { socket }
+    }
+
+    /// Its number.
+    pub fn port(&self) -> u16 {
+        let address = self.socket.local_addr().expect("an address");
+        address.as_socket().expect("an address of TCP").port()
+    }
+
+    /// Its address, at which every connection is refused.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port())
+    }
 }
 
 /// Starts a process that is killed by the system when this one ends, in whatever way.

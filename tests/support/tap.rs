@@ -4,7 +4,7 @@
 use super::PATIENCE;
 use super::client::write_command;
 use rets::resp::Reader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,16 +13,19 @@ use std::time::Duration;
 /// How many commands are kept word by word.
 const KEPT: usize = 20_000;
 
+/// Commands that are several, told apart by their second word.
+const WITH_KINDS: &[&str] = &["CLUSTER", "FUNCTION", "SCRIPT", "XGROUP"];
+
 /// How often the primary hears that we live.
 const ACK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What was seen so far.
 #[derive(Default)]
 pub struct Seen {
-    /// By name in upper case.
+    /// By name in upper case, such as `SET` or `XGROUP CREATE`.
     pub counts: BTreeMap<String, u64>,
-    /// The last commands.
-    pub last: std::collections::VecDeque<Vec<Vec<u8>>>,
+    /// The last commands, each with the offset at its end.
+    pub last: VecDeque<(i64, Vec<Vec<u8>>)>,
     pub offset: i64,
     pub error: Option<String>,
 }
@@ -73,23 +76,34 @@ impl Tap {
         });
     }
 
-    /// The last commands with this word among their arguments, each with its database, and those
-    /// between them that say something about all keys.
+    /// The last commands with this word among their arguments, and those between them that say
+    /// something about all keys.
     pub fn about(&self, word: &[u8], most: usize) -> Vec<String> {
-        let seen = self.seen();
-        let mut lines: Vec<String> = Vec::new();
-        let mut db = "?".to_owned();
-        for args in &seen.last {
+        let mut lines = self.lines(|_, args| {
             let name = args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
-            if name == b"SELECT" {
-                db = String::from_utf8_lossy(&args[1]).into_owned();
-            } else if args.iter().any(|arg| arg == word)
+            args.iter().any(|arg| arg == word)
                 || [b"SWAPDB" as &[u8], b"FLUSHDB", b"FLUSHALL"].contains(&name.as_slice())
-            {
+        });
+        lines.split_off(lines.len().saturating_sub(most))
+    }
+
+    /// What was sent after an offset.
+    pub fn since(&self, offset: i64) -> Vec<String> {
+        self.lines(|end, _| end > offset)
+    }
+
+    /// Some of the last commands, each with its database.
+    fn lines(&self, mut wanted: impl FnMut(i64, &[Vec<u8>]) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut db = "?".to_owned();
+        for (end, args) in &self.seen().last {
+            if args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"SELECT")) {
+                db = String::from_utf8_lossy(&args[1]).into_owned();
+            } else if wanted(*end, args) {
                 lines.push(format!("[{db}] {}", shown(args)));
             }
         }
-        lines[lines.len().saturating_sub(most)..].to_vec()
+        lines
     }
 }
 
@@ -101,6 +115,24 @@ pub fn shown<A: AsRef<[u8]>>(args: &[A]) -> String {
         format!("{}{more}", bytes[..bytes.len().min(60)].escape_ascii())
     };
     args.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A command in one line that a client can be given: words with blanks in them are quoted.
+pub fn shown_whole<A: AsRef<[u8]>>(args: &[A]) -> String {
+    let word = |arg: &A| {
+        let text = arg.as_ref().escape_ascii().to_string();
+        if text.is_empty() || text.contains([' ', '\\']) { format!("\"{text}\"") } else { text }
+    };
+    args.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn name_of(args: &[&[u8]]) -> String {
+    let word = |at: usize| {
+        let word = args.get(at).copied().unwrap_or_default();
+        String::from_utf8_lossy(word).to_uppercase()
+    };
+    let name = word(0);
+    if WITH_KINDS.contains(&name.as_str()) { format!("{name} {}", word(1)) } else { name }
 }
 
 fn read_line(stream: &mut TcpStream) -> String {
@@ -135,11 +167,10 @@ fn listen(mut stream: TcpStream, seen: &Mutex<Seen>) {
             match reader.next() {
                 Ok(Some(command)) => {
                     seen.offset += command.wire_len as i64;
-                    let name = command.args.first().copied().unwrap_or_default();
-                    let name = String::from_utf8_lossy(name).to_uppercase();
-                    *seen.counts.entry(name).or_default() += 1;
+                    *seen.counts.entry(name_of(&command.args)).or_default() += 1;
                     let args = command.args.iter().map(|arg| arg.to_vec()).collect();
-                    seen.last.push_back(args);
+                    let offset = seen.offset;
+                    seen.last.push_back((offset, args));
                     if seen.last.len() > KEPT {
                         seen.last.pop_front();
                     }

@@ -8,17 +8,7 @@ use crate::value::{ABSENT, Set, Type, Zset, element_fingerprint, fingerprint};
 fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict) -> Vec<String> {
     let mut decide = |_: &Change<'_>| verdict;
     let mut gate = Script { decide: &mut decide, heard: Vec::new() };
-    let setting = Setting {
-        table: &bench.table,
-        scope: &bench.scope,
-        phase: Phase::Live,
-        now_ms: NOW_MS,
-        offset: 77,
-        server: Server::NEWEST,
-        max_memory: 0,
-        decode_payload: payload,
-    };
-    let mut unit = Unit::new(setting, &mut gate, 0);
+    let mut unit = Unit::new(bench.setting(), &mut gate, 0);
     let name = member.as_bytes();
     let print = if add { element_fingerprint(name, b"", 0) } else { ABSENT };
     let effect = match (kind, add) {

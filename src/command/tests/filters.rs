@@ -108,18 +108,7 @@ fn without_a_table_everything_is_heard_and_nothing_stored() {
 
 #[test]
 fn an_unknown_command_is_told_with_its_arguments_and_changes_nothing() {
-    let table = Table::new(1);
-    let scope = Scope::default();
-    let setting = Setting {
-        table: &table,
-        scope: &scope,
-        phase: Phase::Live,
-        now_ms: NOW_MS,
-        offset: 5,
-        server: Server::NEWEST,
-        max_memory: 0,
-        decode_payload: payload,
-    };
+    let bench = Bench::default();
     let mut args_heard = 0;
     let mut decide = |change: &Change<'_>| {
         args_heard = change.args.len();
@@ -127,7 +116,7 @@ fn an_unknown_command_is_told_with_its_arguments_and_changes_nothing() {
     };
     let mut gate = Script { decide: &mut decide, heard: Vec::new() };
     let args: Vec<&[u8]> = vec![b"XADD", b"s", b"1-1", b"f", b"v"];
-    let mut unit = Unit::new(setting, &mut gate, 3);
+    let mut unit = Unit::new(bench.setting(), &mut gate, 3);
     unit.unknown(&args);
     let (batch, asked, db) = unit.finish();
     assert!(batch.is_empty());

@@ -141,11 +141,7 @@ fn what_an_edit_reads_and_lacks_withholds_what_it_writes() {
         ("RPUSH l a", "DEL l", "LMOVE l d LEFT LEFT", &[], "l=[a] frozen"),
         ("", "RPUSH l a b", "LMOVE l l LEFT RIGHT", &["edit l ?"], "l=ghost"),
     ] {
-        let mut bench = Bench::with(kept);
-        bench.skip(skipped);
-        assert_eq!(bench.keep(command), heard, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.dump(), after, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.failures, [""; 0], "{kept} | {skipped} | {command}");
+        check(kept, skipped, command, heard, after);
     }
 }
 

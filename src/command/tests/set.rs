@@ -63,11 +63,7 @@ fn members_that_are_withheld_are_told_from_those_that_are_not_there() {
         ("", "SET s v", "SMOVE s d a", &["srem s a ?", "sadd d a of <a>"], "d=<a>; s=ghost"),
         ("SADD s a", "SET d v", "SMOVE s d a", &["srem s a gone", "sadd d a ?"], "d=ghost"),
     ] {
-        let mut bench = Bench::with(kept);
-        bench.skip(skipped);
-        assert_eq!(bench.keep(command), heard, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.dump(), after, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.failures, [""; 0], "{kept} | {skipped} | {command}");
+        check(kept, skipped, command, heard, after);
     }
 }
 

@@ -55,15 +55,6 @@ struct After {
     table: &'static str,
 }
 
-#[track_caller]
-fn check(kept: &str, skipped: &str, then: &str, heard: &[&str], table: &str) {
-    let mut bench = Bench::with(kept);
-    bench.skip(skipped);
-    assert_eq!(bench.keep(then), heard, "{kept} | {skipped} | {then}");
-    assert_eq!(bench.dump(), table, "{kept} | {skipped} | {then}");
-    assert_eq!(bench.failures, [""; 0], "{kept} | {skipped} | {then}");
-}
-
 #[test]
 fn an_edit_of_a_ghost_is_offered_as_it_is_and_not_stored() {
     for (then, heard) in [

@@ -1,10 +1,18 @@
-//! A primary in a few lines, a program that mirrors what it hears, and what must hold between the
-//! two and the table. Written from the servers' documentation, not from the handlers.
+//! A primary in a few lines, and what must hold between it, the table and a program that mirrors
+//! what it hears. Written from the servers' documentation, not from the handlers.
+
+mod histories;
+mod lists;
+mod mirror;
+mod test;
+mod zsets;
 
 use super::*;
 use crate::value::{ABSENT, Field, Fingerprint, Hash, fingerprint};
-use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use histories::{Moods, any_history, follow};
+pub(crate) use mirror::Mirror;
 
 pub(crate) type Fields = BTreeMap<String, (String, Option<i64>)>;
 
@@ -314,119 +322,6 @@ fn edit_fields(words: &[&str], mut fields: Fields) -> Option<Fields> {
     Some(fields)
 }
 
-/// A program that knows nothing but what it hears, and does what it answered.
-#[derive(Default)]
-pub(crate) struct Mirror {
-    pub(crate) keys: Keys,
-}
-
-impl Mirror {
-    pub(crate) fn hear(&mut self, change: &Change<'_>, verdict: Verdict) {
-        let name = text(change.key);
-        let key = (change.db.unwrap_or(0), name);
-        let kept = verdict == Verdict::Keep;
-        let known = change.result_known;
-        match change.effect {
-            Effect::Set | Effect::Edit if kept && known => match change.value {
-                Some(value) => {
-                    self.keys.insert(key, Held::of(value, change.expires_at_ms));
-                }
-                None => drop(self.keys.remove(&key)),
-            },
-            // A result that can't be known replaces what was there; a skipped edit withholds it.
-            // But neither touches what is frozen, which is what an edit of unknown result is of.
-            Effect::Set if kept && change.value.is_none() => drop(self.keys.remove(&key)),
-            Effect::Edit if known && !change.key_gone => drop(self.keys.remove(&key)),
-            Effect::Delete if kept => drop(self.keys.remove(&key)),
-            Effect::Expire if kept && known => {
-                self.keys.entry(key).and_modify(|held| held.at = change.expires_at_ms);
-            }
-            Effect::HashSet { .. } | Effect::HashDelete { .. } | Effect::HashExpire { .. } => {
-                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
-                    held.at = change.expires_at_ms;
-                }
-                if kept && known {
-                    self.hear_field(key, change);
-                }
-            }
-            Effect::SetAdd { member } | Effect::SetRemove { member } => {
-                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
-                    held.at = change.expires_at_ms;
-                }
-                if kept && known {
-                    self.hear_member(key, &text(member), change);
-                }
-            }
-            Effect::ZsetAdd { member, .. } | Effect::ZsetRemove { member } => {
-                if let Some(held) = self.keys.get_mut(&key).filter(|_| !change.key_gone) {
-                    held.at = change.expires_at_ms;
-                }
-                if kept && known {
-                    self.hear_score(key, &text(member), change);
-                }
-            }
-            Effect::Flush => self.keys.retain(|(db, _), _| change.db.is_some_and(|c| c != *db)),
-            Effect::Swap { other } => {
-                let mut swap = Truth { keys: std::mem::take(&mut self.keys), db: 0 };
-                swap.execute(&format!("SWAPDB {} {other}", change.db.unwrap()));
-                self.keys = swap.keys;
-            }
-            _ => {}
-        }
-    }
-
-    fn hear_field(&mut self, key: (Db, String), change: &Change<'_>) {
-        let none = Held { data: Data::Fields(Fields::new()), at: change.expires_at_ms };
-        let held = self.keys.entry(key.clone()).or_insert(none);
-        let Data::Fields(fields) = &mut held.data else { panic!("a field of a text") };
-        match change.effect {
-            Effect::HashSet { field, value, expires_at_ms } => {
-                fields.insert(text(field), (text(value.unwrap()), expires_at_ms));
-            }
-            Effect::HashDelete { field } => {
-                fields.remove(&text(field));
-            }
-            Effect::HashExpire { field, expires_at_ms } => {
-                fields.entry(text(field)).and_modify(|(_, at)| *at = expires_at_ms);
-            }
-            _ => {}
-        }
-        if fields.is_empty() {
-            self.keys.remove(&key);
-        }
-    }
-
-    fn hear_member(&mut self, key: (Db, String), member: &str, change: &Change<'_>) {
-        let none = Held { data: Data::Members(BTreeSet::new()), at: change.expires_at_ms };
-        let held = self.keys.entry(key.clone()).or_insert(none);
-        let Data::Members(members) = &mut held.data else { panic!("a member of no set") };
-        if matches!(change.effect, Effect::SetAdd { .. }) {
-            members.insert(member.to_owned());
-        } else {
-            members.remove(member);
-        }
-        if members.is_empty() {
-            self.keys.remove(&key);
-        }
-    }
-}
-
-impl Mirror {
-    fn hear_score(&mut self, key: (Db, String), member: &str, change: &Change<'_>) {
-        let none = Held { data: Data::Scores(BTreeMap::new()), at: change.expires_at_ms };
-        let held = self.keys.entry(key.clone()).or_insert(none);
-        let Data::Scores(scores) = &mut held.data else { panic!("a score in no sorted set") };
-        if let Effect::ZsetAdd { score, .. } = change.effect {
-            scores.insert(member.to_owned(), score.unwrap() as i64);
-        } else {
-            scores.remove(member);
-        }
-        if scores.is_empty() {
-            self.keys.remove(&key);
-        }
-    }
-}
-
 /// What readers see: values, but for hashes and sets of which nothing is there.
 pub(crate) fn visible(table: &Table) -> Keys {
     let mut keys = Keys::new();
@@ -502,155 +397,4 @@ fn check_entry(entry: &Entry, truth: Option<&Held>, place: &str) {
     if let Some(truth) = truth {
         assert_eq!(entry.expires_at_ms, truth.at, "deadline: {place}");
     }
-}
-
-/// Commands that a client may give; some of them fail.
-pub(crate) fn any_command() -> impl Strategy<Value = String> {
-    let pick = |words: &'static [&'static str]| proptest::sample::select(words);
-    let key = pick(&["a", "b", "c", "x"]);
-    let value = pick(&["1", "7", "v"]);
-    let at = pick(&["900000", "2000000", "3000000"]);
-    let field = pick(&["f", "g", "h"]);
-    let condition = pick(&["NX", "XX", "GT", "LT"]);
-    let forms = pick(&[
-        "SET K V",
-        "SET K V KEEPTTL",
-        "SET K V PXAT T",
-        "SETNX K V",
-        "GETSET K V",
-        "MSET K V L W",
-        "APPEND K V",
-        "INCRBY K 5",
-        "INCRBY K 5",
-        "DEL K L",
-        "UNLINK K",
-        "PEXPIREAT K T",
-        "PEXPIREAT K T",
-        "PERSIST K",
-        "RENAME K L",
-        "RENAME K L",
-        "MOVE K D",
-        "COPY K L DB D REPLACE",
-        "SELECT D",
-        "HSET K F V G W",
-        "HSET K F V G W",
-        "HSET K F V G W",
-        "HSETEX K KEEPTTL FIELDS 1 F V",
-        "HSETEX K PXAT T FIELDS 1 F V",
-        "HINCRBY K F 3",
-        "HINCRBY K F 3",
-        "HDEL K F G",
-        "HDEL K F G",
-        "HPEXPIREAT K T C FIELDS 2 F G",
-        "HPERSIST K FIELDS 2 F G",
-        "RPUSH K V W",
-        "RPUSH K V W",
-        "LPUSH K V",
-        "LPOP K",
-        "RPOP K 2",
-        "LSET K -1 V",
-        "LREM K 1 V",
-        "LTRIM K 1 2",
-        "LINSERT K BEFORE V W",
-        "RPOPLPUSH K L",
-        "LMOVE K L LEFT RIGHT",
-        "LMOVE K L LEFT RIGHT",
-        "SADD K F G",
-        "SADD K F G",
-        "SADD K F G",
-        "SREM K F G",
-        "SREM K F G",
-        "SMOVE K L F",
-        "SMOVE K L F",
-        "SUNIONSTORE K L a",
-        "SINTERSTORE K L a",
-        "SDIFFSTORE K L a",
-        "SORT K ALPHA STORE L",
-        "ZADD K 1 F 2 G",
-        "ZADD K 1 F 2 G",
-        "ZADD K 2 F 1 G",
-        "ZADD K NX 3 F 4 G",
-        "ZADD K XX GT 3 F 0 G",
-        "ZADD K LT 1 F 1 G",
-        "ZINCRBY K 2 F",
-        "ZREM K F G",
-        "ZREM K F G",
-        "ZREMRANGEBYRANK K 0 0",
-        "ZREMRANGEBYRANK K 1 -1",
-        "ZREMRANGEBYRANK K 0 -1",
-        "ZREMRANGEBYSCORE K 2 3",
-        "ZREMRANGEBYSCORE K -inf (2",
-        "ZREMRANGEBYSCORE K 2 3",
-        "ZREMRANGEBYLEX K [f (h",
-        "ZPOPMIN K",
-        "ZPOPMAX K 2",
-        "ZUNIONSTORE K 2 L a",
-        "ZINTERSTORE K 2 L a",
-        "ZDIFFSTORE K 2 L a",
-        "ZRANGESTORE K L 0 0 REV",
-        "RARE",
-    ]);
-    let rare = pick(&["FLUSHDB", "FLUSHALL", "SWAPDB 0 1", "DEL K"]);
-    let db = pick(&["0", "1"]);
-    (forms, key.clone(), key, value.clone(), value, at, (field.clone(), field, condition, rare, db))
-        .prop_map(|(form, k, l, v, w, t, (f, g, c, rare, d))| {
-            let form = if form == "RARE" { rare } else { form };
-            let word = |word: &str| match word {
-                "K" => k.to_owned(),
-                "L" => l.to_owned(),
-                "V" => v.to_owned(),
-                "W" => w.to_owned(),
-                "T" => t.to_owned(),
-                "F" => f.to_owned(),
-                "G" => g.to_owned(),
-                "C" => c.to_owned(),
-                "D" => d.to_owned(),
-                word => word.to_owned(),
-            };
-            form.split(' ').map(word).collect::<Vec<_>>().join(" ")
-        })
-}
-
-/// Whole units of such commands, and how often a program says no.
-pub(crate) fn any_history() -> impl Strategy<Value = (Vec<Vec<String>>, u64, u64)> {
-    let unit = proptest::collection::vec(any_command(), 1..4);
-    (proptest::collection::vec(unit, 1..40), any::<u64>(), 0u64..4)
-}
-
-/// Says no to one question out of so many, by chance that can be repeated; to none for 0.
-pub(crate) struct Moods {
-    state: u64,
-    one_of: u64,
-}
-
-impl Moods {
-    pub(crate) fn new(seed: u64, one_of: u64) -> Self {
-        Self { state: seed | 1, one_of }
-    }
-
-    pub(crate) fn answer(&mut self) -> Verdict {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let no = self.one_of > 0 && (self.state >> 33) % (self.one_of + 1) == 0;
-        if no { Verdict::Skip } else { Verdict::Keep }
-    }
-}
-
-/// Lets the primary carry out a unit and the bench follow what it sends.
-pub(crate) fn follow(
-    bench: &mut Bench,
-    truth: &mut Truth,
-    mirror: &mut Mirror,
-    moods: &mut Moods,
-    unit: &[String],
-) {
-    let sent: Vec<Vec<&[u8]>> =
-        unit.iter().filter(|command| truth.execute(command)).map(|c| words(c)).collect();
-    bench.run_words(&sent, &mut |change| {
-        let verdict = moods.answer();
-        mirror.hear(change, verdict);
-        verdict
-    });
-    assert_eq!(bench.failures, [""; 0], "{unit:?}");
 }

@@ -23,17 +23,7 @@ fn unknown(
 ) -> (bool, Vec<String>) {
     let mut gate = Script { decide, heard: Vec::new() };
     let args = words(command);
-    let setting = Setting {
-        table: &bench.table,
-        scope: &bench.scope,
-        phase: Phase::Live,
-        now_ms: NOW_MS,
-        offset: 77,
-        server: Server::NEWEST,
-        max_memory: 0,
-        decode_payload: payload,
-    };
-    let mut unit = Unit::new(setting, &mut gate, bench.db);
+    let mut unit = Unit::new(bench.setting(), &mut gate, bench.db);
     let withheld = unit.unknown(&args);
     let (batch, _, _) = unit.finish();
     bench.unit += 1;

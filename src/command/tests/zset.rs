@@ -369,11 +369,7 @@ fn what_depends_on_withheld_members_is_offered_and_not_stored() {
             "d=ghost; z=(a:1) lacks b",
         ),
     ] {
-        let mut bench = Bench::with(kept);
-        bench.skip(skipped);
-        assert_eq!(bench.keep(command), heard, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.dump(), after, "{kept} | {skipped} | {command}");
-        assert_eq!(bench.failures, [""; 0], "{kept} | {skipped} | {command}");
+        check(kept, skipped, command, heard, after);
     }
 }
 

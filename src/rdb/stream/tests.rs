@@ -123,7 +123,7 @@ fn each_type_says_more_than_the_one_before() {
     }
     for number in [26, 27] {
         let (kind, _) = refused(&snapshot("VALKEY080", &[&key(number, "s", &[&body(number)])]));
-        assert_eq!(kind, Kind::Protocol);
+        assert_eq!(kind, Kind::Unsupported);
     }
 }
 

@@ -20,12 +20,16 @@ const ENTRIES: usize = 300;
 /// ... and so many groups.
 const GROUPS: usize = 30;
 
+/// Of the entries in a database, so many are fresh, and most commands mean one of those.
+const FRESH: usize = 40;
+
 impl Generator {
     /// The id of an entry that was added not long ago, and its key.
     fn known_entry(&mut self) -> (Vec<u8>, Vec<u8>) {
         let here: Vec<u64> =
             self.streams.entries.iter().filter(|of| of.0 == self.db).map(|of| of.1).collect();
-        let at = if here.is_empty() { 1 } else { *self.dice.pick(&here) };
+        let fresh = if self.dice.percent(60) { here.len().saturating_sub(FRESH) } else { 0 };
+        let at = if here.is_empty() { 1 } else { *self.dice.pick(&here[fresh..]) };
         (entry_key(at), entry_id(at))
     }
 

@@ -1,6 +1,6 @@
-//! Sorted sets at the primary of [`super::truth`]: scores are whole numbers.
+//! Sorted sets at the primary: scores are whole numbers.
 
-use super::truth::{Data, Truth};
+use super::{Data, Truth};
 use std::collections::BTreeMap;
 
 type Scores = BTreeMap<String, i64>;

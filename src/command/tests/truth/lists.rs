@@ -1,6 +1,6 @@
-//! Lists and sets at the primary of [`super::truth`].
+//! Lists and sets at the primary.
 
-use super::truth::{Data, Truth};
+use super::{Data, Truth};
 use std::collections::BTreeSet;
 
 impl Truth {
