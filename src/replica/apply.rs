@@ -86,23 +86,19 @@ impl Apply {
         settings: Settings,
         table: Table,
     ) -> Self {
-        let position = Position { replid: None, offset: -1, db: 0 };
-        let mode = Mode::Waiting;
-        let (unit, ready, resumable) = (0, false, false);
-        let server = Server::NEWEST;
         Self {
             env,
             shared,
             settings,
             configs: 0,
             table,
-            mode,
+            mode: Mode::Waiting,
             given_up: false,
-            position,
-            server,
-            unit,
-            ready,
-            resumable,
+            position: Position { replid: None, offset: -1, db: 0 },
+            server: Server::NEWEST,
+            unit: 0,
+            ready: false,
+            resumable: false,
             synced_for: SyncedFor::default(),
         }
     }
@@ -596,11 +592,6 @@ fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
 
 fn name(args: &[&[u8]]) -> String {
     printable(args.first().copied().unwrap_or_default(), QUOTE_BYTES)
-}
-
-fn unknown_command(args: &[&[u8]]) -> Error {
-    let text = format!("the primary sent {}, which can't be followed", name(args));
-    Error::new(Kind::Unsupported, text)
 }
 
 fn failed_command(args: &[&[u8]], text: &str) -> Error {
