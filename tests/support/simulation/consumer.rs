@@ -33,7 +33,8 @@ fn value_of(value: &TableValue) -> Value {
             };
             Value::Hash(fields.map(field).collect())
         }
-        other => panic!("nobody sent a {:?}", other.kind()),
+        // Of a first load that is damaged: the checksum comes last.
+        other => Value::Text(format!("{:?}", other.kind()).into_bytes()),
     }
 }
 
