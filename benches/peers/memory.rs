@@ -196,9 +196,9 @@ pub(crate) fn run(options: &Options) -> Report {
         ),
         columns: head.chain(servers).chain(["to the leanest".to_owned()]).collect(),
         notes: [
-            "rets: a C program that attached to each server in turn, median (least-most); its estimate:",
-            "memory_bytes of rets_info. Servers: resident bytes, in brackets what they say they use.",
-            "To the leanest: ours to the least resident of the servers.",
+            "rets: a C program that attached to each server in turn, median (least-most); its",
+            "estimate: memory_bytes of rets_info. Servers: resident bytes, in brackets what they say",
+            "they use. To the leanest: ours to the least resident of the servers.",
         ]
         .map(String::from)
         .to_vec(),
