@@ -1,7 +1,8 @@
 //! One numbered database: shards under a lock each, and the sums over them.
 
 use super::entry::{Counts, Entry};
-use super::shard::{Item, Layout, Shard};
+use super::shard::{Layout, Shard};
+use super::stored::Stored;
 use crate::value::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
@@ -43,34 +44,32 @@ impl Database {
     /// Stores an entry in a database that nobody else sees yet, and returns the one that was there.
     pub(super) fn put(&mut self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
         let place = layout.place(&key);
+        let new = Stored::new(key, entry);
         let counts = self.counts.get_mut();
-        let key_len = key.len();
-        counts.add(key_len, &entry);
-        let old = self.shards[place.shard].get_mut().put(layout, place.hash, key, entry);
-        if let Some(old) = &old {
-            counts.remove(key_len, old);
-        }
-        old
+        counts.add(&new.counts());
+        let old = self.shards[place.shard].get_mut().put(layout, place.hash, new)?;
+        counts.remove(&old.counts());
+        Some(old.entry())
     }
 
     /// Removes an entry from a database that nobody else sees yet.
-    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Item> {
+    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Entry> {
         let place = layout.place(key);
-        let old = self.shards[place.shard].get_mut().remove(place.hash, key);
-        if let Some((key, entry)) = &old {
-            self.counts.get_mut().remove(key.len(), entry);
-        }
-        old
+        let old = self.shards[place.shard].get_mut().remove(place.hash, key)?;
+        self.counts.get_mut().remove(&old.counts());
+        Some(old.entry())
     }
 
     /// Shows every entry of a database that nobody else sees yet, to be changed in place.
     pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
         let counts = self.counts.get_mut();
         for shard in &mut self.shards {
-            for (key, entry) in shard.get_mut().iter_mut() {
-                counts.remove(key.len(), entry);
-                change(key, entry);
-                counts.add(key.len(), entry);
+            for stored in shard.get_mut().iter_mut() {
+                counts.remove(&stored.counts());
+                let (key, mut entry) = stored.item();
+                change(&key, &mut entry);
+                *stored = Stored::new(key, entry);
+                counts.add(&stored.counts());
             }
         }
     }
@@ -86,7 +85,7 @@ impl Database {
 pub(super) fn total(databases: &Databases) -> Counts {
     let mut total = Counts::default();
     for database in databases.values() {
-        total.merge(&database.counts().lock());
+        total.add(&database.counts().lock());
     }
     total
 }

@@ -63,17 +63,7 @@ impl Entry {
     pub fn is_module(&self) -> bool {
         self.hold.as_ref().map_or(matches!(self.value, Some(Value::Module(_))), |hold| hold.module)
     }
-
-    /// An estimate of the memory it takes with a key of this length, in bytes.
-    fn memory(&self, key_len: usize) -> usize {
-        let value = self.value.as_ref().map_or(0, Value::memory);
-        let hold = self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
-        ENTRY_BYTES + key_len + value + hold
-    }
 }
-
-/// One slot of the hash table at its usual load of two thirds, and the counts before a shared key.
-const ENTRY_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2 + 16;
 
 /// A hold with the counts before it.
 const HOLD_BYTES: usize = size_of::<Hold>() + 16;
@@ -96,14 +86,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts an entry that comes.
-    pub(super) fn add(&mut self, key_len: usize, entry: &Entry) {
-        self.merge(&Self::of(key_len, entry));
-    }
-
-    /// Forgets an entry that goes.
-    pub(super) fn remove(&mut self, key_len: usize, entry: &Entry) {
-        let gone = Self::of(key_len, entry);
+    /// Takes other sums away from these.
+    pub(super) fn remove(&mut self, gone: &Self) {
         self.keys -= gone.keys;
         self.expires -= gone.expires;
         self.ghosts -= gone.ghosts;
@@ -113,7 +97,7 @@ impl Counts {
     }
 
     /// Adds other sums to these.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.keys += other.keys;
         self.expires += other.expires;
         self.ghosts += other.ghosts;
@@ -122,15 +106,18 @@ impl Counts {
         self.memory += other.memory;
     }
 
-    fn of(key_len: usize, entry: &Entry) -> Self {
+    /// Of one entry; `around` is the memory that it takes besides what it refers to.
+    pub(super) fn of(entry: &Entry, around: usize) -> Self {
         let ghost = entry.is_ghost();
+        let value = entry.value.as_ref().map_or(0, Value::memory);
+        let hold = entry.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
         Self {
             keys: usize::from(!ghost),
             expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
             ghosts: usize::from(ghost),
             partial: usize::from(entry.is_partial()),
             frozen: usize::from(entry.is_frozen()),
-            memory: entry.memory(key_len),
+            memory: around + value + hold,
         }
     }
 }

@@ -22,7 +22,7 @@ impl Generation {
     pub fn insert(&mut self, db: Db, key: Bytes, entry: Entry) -> bool {
         let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
         let place = self.layout.place(&key);
-        let is_new = database.read(place.shard).get(place.hash, &key).is_none();
+        let is_new = !database.read(place.shard).contains(place.hash, &key);
         if is_new {
             database.put(&self.layout, key, entry);
         }
@@ -52,12 +52,12 @@ impl Generation {
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
         let place = self.layout.place(key);
-        self.databases.get(&db)?.read(place.shard).get(place.hash, key).cloned()
+        self.databases.get(&db)?.read(place.shard).get(place.hash, key)
     }
 
     /// Removes a key and returns what it had.
     pub fn remove(&mut self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.databases.get_mut(&db)?.remove(&self.layout, key).map(|(_, entry)| entry)
+        self.databases.get_mut(&db)?.remove(&self.layout, key)
     }
 
     /// Shows every entry, to be changed in place: database by database, within one in no order.
@@ -72,7 +72,7 @@ impl Generation {
         let shards = self.layout.shards();
         self.databases.iter().flat_map(move |(&db, database)| {
             (0..shards).flat_map(move |shard| {
-                let items = database.read(shard).copy();
+                let items: Vec<_> = database.read(shard).iter().collect();
                 items.into_iter().map(move |(key, entry)| (db, key, entry))
             })
         })

@@ -31,6 +31,7 @@ mod generation;
 mod publish;
 mod reader;
 mod shard;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +44,7 @@ pub use reader::Reader;
 
 use database::{Databases, total};
 use parking_lot::{Mutex, RwLock};
-use shard::Layout;
+use shard::{Layout, Shard};
 use std::sync::Arc;
 
 /// The place in the primary's history that the data stands for.
@@ -73,13 +74,18 @@ struct Shared {
 }
 
 impl Shared {
-    fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
+    /// Looks at one shard, while nobody changes it.
+    fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<(&Shard, u64)>) -> R) -> R {
         let place = self.layout.place(key);
         let databases = self.databases.read();
         match databases.get(&db) {
-            Some(database) => f(database.read(place.shard).get(place.hash, key)),
+            Some(database) => f(Some((&database.read(place.shard), place.hash))),
             None => f(None),
         }
+    }
+
+    fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
+        self.with(db, key, |found| found.and_then(|(shard, hash)| shard.get(hash, key)))
     }
 
     fn counts(&self) -> Counts {
@@ -114,12 +120,13 @@ impl Table {
 
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.shared.with(db, key, |entry| entry.cloned())
+        self.shared.get(db, key)
     }
 
     /// Whether a key has anything, be it a ghost.
     pub fn contains(&self, db: Db, key: &[u8]) -> bool {
-        self.shared.with(db, key, |entry| entry.is_some())
+        let found = |(shard, hash): (&Shard, u64)| shard.contains(hash, key);
+        self.shared.with(db, key, |shard| shard.is_some_and(found))
     }
 
     /// How many entries a database has, ghosts among them.

@@ -1,6 +1,7 @@
 //! The hash table under each lock, and the rule that says which lock a key is under.
 
 use super::entry::Entry;
+use super::stored::Stored;
 use crate::value::Bytes;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
@@ -51,53 +52,50 @@ impl Layout {
     }
 }
 
-/// A key and what it has. The key is stored nowhere else.
+/// A key and what it has, as readers are given them.
 pub(super) type Item = (Bytes, Entry);
 
 /// One part of a database.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    items: HashTable<Item>,
+    items: HashTable<Stored>,
 }
 
 impl Shard {
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.items.find(hash, |item| *item.0 == *key).map(|item| &item.1)
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Entry> {
+        self.find(hash, key).map(Stored::entry)
+    }
+
+    pub(super) fn contains(&self, hash: u64, key: &[u8]) -> bool {
+        self.find(hash, key).is_some()
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<&Stored> {
+        self.items.find(hash, |stored| stored.key() == key)
     }
 
     /// Stores an entry and returns the one that was there.
-    pub(super) fn put(
-        &mut self,
-        layout: &Layout,
-        hash: u64,
-        key: Bytes,
-        entry: Entry,
-    ) -> Option<Entry> {
-        let same = |item: &Item| *item.0 == *key;
-        match self.items.entry(hash, same, |item| layout.place(&item.0).hash) {
-            Slot::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().1, entry)),
+    pub(super) fn put(&mut self, layout: &Layout, hash: u64, new: Stored) -> Option<Stored> {
+        let same = |stored: &Stored| stored.key() == new.key();
+        match self.items.entry(hash, same, |stored| layout.place(stored.key()).hash) {
+            Slot::Occupied(mut slot) => Some(std::mem::replace(slot.get_mut(), new)),
             Slot::Vacant(slot) => {
-                slot.insert((key, entry));
+                slot.insert(new);
                 None
             }
         }
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Item> {
-        let slot = self.items.find_entry(hash, |item| *item.0 == *key).ok()?;
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Stored> {
+        let slot = self.items.find_entry(hash, |stored| stored.key() == key).ok()?;
         Some(slot.remove().0)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = Item> {
+        self.items.iter().map(Stored::item)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stored> {
         self.items.iter_mut()
-    }
-
-    /// All entries as they are now.
-    pub(super) fn copy(&self) -> Vec<Item> {
-        self.items.iter().cloned().collect()
     }
 }

@@ -10,6 +10,7 @@
 //! Nodes are shared between clones and copied when one of them is edited: a clone takes constant
 //! time and never changes.
 
+use super::Bytes;
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(super) struct Tree {
 
 #[derive(Clone, Debug)]
 enum Node {
-    Leaf(Arc<[u8]>),
+    Leaf(Bytes),
     Inner(Arc<Vec<Child>>),
 }
 
@@ -58,6 +59,19 @@ impl Tree {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The only leaf; `None` where there are several, or none.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        match &self.root {
+            Some(Node::Leaf(block)) => Some(block),
+            _ => None,
+        }
+    }
+
+    /// A tree of one leaf, which has so many entries.
+    pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
+        Self { len, bytes: block.len(), root: Some(Node::Leaf(block)) }
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
@@ -114,7 +128,7 @@ impl Tree {
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         match (&self.root, &later.root) {
             (None, None) => true,
-            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => Arc::ptr_eq(a, b),
+            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => a.is_same(b),
             (Some(Node::Inner(a)), Some(Node::Inner(b))) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -343,7 +357,7 @@ fn merge_around(children: &mut Vec<Child>, at: usize) {
 }
 
 /// The blocks that take the place of a leaf: more than one where it would become too large.
-fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Arc<[u8]>> {
+fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Bytes> {
     let start = offset(block, index);
     let end = if change.remove { start + offset(&block[start..], 1) } else { start };
     let (before, after) = (&block[..start], &block[end..]);
@@ -360,14 +374,14 @@ fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Arc<[
     if before.is_empty() || after.is_empty() {
         // What grows at one end keeps its leaves full.
         let parts = [before, &middle, after].into_iter().filter(|part| !part.is_empty());
-        return parts.map(Arc::from).collect();
+        return parts.map(Bytes::from).collect();
     }
     cut(&[before, &middle, after].concat())
 }
 
 /// Cuts a block into leaves: two of about the same size, or three where large entries need it.
-fn cut(block: &[u8]) -> Vec<Arc<[u8]>> {
-    let mut parts: Vec<Arc<[u8]>> = Vec::with_capacity(3);
+fn cut(block: &[u8]) -> Vec<Bytes> {
+    let mut parts: Vec<Bytes> = Vec::with_capacity(3);
     let (mut start, mut at) = (0, 0);
     while at < block.len() {
         let next = at + offset(&block[at..], 1).max(1);
@@ -391,8 +405,8 @@ fn push(block: &mut Vec<u8>, entry: &[u8]) {
     block.extend_from_slice(entry);
 }
 
-/// Appends a length.
-pub(super) fn push_length(block: &mut Vec<u8>, mut len: usize) {
+/// Appends a length, seven bits a byte and the lowest first.
+pub fn push_length(block: &mut Vec<u8>, mut len: usize) {
     while len >= 0x80 {
         block.push(len as u8 | 0x80);
         len >>= 7;
@@ -401,7 +415,7 @@ pub(super) fn push_length(block: &mut Vec<u8>, mut len: usize) {
 }
 
 /// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
-pub(super) fn split_length(block: &[u8]) -> (usize, &[u8]) {
+pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
     let mut len = 0;
     for (at, byte) in block.iter().enumerate().take(LENGTH_BYTES_MAX) {
         len |= usize::from(byte & 0x7f) << (7 * at);

@@ -1,5 +1,6 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
+use super::Bytes;
 use super::tree::Tree;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -108,6 +109,16 @@ impl Zset {
     /// No member at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Its members as one block; `None` where they are more than one.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        self.order.leaf().filter(|_| self.members.is_none())
+    }
+
+    /// What [`Zset::leaf`] told.
+    pub(super) fn of_leaf(block: Bytes, len: usize, is_packed: bool) -> Self {
+        Self { order: Tree::of_leaf(block, len), members: None, spread: !is_packed }
     }
 
     /// An estimate of the memory it takes, in bytes.
