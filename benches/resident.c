@@ -2,7 +2,7 @@
  * waits until everything is loaded, and prints three numbers on one line: the resident bytes of
  * this process before the start and after the load, and what rets_info estimates.
  *
- *     resident URL
+ *     resident URL [OPTION=VALUE]...
  */
 
 #include <rets.h>
@@ -25,17 +25,27 @@ static long long resident(void) {
     return pages < 0 ? -1 : pages * (long long)sysconf(_SC_PAGESIZE);
 }
 
+static rets_status set_option(rets_t *r, char *assignment) {
+    char *value = strchr(assignment, '=');
+    if (value == NULL) return RETS_INVALID;
+    *value++ = 0;
+    return rets_set_option(r, assignment, value);
+}
+
 int main(int argc, char **argv) {
+    int i;
     rets_t *r = NULL;
     rets_info_t info;
     long long before;
     rets_status st;
-    if (argc != 2) {
-        fprintf(stderr, "usage: resident URL\n");
+    if (argc < 2) {
+        fprintf(stderr, "usage: resident URL [OPTION=VALUE]...\n");
         return 2;
     }
     info.struct_size = sizeof info;
     st = rets_new(argv[1], &r);
+    for (i = 2; st == RETS_OK && i < argc; i++)
+        st = set_option(r, argv[i]);
     before = resident();
     if (st == RETS_OK)
         st = rets_start(r);

@@ -460,11 +460,12 @@ fn report(race: &Race) -> Report {
         title: format!("One edit in an aggregate of {} and of {large} elements, us", SMALL.len),
         columns: ["edit", "elements"].map(String::from).into_iter().chain(names.clone()).collect(),
         notes: [
-            "applied: stream bytes through parser, commands and table; pinned: the same while a copy",
-            "of everything is held, taken anew each 1,000 commands; attached: the whole engine, fed",
-            "over a socket as the servers are. Median (least-most) of the rounds; the third line of",
-            "an edit is how much more it costs where the aggregate is large. LINSERT looks for its",
-            "pivot from the head on, at the servers and here: that is its natural order.",
+            "applied: stream bytes through parser, commands and table; pinned: the same while a",
+            "copy of everything is held, taken anew each 1,000 commands; attached: the whole",
+            "engine, fed over a socket as the servers are. Median (least-most) of the rounds; the",
+            "third line of an edit is how much more it costs where the aggregate is large. LINSERT",
+            "looks for its pivot from the head on, at the servers and here: that is its natural",
+            "order.",
         ]
         .map(String::from)
         .to_vec(),

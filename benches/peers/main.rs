@@ -1,8 +1,9 @@
 //! Shows what rets costs beside its peers, all in one run on one machine: `make bench`.
 //!
-//! A part is a table of its own: `make bench PART=edits,memory`. Contenders take turns, so that what
-//! else the machine does falls on all of them; figures are medians with the least and the most, and
-//! what counts is their ratio. Nothing here can fail for being slow, and no test depends on it.
+//! A part is a table of its own: `make bench PART=edits,memory`. Contenders take turns, so that
+//! what else the machine does falls on all of them; figures are medians with the least and the
+//! most, and what counts is their ratio. Nothing here can fail for being slow, and no test depends
+//! on it.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 

@@ -1,9 +1,9 @@
 //! How a key and what it has lie in memory: most of them as one block, which is all that they take
 //! besides their slot.
 //!
-//! A block is, in this order: the type and the marks below, the version, the deadline where there is
-//! one, the length of the key, an aggregate's number of elements and its mark (see [`Flat`]), the
-//! key, and the value to the end. It is never edited. What is read from it shares it.
+//! A block is, in this order: the type and the marks below, the version, the deadline where there
+//! is one, the length of the key, an aggregate's number of elements and its mark (see [`Flat`]),
+//! the key, and the value to the end. It is never edited. What is read from it shares it.
 
 use super::entry::{Counts, Entry};
 use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
