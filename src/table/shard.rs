@@ -7,9 +7,15 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// More shards than this cost memory in every database and win nothing.
 const SHARDS_MAX: usize = 1 << 12;
+
+/// Shards differ in size, evenly between one and two, so that they outgrow their hash tables one
+/// after the other: then no moment has all of them grow, and no number of keys finds all of them
+/// half empty. This many steps stand for a shard on average.
+const STEPS: usize = 32;
 
 /// Where keys belong: the same in every database and generation of one table, so that a walk can go
 /// on in another generation where it stopped in this one.
@@ -18,6 +24,8 @@ pub(super) struct Layout {
     /// Seeded at random: whoever writes to the primary can't choose keys that collide here.
     hasher: RandomState,
     shards: usize,
+    /// By some bits of a hash.
+    steps: Arc<[u16]>,
 }
 
 /// Where one key belongs.
@@ -30,10 +38,11 @@ pub(super) struct Place {
 impl Layout {
     /// At least this many shards, within reason.
     pub(super) fn new(shards: usize) -> Self {
-        Self {
-            hasher: RandomState::default(),
-            shards: shards.clamp(1, SHARDS_MAX).next_power_of_two(),
-        }
+        let shards = shards.clamp(1, SHARDS_MAX).next_power_of_two();
+        let all = shards * STEPS;
+        let shard = |step| ((1.0 + step as f64 / all as f64).log2() * shards as f64) as u16;
+        let steps = (0..all).map(shard).collect();
+        Self { hasher: RandomState::default(), shards, steps }
     }
 
     pub(super) fn shards(&self) -> usize {
@@ -43,7 +52,8 @@ impl Layout {
     pub(super) fn place(&self, key: &[u8]) -> Place {
         let hash = self.hasher.hash_one(key);
         // The hash table takes the lowest and the highest bits; these are from between.
-        Place { shard: (hash >> 40) as usize & (self.shards - 1), hash }
+        let step = (hash >> 40) as usize & (self.steps.len() - 1);
+        Place { shard: self.steps.get(step).copied().unwrap_or(0).into(), hash }
     }
 
     /// Whether both put every key in the same place.
@@ -97,5 +107,22 @@ impl Shard {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stored> {
         self.items.iter_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_differ_in_size_and_none_is_left_out() {
+        for shards in [1, 2, 32, SHARDS_MAX] {
+            let layout = Layout::new(shards);
+            let mut sizes = vec![0_usize; layout.shards()];
+            layout.steps.iter().for_each(|shard| sizes[usize::from(*shard)] += 1);
+            let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+            assert!(*least >= STEPS / 2 && *most <= 2 * STEPS, "{least} to {most} of {shards}");
+            assert!(shards < 32 || *most > 3 * least / 2, "{least} to {most} of {shards}");
+        }
     }
 }
