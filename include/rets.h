@@ -99,10 +99,12 @@
  * What becomes visible is what the primary committed: a command, or all of a MULTI, at
  * once. Until the first load is complete lookups answer RETS_NOT_READY. From then on they
  * always have an answer: while the link is down the old data serves, and rets_info() tells
- * its age; a new full sync is loaded aside and takes its place in one step, and the change
- * callback hears only the difference. Keys and fields whose deadline has passed by this
- * machine's clock are hidden (option hide-expired, flag RETS_RAW), but they stay, and are
- * counted, until the primary removes them.
+ * its age (data_age_ms), unless the option max-staleness says from which age on they
+ * answer RETS_STALE instead, until newer data has come; a new full sync is loaded aside
+ * and takes its place in one step, and the change callback hears only the difference. Keys
+ * and fields whose deadline has passed by this machine's clock are hidden (option
+ * hide-expired, flag RETS_RAW), but they stay, and are counted, until the primary removes
+ * them.
  *
  *
  * WHAT SKIP MEANS
@@ -199,7 +201,7 @@ typedef enum {
     RETS_UNCHANGED = -4,
     /** No load has been completed yet, so nothing can be said about any key. */
     RETS_NOT_READY = -5,
-    /** The data is older than the program allows. (Reserved: no function of 0.1 answers it.) */
+    /** The data may be older than the option max-staleness allows. */
     RETS_STALE = -6,
     /** The primary has it, but a callback or an option kept it out of the table. */
     RETS_WITHHELD = -7,
@@ -468,8 +470,8 @@ typedef struct {
      */
     const rets_value *whole;
     /**
-     * The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
-     * away (DEL): the one it had.
+     * The deadline of the key afterwards in Unix milliseconds; -1 for none, and for a key that is
+     * gone.
      */
     int64_t expires_at_ms;
     /** The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none. */
@@ -669,6 +671,11 @@ typedef struct {
      * nothing to say still pings, every ten seconds unless told otherwise.
      */
     int64_t last_byte_age_ms;
+    /**
+     * How old the data may be, in milliseconds: everything that the primary had sent so long
+     * ago is applied; -1 before the first load. max-staleness is held against it.
+     */
+    int64_t data_age_ms;
     /** Bytes of the snapshot that have come, of the load that is going on or was the last. */
     int64_t loaded_bytes;
     /** How many there will be; -1 unknown: some primaries don't say. */
@@ -681,10 +688,15 @@ typedef struct {
     uint64_t ghosts;
     /** Keys that lack elements that were withheld. */
     uint64_t partial;
-    /** Keys that stay as they are because a delete or expiry was skipped. */
+    /** Keys that stay as they are because a write, a delete or a deadline was skipped. */
     uint64_t frozen;
     /** An estimate of the memory that the data takes, in bytes. */
     uint64_t memory_bytes;
+    /**
+     * The most it has taken now or during a load: while one is loaded aside, that of both
+     * datasets, of which what did not change is counted once.
+     */
+    uint64_t memory_peak_bytes;
     /** Bytes received that wait behind the callback. */
     uint64_t spooled_bytes;
     /** Connections made. */
@@ -719,12 +731,17 @@ typedef struct {
     int32_t will_retry;
     /** Which link; 0. */
     int32_t link;
+    /**
+     * 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
+     * of before beside keys of after, and rets_get_many() tells no offset.
+     */
+    int32_t mixed;
     /** What it was, in one line. */
     char last_error_text[256];
     /** Where the primary is. */
     char primary[256];
     /** The primary's own version; empty where it doesn't say. */
-    char server_version[43];
+    char server_version[47];
     /** "redis" or "valkey"; empty where it isn't known. */
     char server_kind[16];
     /** The primary's replication id, 40 hex digits; empty where it has none. */
@@ -921,6 +938,13 @@ RETS_API void rets_free(rets_t *r);
  *     hide-expired   (yes)
  *         yes or no. Whether lookups hide keys and fields whose deadline has passed
  *         by the local clock.
+ *     max-staleness*   (0)
+ *         0 for never, or twice ping-period to 86400000 ms. Lookups answer
+ *         RETS_STALE when the data may be older than that, as data_age_ms of
+ *         rets_info() tells; a raw view is shown all the same.
+ *     ping-period*   (10000)
+ *         1000 to 3600000 ms. The primary's repl-ping-replica-period, which is how
+ *         long it may be silent; max-staleness is at least twice as long.
  *     on-unknown*   (continue)
  *         continue, resync or stop. What to do after a write command that this
  *         version can't follow; resync: once an hour for the same command, and never
@@ -928,6 +952,11 @@ RETS_API void rets_free(rets_t *r);
  *     on-failure*   (resync)
  *         continue, resync or stop. What to do when a known command does not fit the
  *         data, which means that we have diverged.
+ *     resync*   (aside)
+ *         aside, auto or in-place. Where a later full sync is loaded: aside, which
+ *         takes the memory of what changed once more; in place, where lookups
+ *         meanwhile see keys of before beside keys of after (mixed in rets_info());
+ *         auto begins aside and goes on in place where max-memory would be passed.
  *     ack   (truth)
  *         truth or never-counted. What the primary is told: the applied offset, or a
  *         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes
@@ -998,8 +1027,8 @@ rets_status rets_option(const rets_t *r,
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1
@@ -1023,8 +1052,9 @@ RETS_API rets_status rets_set_callback(rets_t *r, rets_change_fn fn, void *user)
  * @param[in]  buf_len  how much room there is; 0 asks for the length only
  * @param[out] len      the value's length, also with RETS_TOO_SMALL; else 0
  * @return RETS_OK, also for an empty value; RETS_NOT_FOUND; RETS_TOO_SMALL: nothing
- *         was copied; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ *         was copied; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+ *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1061,10 +1091,9 @@ rets_status rets_get(const rets_t *r,
  * @param[in]     buf_len  how much room there is
  * @param[out]    len      the value's length, also with RETS_TOO_SMALL. It stays as it
  *                         is with RETS_UNCHANGED; else 0
- * @return RETS_OK; RETS_UNCHANGED: nothing was copied; RETS_NOT_FOUND;
- *         RETS_TOO_SMALL; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY;
- *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
- *         RETS_PANIC
+ * @return RETS_OK; RETS_UNCHANGED: nothing was copied; RETS_NOT_FOUND; RETS_TOO_SMALL;
+ *         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
+ *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks; the version is the
  * caller's own to guard. Since: 0.1
@@ -1089,10 +1118,10 @@ rets_status rets_get_if_changed(const rets_t *r,
  * @param[in]     n       how many; 0 is fine
  * @param[out]    offset  the replication offset that they were read at, -1 if unknown;
  *                        NULL if it isn't wanted
- * @return RETS_OK, also if items have other statuses; RETS_NOT_READY, RETS_STOPPED,
- *         which every valid item then has too; RETS_INVALID for NULL; RETS_NO_MEMORY;
- *         RETS_FORKED; RETS_PANIC. With the last four nothing was written to the
- *         items
+ * @return RETS_OK, also if items have other statuses; RETS_NOT_READY, RETS_STALE,
+ *         RETS_STOPPED, which every valid item then has too; RETS_INVALID for NULL;
+ *         RETS_NO_MEMORY; RETS_FORKED; RETS_PANIC. With the last four nothing was
+ *         written to the items
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1117,8 +1146,8 @@ rets_status rets_get_many(const rets_t *r,
  * @param[out] len        the value's length, also with RETS_TOO_SMALL; else 0
  * @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_TOO_SMALL;
  *         RETS_WRONG_TYPE; RETS_WITHHELD: the key or the field; RETS_NOT_READY;
- *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
- *         RETS_PANIC
+ *         RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or a negative db;
+ *         RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1141,7 +1170,7 @@ rets_status rets_hget(const rets_t *r,
  * @param[in] db       the database's number
  * @param[in] key      the key
  * @param[in] key_len  its length in bytes
- * @return RETS_OK: it is; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY;
+ * @return RETS_OK: it is; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
  *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
  *         RETS_PANIC
  *
@@ -1162,8 +1191,9 @@ rets_status rets_exists(const rets_t *r,
  * @param[in]  key      the key
  * @param[in]  key_len  its length in bytes
  * @param[out] type     the type; stays as it is unless RETS_OK
- * @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+ *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1184,8 +1214,9 @@ rets_status rets_type(const rets_t *r,
  * @param[in]  key_len  its length in bytes
  * @param[out] at_ms    the deadline in Unix milliseconds, -1 for none; stays as it is
  *                      unless RETS_OK
- * @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+ *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1209,8 +1240,8 @@ rets_status rets_expires_at(const rets_t *r,
  * @param[out] at_ms      the deadline in Unix milliseconds, -1 for none; stays as it
  *                        is unless RETS_OK
  * @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_WRONG_TYPE;
- *         RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a
- *         negative db; RETS_FORKED; RETS_PANIC
+ *         RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for
+ *         NULL or a negative db; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1234,8 +1265,8 @@ rets_status rets_hexpires_at(const rets_t *r,
  * @param[in]  key      the key
  * @param[in]  key_len  its length in bytes
  * @param[out] len      the length; 0 unless RETS_OK or RETS_INCOMPLETE
- * @return RETS_OK; RETS_INCOMPLETE: the length was stored, but elements were
- *         withheld; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+ * @return RETS_OK; RETS_INCOMPLETE: the length was stored, but elements were withheld;
+ *         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
  *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
@@ -1260,7 +1291,7 @@ rets_status rets_len(const rets_t *r,
  * @param[in]  buf_len  how much room there is; 0 asks for the length only
  * @param[out] len      its length, also with RETS_TOO_SMALL; else 0
  * @return RETS_OK; RETS_NOT_FOUND: no such key or no such place; RETS_TOO_SMALL;
- *         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+ *         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
  *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
@@ -1286,8 +1317,9 @@ rets_status rets_lindex(const rets_t *r,
  * @param[in] member      the member
  * @param[in] member_len  its length in bytes
  * @return RETS_OK: it is; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
- *         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ *         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
+ *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1312,8 +1344,9 @@ rets_status rets_sismember(const rets_t *r,
  * @param[out] score       the score, perhaps infinite, never a NaN; stays as it is
  *                         unless RETS_OK
  * @return RETS_OK; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
- *         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ *         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
+ *         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1358,9 +1391,9 @@ RETS_API void rets_value_free(rets_value *v);
  * @param[in,out] v        where to copy to. Whatever it had is gone, and it is empty
  *                         unless RETS_OK or RETS_INCOMPLETE
  * @return RETS_OK; RETS_INCOMPLETE: copied, but elements were withheld;
- *         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
- *         RETS_UNSUPPORTED for unknown flags; RETS_NO_MEMORY; RETS_INVALID for
- *         NULL, a negative db or the value of an event; RETS_FORKED; RETS_PANIC
+ *         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
+ *         RETS_UNSUPPORTED for unknown flags; RETS_NO_MEMORY; RETS_INVALID for NULL, a
+ *         negative db or the value of an event; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, also inside callbacks; one at a time for one value. Since: 0.1
  */
@@ -1521,8 +1554,9 @@ rets_status rets_value_pending_at(const rets_value *v,
  * @param[in]  flags  0, or RETS_RAW to meet also keys that are logically expired, and
  *                    those that a callback withheld
  * @param[out] out    the new cursor; NULL on failure
- * @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_UNSUPPORTED for unknown flags;
- *         RETS_INVALID for NULL or a db below -1; RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_UNSUPPORTED for
+ *         unknown flags; RETS_INVALID for NULL or a db below -1; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1589,8 +1623,8 @@ RETS_API rets_status rets_info(const rets_t *r, rets_info_t *info);
  * @param[in] r     the handle
  * @param[in] fn    the callback; NULL for none
  * @param[in] user  handed to it as it is
- * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+ *         RETS_PANIC
  *
  * Threads: any, any number at a time; not inside a callback. Waits for a callback
  * that is running. Since: 0.1
@@ -1604,8 +1638,8 @@ RETS_API rets_status rets_set_state_callback(rets_t *r, rets_state_fn fn, void *
  * @param[in]  r      the handle
  * @param[in]  db     the database's number; -1 for all of them
  * @param[out] count  how many; stays as it is unless RETS_OK
- * @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a db below
- *         -1; RETS_FORKED; RETS_PANIC
+ * @return RETS_OK; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or
+ *         a db below -1; RETS_FORKED; RETS_PANIC
  *
  * Threads: any, any number at a time, also inside callbacks. Since: 0.1
  */
@@ -1643,7 +1677,8 @@ rets_status rets_wait_offset(const rets_t *r,
 
 /**
  * The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
- * offset. It walks over everything: writes wait meanwhile, lookups don't.
+ * offset. It takes time in proportion to the data, on the calling thread; writes wait
+ * only while the keys are listed, lookups never.
  *
  * @param[in]  r       the handle
  * @param[out] hex     41 bytes for 40 hex digits and a NUL
@@ -1665,6 +1700,32 @@ rets_status rets_digest(const rets_t *r,
                         char *hex,
                         char *replid,
                         int64_t *offset);
+
+/**
+ * The digest of one key, which equals the primary's DEBUG DIGEST-VALUE: to find the key
+ * in which two datasets differ. What has logically expired counts until the primary
+ * deletes it, as with rets_digest().
+ *
+ * @param[in]  r        the handle
+ * @param[in]  db       the database's number
+ * @param[in]  key      the key
+ * @param[in]  key_len  its length in bytes
+ * @param[out] hex      41 bytes for 40 hex digits and a NUL; stays as it is unless
+ *                      RETS_OK or RETS_INCOMPLETE
+ * @return RETS_OK; RETS_INCOMPLETE: stored, but elements were withheld, a skipped change
+ *         keeps an old value, or it is a module's value; RETS_NOT_FOUND, where the
+ *         primary says 40 zeros; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+ *         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+ *
+ * Threads: any, any number at a time, also inside callbacks. Since: 0.1
+ */
+RETS_API
+RETS_MUST_USE
+rets_status rets_key_digest(const rets_t *r,
+                            int32_t db,
+                            const void *key,
+                            size_t key_len,
+                            char *hex);
 
 /**
  * Sets who hears the log of the whole process, or nobody, as it is at first. When it

@@ -6,9 +6,11 @@
 mod support;
 
 use rets::error::Kind;
+use rets::log::{Level, set_sink};
 use rets::replica::{Answer, State};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use support::follower::{
     self, PATIENCE_MS, assert_equal, catch_up, cut_link, found, get, ready, ready_now, replica,
     wait_info,
@@ -20,6 +22,7 @@ use support::{Client, Replay, Server, Session, Which, on_each_server, wait_until
 on_each_server!(
     a_password_lets_us_in,
     a_wrong_password_ends_the_wait_and_another_one_helps,
+    a_password_is_never_told,
     a_user_with_three_rights_is_enough,
     a_user_without_the_rights_is_told_which,
     a_password_that_changes_holds_from_the_next_connection,
@@ -69,6 +72,22 @@ fn a_wrong_password_ends_the_wait_and_another_one_helps(which: Which) {
     replica.set_option("password", "right-one").unwrap();
     ready_now(&replica);
     assert_equal(&replica, &mut client);
+}
+
+fn a_password_is_never_told(which: Which) {
+    // The log is the whole process's, so the tests on all servers listen together.
+    static HEARD: Mutex<String> = Mutex::new(String::new());
+    set_sink(Some(Arc::new(|_, line| *HEARD.lock().unwrap() += line)), Level::Debug);
+    let server = Server::start_with(which, &["--requirepass", "right-s3cret"]);
+    let url = server.url().replace("://", "://:wrong-s3cret@");
+    let replica = replica(&url, &[]);
+    replica.start().unwrap();
+    let error = replica.wait_ready(PATIENCE_MS).unwrap_err();
+    replica.set_option("password", "right-s3cret").unwrap();
+    ready_now(&replica);
+    let told = [replica.option("url").unwrap(), replica.option("password").unwrap()];
+    let all = format!("{error} {:?} {told:?} {}", replica.info(), HEARD.lock().unwrap());
+    assert!(all.contains("snapshot complete") && !all.contains("s3cret"), "{all}");
 }
 
 fn a_user_with_three_rights_is_enough(which: Which) {

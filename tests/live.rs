@@ -7,7 +7,7 @@ mod support;
 
 use rets::change::{Phase, Reason};
 use rets::error::Kind;
-use rets::replica::{Answer, Replica, State, Whole};
+use rets::replica::{Answer, KeyDigest, Replica, State, Whole};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::follower::{
@@ -35,6 +35,8 @@ on_each_server!(
     a_point_that_is_gone_is_a_full_sync_aside,
     a_resume_point_outlives_failed_attempts,
     readers_never_notice_a_full_sync,
+    a_resync_in_place_ends_as_one_aside_does,
+    data_grows_old_while_the_primary_is_silent,
     filters_hold_for_snapshot_and_stream,
     without_a_table_everything_is_heard,
     memory_has_a_limit,
@@ -160,7 +162,11 @@ fn values_of_all_types_are_right(replica: &Replica, client: &mut Client) {
             }
         }
         assert_eq!(lookups.len(SAMPLES, key).map(|len| len.complete), Answer::Found(true));
+        let hex = client.digest_values(&[name]).remove(0);
+        let theirs = KeyDigest { hex, complete: true };
+        assert_eq!(replica.key_digest(SAMPLES, key), Answer::Found(theirs), "{name}");
     }
+    assert_eq!(replica.key_digest(SAMPLES, b"no such key"), Answer::NotFound);
     assert_eq!(get(replica, SAMPLES, "list:big"), Answer::WrongType);
     client.accepted(&["SELECT", "0"]);
 }
@@ -528,7 +534,36 @@ fn filters_hold_for_snapshot_and_stream(which: Which) {
     }
     let Answer::Found(digest) = replica.digest() else { panic!("closed") };
     assert!(!digest.complete, "a digest of a part says so");
+    assert_eq!(replica.key_digest(0, b"other"), Answer::Withheld);
     assert_eq!(replica.info().unknown_commands + replica.info().failed_commands, 0);
+}
+
+fn a_resync_in_place_ends_as_one_aside_does(which: Which) {
+    let mut server = Server::start(which);
+    let mut client = server.client();
+    fill(&mut client);
+    let replica = ready(&server.url(), &[("resync", "in-place")]);
+    server.restart(Restart::Empty);
+    let mut client = server.client();
+    client.pipeline(&samples(77));
+    client.accepted(&["SELECT", "0"]);
+    wait_info(&replica, "another sync", |info| info.full_syncs > 1 && !info.mixed && info.ready);
+    assert_equal(&replica, &mut client);
+    assert_eq!(get(&replica, 0, "greeting"), Answer::NotFound);
+}
+
+fn data_grows_old_while_the_primary_is_silent(which: Which) {
+    let server = Server::start_with(which, &["--repl-ping-replica-period", "1"]);
+    server.client().accepted(&["SET", "k", "v"]);
+    let limits = [("ping-period", "1000"), ("max-staleness", "2000")];
+    let replica = ready(&server.url(), &limits);
+    wait_until("a ping", || get(&replica, 0, "k") == found("v"));
+    server.pause();
+    wait_until("the data is too old", || get(&replica, 0, "k") == Answer::Stale);
+    assert!(replica.info().data_age_ms > 2000, "{:#?}", replica.info());
+    assert_eq!(get(&replica, 0, "none"), Answer::Stale);
+    server.resume();
+    wait_until("it is new again", || get(&replica, 0, "k") == found("v"));
 }
 
 fn without_a_table_everything_is_heard(which: Which) {

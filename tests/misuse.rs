@@ -209,6 +209,7 @@ const TABLE: &[Row] = &[
             ("offset", "NULL", NOT_READY),
         ],
     ),
+    ("rets_key_digest", &[R, DB, DB_MIN, KEY, KEY_LEN, NO_KEY_LEN, ("hex", "NULL", INVALID)]),
     (
         "rets_set_log",
         &[

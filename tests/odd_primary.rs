@@ -109,6 +109,8 @@ fn a_command_on_a_value_of_a_module_withholds_that_value_alone() {
         );
         let Answer::Found(digest) = replica.digest() else { panic!("closed") };
         assert!(!digest.complete, "only the module can digest its value");
+        let Answer::Found(digest) = replica.key_digest(0, b"v") else { panic!("it is there") };
+        assert!(!digest.complete, "only the module can digest its value");
         witness.take();
         primary.add_command(&["VADD", "v", "VALUES", "1", "2", "e"]);
         primary.add_command(&["vrem", "v", "e"]);

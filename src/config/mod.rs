@@ -41,6 +41,17 @@ pub enum Policy {
     Stop,
 }
 
+/// Where a later full sync goes while the data is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resync {
+    /// Aside, until it is complete.
+    Aside,
+    /// Aside as long as that fits into `max_memory`, in place from then on.
+    Auto,
+    /// Into the table that is being read.
+    InPlace,
+}
+
 /// What the primary is told about how far we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
@@ -71,12 +82,18 @@ pub struct Config {
     pub store: bool,
     /// A ceiling in bytes; 0 is none.
     pub max_memory: u64,
+    /// Beyond this age of the data lookups don't answer; 0 is never.
+    pub max_staleness_ms: i64,
+    /// How often the primary pings.
+    pub ping_period_ms: i64,
     /// Whether what has logically expired is hidden from lookups.
     pub hide_expired: bool,
     /// For a write command that we have no code for.
     pub on_unknown: Policy,
     /// For a known command that does not fit what we have.
     pub on_failure: Policy,
+    /// Where a later full sync goes.
+    pub resync: Resync,
     /// What the primary is told.
     pub ack: Ack,
     /// Silence after which a link is lost.
@@ -109,9 +126,12 @@ impl Config {
             exclude_keys: Vec::new(),
             store: true,
             max_memory: 0,
+            max_staleness_ms: 0,
+            ping_period_ms: options::PING_PERIOD_MS,
             hide_expired: true,
             on_unknown: Policy::Continue,
             on_failure: Policy::Resync,
+            resync: Resync::Aside,
             ack: Ack::Truth,
             link_timeout_ms: options::LINK_TIMEOUT_MS,
             connect_timeout_ms: options::CONNECT_TIMEOUT_MS,

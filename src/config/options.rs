@@ -1,10 +1,11 @@
 //! The table of options: a row has everything that code, header and README say about one.
 
-use super::{Ack, Config, HIDDEN, Policy, url};
+use super::{Ack, Config, HIDDEN, Policy, Resync, url};
 use crate::error::{Error, Result};
 
 pub(super) const LINK_TIMEOUT_MS: i64 = 60_000;
 pub(super) const CONNECT_TIMEOUT_MS: i64 = 10_000;
+pub(super) const PING_PERIOD_MS: i64 = 10_000;
 pub(super) const RETRY_MIN_MS: i64 = 100;
 pub(super) const RETRY_MAX_MS: i64 = 10_000;
 pub(super) const ACK_INTERVAL_MS: i64 = 1_000;
@@ -177,6 +178,36 @@ pub(super) const TABLE: &[OptionRow] = &[
         ..ROW
     },
     OptionRow {
+        name: "max-staleness",
+        unit: "ms",
+        range: "0 for never, or twice ping-period to 86400000",
+        default: "0",
+        hot: true,
+        doc: "Lookups answer RETS_STALE when the data may be older than that, as data_age_ms of \
+            rets_info() tells; a raw view is shown all the same.",
+        set: |c, v| {
+            c.max_staleness_ms = number(v, 0, 86_400_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.max_staleness_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "ping-period",
+        unit: "ms",
+        range: "1000 to 3600000",
+        default: "10000",
+        hot: true,
+        doc: "The primary's repl-ping-replica-period, which is how long it may be silent; \
+            max-staleness is at least twice as long.",
+        set: |c, v| {
+            c.ping_period_ms = number(v, 1_000, 3_600_000)?;
+            pings_in_time(c)
+        },
+        get: |c| c.ping_period_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
         name: "on-unknown",
         unit: "word",
         range: "continue, resync or stop",
@@ -189,7 +220,7 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_unknown = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_unknown),
+        get: |c| name_in(&POLICIES, c.on_unknown),
         ..ROW
     },
     OptionRow {
@@ -204,7 +235,24 @@ pub(super) const TABLE: &[OptionRow] = &[
             c.on_failure = word(v, &POLICIES)?;
             Ok(())
         },
-        get: |c| policy(c.on_failure),
+        get: |c| name_in(&POLICIES, c.on_failure),
+        ..ROW
+    },
+    OptionRow {
+        name: "resync",
+        unit: "word",
+        range: "aside, auto or in-place",
+        default: "aside",
+        hot: true,
+        doc: "Where a later full sync is loaded: aside, which takes the memory of what changed \
+            once more; in place, where lookups meanwhile see keys of before beside keys of after \
+            (mixed in rets_info()); auto begins aside and goes on in place where max-memory \
+            would be passed.",
+        set: |c, v| {
+            c.resync = word(v, &RESYNCS)?;
+            Ok(())
+        },
+        get: |c| name_in(&RESYNCS, c.resync),
         ..ROW
     },
     OptionRow {
@@ -312,8 +360,21 @@ pub(super) const TABLE: &[OptionRow] = &[
 const POLICIES: [(&str, Policy); 3] =
     [("continue", Policy::Continue), ("resync", Policy::Resync), ("stop", Policy::Stop)];
 
-fn policy(chosen: Policy) -> String {
-    POLICIES.iter().find(|(_, p)| *p == chosen).map_or("", |(name, _)| name).to_owned()
+const RESYNCS: [(&str, Resync); 3] =
+    [("aside", Resync::Aside), ("auto", Resync::Auto), ("in-place", Resync::InPlace)];
+
+fn name_in<T: PartialEq>(words: &[(&str, T)], chosen: T) -> String {
+    words.iter().find(|(_, meaning)| *meaning == chosen).map_or("", |(name, _)| name).to_owned()
+}
+
+/// With less than two pings in the time an idle primary would make its data look old.
+fn pings_in_time(config: &Config) -> Result<()> {
+    let (limit, period) = (config.max_staleness_ms, config.ping_period_ms);
+    if limit > 0 && limit < 2 * period {
+        let text = format!("max-staleness {limit} is less than twice ping-period {period}");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
 }
 
 fn text(value: &str) -> Option<String> {

@@ -32,9 +32,15 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("max-memory", "1kb", "1024"),
         ("max-memory", "2Gb", "2147483648"),
         ("max-memory", "17", "17"),
+        ("max-staleness", "20000", "20000"),
+        ("max-staleness", "86400000", "86400000"),
+        ("max-staleness", "0", "0"),
+        ("ping-period", "1000", "1000"),
         ("hide-expired", "no", "no"),
         ("on-unknown", "stop", "stop"),
         ("on-failure", "continue", "continue"),
+        ("resync", "in-place", "in-place"),
+        ("resync", "auto", "auto"),
         ("ack", "never-counted", "never-counted"),
         ("link-timeout", "100", "100"),
         ("connect-timeout", "600000", "600000"),
@@ -89,9 +95,14 @@ fn bad_values_are_refused_with_what_is_allowed_and_change_nothing() {
         ("max-memory", "9223372036854775808"),
         ("max-memory", "8589934592gb"),
         ("max-memory", "99999999999999999999"),
+        ("max-staleness", "19999"),
+        ("max-staleness", "86400001"),
+        ("ping-period", "999"),
+        ("ping-period", "3600001"),
         ("hide-expired", "true"),
         ("on-unknown", ""),
         ("on-failure", "Resync"),
+        ("resync", "in place"),
         ("ack", "0"),
         ("link-timeout", "99"),
         ("link-timeout", "60s"),
@@ -134,6 +145,36 @@ fn an_unknown_name_is_answered_with_all_names() {
 }
 
 #[test]
+fn no_message_has_a_password_in_it() {
+    for url in [
+        "s3cret",
+        "redis:u:s3cret@h",
+        "http://u:s3cret@h",
+        "redis://u:s3cret@",
+        "redis://u:s3cret@h:x",
+        "redis://u:s3cret@h/x",
+        "redis://u:s3cret@[::1",
+        "redis://u:s3cret@h?x",
+        "redis://u:s3cret%zz@h",
+        "redis://u:s3cret%ff@h",
+        // What the password has that should have been written with a %.
+        "redis://u:p/s3cret@h",
+        "redis://u:p?s3cret@h",
+        "redis://u:p#s3cret@h",
+        "redis://u:p:s3cret/@h",
+        "redis://s3cret/1@h",
+        "unix://u:s3cret@",
+        "unix://u:s3cret@/",
+        "unix://u:p/s3cret@h/x",
+        "rediss://u:s3cret@h",
+        "redis+cluster://u:s3cret@h",
+    ] {
+        let error = Config::from_url(url).expect_err(url);
+        assert!(!error.text().contains("s3cret"), "{url}: {error}");
+    }
+}
+
+#[test]
 fn urls_are_taken_apart() {
     let c = Config::from_url("redis://us%65r:p%40s%3as@db.example:7000/12").unwrap();
     assert_eq!(c.address, tcp("db.example", 7000));
@@ -172,13 +213,25 @@ fn a_running_engine_changes_only_where_and_who_and_its_limits() {
     }
     let hot: Vec<_> = Config::OPTIONS.iter().filter(|r| r.hot).map(|r| r.name).collect();
     let places = ["url", "user", "password", "password-file"];
-    let limits = ["max-memory", "on-unknown", "on-failure"];
+    let limits =
+        ["max-memory", "max-staleness", "ping-period", "on-unknown", "on-failure", "resync"];
     assert_eq!(hot, [&places[..], &limits].concat());
     let error = c.set("store", "none", true).unwrap_err();
     assert!(error.text().contains("password-file"), "{error}");
     let error = c.set("url", "redis://other/5", true).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert_eq!(c.address, tcp("other", 1));
+}
+
+#[test]
+fn data_is_not_called_old_before_two_pings_can_have_come() {
+    let mut c = config();
+    c.set("ping-period", "1000", false).unwrap();
+    c.set("max-staleness", "2000", false).unwrap();
+    let error = c.set("ping-period", "1001", true).unwrap_err();
+    assert!(error.text().contains("max-staleness 2000 is less than twice"), "{error}");
+    c.set("max-staleness", "0", true).unwrap();
+    c.set("ping-period", "1001", true).unwrap();
 }
 
 #[test]

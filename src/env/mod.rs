@@ -103,8 +103,6 @@ pub trait Waker: Send + Sync {
 pub trait Thread: Send {
     /// Waits for its end.
     fn join(self: Box<Self>);
-    /// Whether it has ended.
-    fn is_finished(&self) -> bool;
 }
 
 /// The machine we run on.

@@ -15,12 +15,25 @@ fn tcp(host: &str, port: u16) -> Address {
     Address::Tcp { host: host.into(), port }
 }
 
+/// Somebody who listens on loopback, and the port.
+fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
 /// Waits until it is there, or an error.
 fn establish(connection: &mut Box<dyn Connection>, waker: &dyn Waker) -> Result<()> {
     while !connection.established()? {
         connection.wait(WRITE, waker, -1).unwrap();
     }
     Ok(())
+}
+
+fn connect(system: &System, to: &Address, waker: &dyn Waker) -> Box<dyn Connection> {
+    let mut connection = system.dial(to).unwrap();
+    establish(&mut connection, waker).unwrap();
+    connection
 }
 
 fn read_all(connection: &mut Box<dyn Connection>, waker: &dyn Waker) -> Vec<u8> {
@@ -56,17 +69,14 @@ fn converse(mut connection: Box<dyn Connection>, waker: &dyn Waker, mut peer: im
 fn bytes_go_both_ways_over_tcp_and_unix_sockets() {
     let system = System::new();
     let waker = system.waker().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
-    establish(&mut connection, &*waker).unwrap();
+    let (listener, port) = listen();
+    let connection = connect(&system, &tcp("127.0.0.1", port), &*waker);
     converse(connection, &*waker, listener.accept().unwrap().0);
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s").to_str().unwrap().to_owned();
     let listener = UnixListener::bind(&path).unwrap();
-    let mut connection = system.dial(&Address::Unix { path }).unwrap();
-    establish(&mut connection, &*waker).unwrap();
+    let connection = connect(&system, &Address::Unix { path }, &*waker);
     converse(connection, &*waker, listener.accept().unwrap().0);
 }
 
@@ -75,10 +85,8 @@ fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
     let system = System::new();
     let waker = system.waker().unwrap();
     // localhost may be ::1 first, and nothing listens there.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut connection = system.dial(&tcp("localhost", port)).unwrap();
-    establish(&mut connection, &*waker).unwrap();
+    let (listener, port) = listen();
+    let connection = connect(&system, &tcp("localhost", port), &*waker);
     converse(connection, &*waker, listener.accept().unwrap().0);
 }
 
@@ -104,10 +112,8 @@ fn what_can_not_be_reached_is_an_error_with_its_name() {
 fn a_waker_ends_the_sleep_on_a_connection_and_is_heard_once() {
     let system = System::new();
     let waker = system.waker().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
-    establish(&mut connection, &*waker).unwrap();
+    let (_listener, port) = listen();
+    let mut connection = connect(&system, &tcp("127.0.0.1", port), &*waker);
     waker.wake();
     waker.wake();
     connection.wait(READ, &*waker, -1).unwrap();
@@ -127,10 +133,8 @@ fn a_waker_ends_the_sleep_on_a_connection_and_is_heard_once() {
 fn a_connection_that_was_closed_does_not_wake_who_does_not_read() {
     let system = System::new();
     let waker = system.waker().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut connection = system.dial(&tcp("127.0.0.1", port)).unwrap();
-    establish(&mut connection, &*waker).unwrap();
+    let (listener, port) = listen();
+    let mut connection = connect(&system, &tcp("127.0.0.1", port), &*waker);
     drop(listener.accept().unwrap());
     connection.wait(READ, &*waker, -1).unwrap();
     let before = system.ticks_ms();
@@ -161,20 +165,6 @@ fn threads_have_names_and_no_signal_reaches_them() {
     assert_eq!(blocked | exempt, u64::MAX);
     assert_eq!(own().1, before);
     assert!(system.spawn("sixteen bytes...", Box::new(|| ())).is_err());
-}
-
-#[test]
-fn a_thread_that_ended_says_so() {
-    let system = System::new();
-    let (go, gone) = mpsc::channel::<()>();
-    let thread =
-        system.spawn("rets/test", Box::new(move || assert!(gone.recv().is_err()))).unwrap();
-    assert!(!thread.is_finished());
-    drop(go);
-    while !thread.is_finished() {
-        std::thread::yield_now();
-    }
-    thread.join();
 }
 
 #[test]

@@ -67,8 +67,4 @@ impl Thread for Started {
         // Whoever started it catches panics inside the body; here only the end matters.
         let _ = self.handle.join();
     }
-
-    fn is_finished(&self) -> bool {
-        self.handle.is_finished()
-    }
 }

@@ -26,8 +26,9 @@ pub struct rets_cursor {
 /// @param[in]  flags  0, or RETS_RAW to meet also keys that are logically expired, and
 ///                    those that a callback withheld
 /// @param[out] out    the new cursor; NULL on failure
-/// @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_UNSUPPORTED for unknown flags;
-///         RETS_INVALID for NULL or a db below -1; RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_UNSUPPORTED for
+///         unknown flags; RETS_INVALID for NULL or a db below -1; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]

@@ -145,8 +145,8 @@ pub struct rets_event {
     /// The whole value of the key afterwards, of whatever type, to be walked with rets_value_at();
     /// NULL where there is none or it isn't known.
     pub whole: *const rets_value,
-    /// The deadline of the key afterwards in Unix milliseconds; -1 for none. Of a key that goes
-    /// away (DEL): the one it had.
+    /// The deadline of the key afterwards in Unix milliseconds; -1 for none, and for a key that is
+    /// gone.
     pub expires_at_ms: i64,
     /// The deadline of the field (HASH_SET, HASH_EXPIRE) in Unix milliseconds; -1 for none.
     pub field_expires_at_ms: i64,
@@ -184,8 +184,8 @@ pub type rets_change_fn =
 /// @param[in] r     the handle
 /// @param[in] fn    the callback; NULL for none
 /// @param[in] user  handed to it as it is
-/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
-///         RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time; not inside a callback. Waits for a callback
 /// that is running. Since: 0.1

@@ -120,6 +120,9 @@ pub struct rets_info_t {
     /// How long ago the primary was last heard, in milliseconds; -1 never. A primary that has
     /// nothing to say still pings, every ten seconds unless told otherwise.
     pub last_byte_age_ms: i64,
+    /// How old the data may be, in milliseconds: everything that the primary had sent so long
+    /// ago is applied; -1 before the first load. max-staleness is held against it.
+    pub data_age_ms: i64,
 
     /// Bytes of the snapshot that have come, of the load that is going on or was the last.
     pub loaded_bytes: i64,
@@ -134,10 +137,13 @@ pub struct rets_info_t {
     pub ghosts: u64,
     /// Keys that lack elements that were withheld.
     pub partial: u64,
-    /// Keys that stay as they are because a delete or expiry was skipped.
+    /// Keys that stay as they are because a write, a delete or a deadline was skipped.
     pub frozen: u64,
     /// An estimate of the memory that the data takes, in bytes.
     pub memory_bytes: u64,
+    /// The most it has taken now or during a load: while one is loaded aside, that of both
+    /// datasets, of which what did not change is counted once.
+    pub memory_peak_bytes: u64,
     /// Bytes received that wait behind the callback.
     pub spooled_bytes: u64,
 
@@ -170,12 +176,15 @@ pub struct rets_info_t {
     pub will_retry: i32,
     /// Which link; 0.
     pub link: i32,
+    /// 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
+    /// of before beside keys of after, and rets_get_many() tells no offset.
+    pub mixed: i32,
     /// What it was, in one line.
     pub last_error_text: [c_char; 256],
     /// Where the primary is.
     pub primary: [c_char; 256],
     /// The primary's own version; empty where it doesn't say.
-    pub server_version: [c_char; 43],
+    pub server_version: [c_char; 47],
     /// "redis" or "valkey"; empty where it isn't known.
     pub server_kind: [c_char; 16],
     /// The primary's replication id, 40 hex digits; empty where it has none.
@@ -183,7 +192,7 @@ pub struct rets_info_t {
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
-const INFO_SIZE_MIN: usize = 840;
+const INFO_SIZE_MIN: usize = 864;
 
 impl rets_info_t {
     fn of(info: &Info) -> Self {
@@ -194,6 +203,7 @@ impl rets_info_t {
             state: info.state.into(),
             event: info.moment.into(),
             link: i32::try_from(info.link).unwrap_or(i32::MAX),
+            mixed: info.mixed.into(),
             ready: info.ready.into(),
             diverged: info.diverged.into(),
             since_ms: info.since_ms,
@@ -201,6 +211,7 @@ impl rets_info_t {
             offset_received: info.offset_received,
             lag_bytes: info.lag_bytes,
             last_byte_age_ms: info.last_byte_age_ms,
+            data_age_ms: info.data_age_ms,
             loaded_bytes: i64::try_from(info.loaded_bytes).unwrap_or(i64::MAX),
             load_total_bytes: info.load_total_bytes,
             loaded_keys: info.loaded_keys,
@@ -209,6 +220,7 @@ impl rets_info_t {
             partial: info.partial,
             frozen: info.frozen,
             memory_bytes: info.memory_bytes,
+            memory_peak_bytes: info.memory_peak_bytes,
             spooled_bytes: info.spooled_bytes,
             connects: info.connects,
             full_syncs: info.full_syncs,
@@ -275,8 +287,8 @@ pub type rets_state_fn =
 /// @param[in] r     the handle
 /// @param[in] fn    the callback; NULL for none
 /// @param[in] user  handed to it as it is
-/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_STOPPED; RETS_BUSY_CALLBACK;
-///         RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_INVALID for a NULL handle; RETS_BUSY_CALLBACK; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time; not inside a callback. Waits for a callback
 /// that is running. Since: 0.1
@@ -326,8 +338,8 @@ impl StateCallback {
 /// @param[in]  r      the handle
 /// @param[in]  db     the database's number; -1 for all of them
 /// @param[out] count  how many; stays as it is unless RETS_OK
-/// @return RETS_OK; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a db below
-///         -1; RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or
+///         a db below -1; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -389,52 +401,6 @@ pub unsafe extern "C" fn rets_wait_offset(
     })
 }
 
-/// The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
-/// offset. It walks over everything: writes wait meanwhile, lookups don't.
-///
-/// @param[in]  r       the handle
-/// @param[out] hex     41 bytes for 40 hex digits and a NUL
-/// @param[out] replid  41 bytes for the replication id that the offset belongs to, an
-///                     empty text where the primary has none; NULL if it isn't wanted
-/// @param[out] offset  the offset, -1 unknown; NULL if it isn't wanted. All of these
-///                     stay as they are unless RETS_OK or RETS_INCOMPLETE
-/// @return RETS_OK; RETS_INCOMPLETE: stored, but something was withheld, could not be
-///         followed, or is a module's value, which only the module can digest, so it
-///         can't equal the primary's; RETS_NOT_READY; RETS_STOPPED; RETS_NO_MEMORY;
-///         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time; not inside a callback. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_digest(
-    r: *const rets_t,
-    hex: *mut c_char,
-    replid: *mut c_char,
-    offset: *mut i64,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, two arrays of 41 and a place, or NULL.
-        let (r, hex, replid, offset) = unsafe {
-            let hex = Out::<[c_char; 41]>::new(hex.cast(), "hex")?;
-            let replid = Out::<[c_char; 41]>::optional(replid.cast());
-            (handle_outside_callbacks(r)?, hex, replid, Out::optional(offset))
-        };
-        let digest = settle(r.replica.digest())?;
-        hex.put(fixed(&digest.hex));
-        if let Some(replid) = replid {
-            replid.put(fixed(&digest.replid));
-        }
-        if let Some(offset) = offset {
-            offset.put(digest.offset);
-        }
-        if digest.complete {
-            return Ok(());
-        }
-        Err(Failure::plain(rets_status::RETS_INCOMPLETE))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,7 +409,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (25, 7, 256 + 256 + 43 + 16 + 41);
+        let (words, halves, texts) = (27, 8, 256 + 256 + 47 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

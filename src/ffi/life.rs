@@ -146,9 +146,8 @@ pub unsafe extern "C" fn rets_free(r: *mut rets_t) {
         // SAFETY: rets_new made it from a box, and the header makes this its last use.
         let handle = unsafe { Box::from_raw(r) };
         if handle.process == fork::process() {
-            // For ever: what is left to fail is a callback that never returns.
-            let _ = handle.replica.stop(-1);
-            return;
+            // Which stops it first.
+            return drop(handle);
         }
         // The engine's threads don't exist here, and what they shared may be locked for ever:
         // only the handle itself can go.

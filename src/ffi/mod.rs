@@ -33,9 +33,13 @@ mod cursor;
 
 mod info;
 
+mod digest;
+
 mod log;
 
 // What the header does not show.
+#[cfg(test)]
+mod allocations;
 mod convert;
 mod fork;
 mod guard;
@@ -43,6 +47,7 @@ mod guard;
 mod tests;
 
 pub use cursor::*;
+pub use digest::*;
 pub use event::*;
 pub use info::*;
 pub use life::*;

@@ -44,6 +44,13 @@ use std::ffi::{c_char, c_void};
 ///     hide-expired   (yes)
 ///         yes or no. Whether lookups hide keys and fields whose deadline has passed
 ///         by the local clock.
+///     max-staleness*   (0)
+///         0 for never, or twice ping-period to 86400000 ms. Lookups answer
+///         RETS_STALE when the data may be older than that, as data_age_ms of
+///         rets_info() tells; a raw view is shown all the same.
+///     ping-period*   (10000)
+///         1000 to 3600000 ms. The primary's repl-ping-replica-period, which is how
+///         long it may be silent; max-staleness is at least twice as long.
 ///     on-unknown*   (continue)
 ///         continue, resync or stop. What to do after a write command that this
 ///         version can't follow; resync: once an hour for the same command, and never
@@ -51,6 +58,11 @@ use std::ffi::{c_char, c_void};
 ///     on-failure*   (resync)
 ///         continue, resync or stop. What to do when a known command does not fit the
 ///         data, which means that we have diverged.
+///     resync*   (aside)
+///         aside, auto or in-place. Where a later full sync is loaded: aside, which
+///         takes the memory of what changed once more; in place, where lookups
+///         meanwhile see keys of before beside keys of after (mixed in rets_info());
+///         auto begins aside and goes on in place where max-memory would be passed.
 ///     ack   (truth)
 ///         truth or never-counted. What the primary is told: the applied offset, or a
 ///         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes

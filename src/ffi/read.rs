@@ -24,8 +24,9 @@ use std::ffi::c_void;
 /// @param[in]  buf_len  how much room there is; 0 asks for the length only
 /// @param[out] len      the value's length, also with RETS_TOO_SMALL; else 0
 /// @return RETS_OK, also for an empty value; RETS_NOT_FOUND; RETS_TOO_SMALL: nothing
-///         was copied; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+///         was copied; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -69,10 +70,9 @@ pub unsafe extern "C" fn rets_get(
 /// @param[in]     buf_len  how much room there is
 /// @param[out]    len      the value's length, also with RETS_TOO_SMALL. It stays as it
 ///                         is with RETS_UNCHANGED; else 0
-/// @return RETS_OK; RETS_UNCHANGED: nothing was copied; RETS_NOT_FOUND;
-///         RETS_TOO_SMALL; RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
+/// @return RETS_OK; RETS_UNCHANGED: nothing was copied; RETS_NOT_FOUND; RETS_TOO_SMALL;
+///         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
+///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks; the version is the
 /// caller's own to guard. Since: 0.1
@@ -160,10 +160,10 @@ pub struct rets_item {
 /// @param[in]     n       how many; 0 is fine
 /// @param[out]    offset  the replication offset that they were read at, -1 if unknown;
 ///                        NULL if it isn't wanted
-/// @return RETS_OK, also if items have other statuses; RETS_NOT_READY, RETS_STOPPED,
-///         which every valid item then has too; RETS_INVALID for NULL; RETS_NO_MEMORY;
-///         RETS_FORKED; RETS_PANIC. With the last four nothing was written to the
-///         items
+/// @return RETS_OK, also if items have other statuses; RETS_NOT_READY, RETS_STALE,
+///         RETS_STOPPED, which every valid item then has too; RETS_INVALID for NULL;
+///         RETS_NO_MEMORY; RETS_FORKED; RETS_PANIC. With the last four nothing was
+///         written to the items
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -263,8 +263,8 @@ fn no_memory() -> Failure {
 /// @param[out] len        the value's length, also with RETS_TOO_SMALL; else 0
 /// @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_TOO_SMALL;
 ///         RETS_WRONG_TYPE; RETS_WITHHELD: the key or the field; RETS_NOT_READY;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
+///         RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or a negative db;
+///         RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn rets_hget(
 /// @param[in] db       the database's number
 /// @param[in] key      the key
 /// @param[in] key_len  its length in bytes
-/// @return RETS_OK: it is; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY;
+/// @return RETS_OK: it is; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
 ///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
 ///         RETS_PANIC
 ///
@@ -323,8 +323,9 @@ pub unsafe extern "C" fn rets_exists(
 /// @param[in]  key      the key
 /// @param[in]  key_len  its length in bytes
 /// @param[out] type     the type; stays as it is unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -353,8 +354,9 @@ pub unsafe extern "C" fn rets_type(
 /// @param[in]  key_len  its length in bytes
 /// @param[out] at_ms    the deadline in Unix milliseconds, -1 for none; stays as it is
 ///                      unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
+///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -386,8 +388,8 @@ pub unsafe extern "C" fn rets_expires_at(
 /// @param[out] at_ms      the deadline in Unix milliseconds, -1 for none; stays as it
 ///                        is unless RETS_OK
 /// @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_WRONG_TYPE;
-///         RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED; RETS_INVALID for NULL or a
-///         negative db; RETS_FORKED; RETS_PANIC
+///         RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for
+///         NULL or a negative db; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -421,8 +423,8 @@ pub unsafe extern "C" fn rets_hexpires_at(
 /// @param[in]  key      the key
 /// @param[in]  key_len  its length in bytes
 /// @param[out] len      the length; 0 unless RETS_OK or RETS_INCOMPLETE
-/// @return RETS_OK; RETS_INCOMPLETE: the length was stored, but elements were
-///         withheld; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+/// @return RETS_OK; RETS_INCOMPLETE: the length was stored, but elements were withheld;
+///         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
 ///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
@@ -458,7 +460,7 @@ pub unsafe extern "C" fn rets_len(
 /// @param[in]  buf_len  how much room there is; 0 asks for the length only
 /// @param[out] len      its length, also with RETS_TOO_SMALL; else 0
 /// @return RETS_OK; RETS_NOT_FOUND: no such key or no such place; RETS_TOO_SMALL;
-///         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
+///         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
 ///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
@@ -491,8 +493,9 @@ pub unsafe extern "C" fn rets_lindex(
 /// @param[in] member      the member
 /// @param[in] member_len  its length in bytes
 /// @return RETS_OK: it is; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
-///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
+///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]
@@ -525,8 +528,9 @@ pub unsafe extern "C" fn rets_sismember(
 /// @param[out] score       the score, perhaps infinite, never a NaN; stays as it is
 ///                         unless RETS_OK
 /// @return RETS_OK; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
-///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
+///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
+///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
+///         RETS_PANIC
 ///
 /// Threads: any, any number at a time, also inside callbacks. Since: 0.1
 #[must_use]

@@ -24,7 +24,7 @@ pub enum rets_status {
     RETS_UNCHANGED = -4,
     /// No load has been completed yet, so nothing can be said about any key.
     RETS_NOT_READY = -5,
-    /// The data is older than the program allows. (Reserved: no function of 0.1 answers it.)
+    /// The data may be older than the option max-staleness allows.
     RETS_STALE = -6,
     /// The primary has it, but a callback or an option kept it out of the table.
     RETS_WITHHELD = -7,
@@ -157,6 +157,7 @@ pub(super) fn settle<T>(answer: Answer<T>) -> Result<T, Failure> {
         Answer::WrongType => RETS_WRONG_TYPE,
         Answer::Withheld => RETS_WITHHELD,
         Answer::NotReady => RETS_NOT_READY,
+        Answer::Stale => RETS_STALE,
         Answer::Stopped => RETS_STOPPED,
     };
     Err(Failure::plain(status))

@@ -18,12 +18,12 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-fn bytes(text: &str) -> Bytes {
+pub(super) fn bytes(text: &str) -> Bytes {
     Bytes::from(text.as_bytes())
 }
 
 /// A handle over a table of its own, which no engine writes.
-struct Bench {
+pub(super) struct Bench {
     table: Table,
     view: Arc<View>,
     handle: Box<rets_t>,
@@ -33,7 +33,7 @@ struct Bench {
 impl Bench {
     fn new(readable: Readable) -> Self {
         let table = Table::new(4);
-        let view = Arc::new(View::new(Box::new(|| 1_000)));
+        let view = Arc::new(View::new(Box::new(|| 1_000), Box::new(|| 0)));
         view.set_readable(readable);
         let lookups = Lookups::new(table.reader(), Arc::clone(&view));
         let replica = Replica::new("redis://127.0.0.1:1").unwrap();
@@ -41,7 +41,7 @@ impl Bench {
         Self { table, view, handle, unit: 0 }
     }
 
-    fn filled() -> Self {
+    pub(super) fn filled() -> Self {
         Self::filled_but(Readable::Yes)
     }
 
@@ -64,7 +64,13 @@ impl Bench {
         bench
     }
 
-    fn put(&mut self, key: &str, value: Option<Value>, at: Option<i64>, out: Option<&[&str]>) {
+    pub(super) fn put(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+        at: Option<i64>,
+        out: Option<&[&str]>,
+    ) {
         self.unit += 1;
         let withheld: Option<Withheld> =
             out.map(|names| names.iter().map(|name| (bytes(name), None)).collect());
@@ -75,7 +81,7 @@ impl Bench {
         self.table.publish(batch, stamp);
     }
 
-    fn r(&self) -> *const rets_t {
+    pub(super) fn r(&self) -> *const rets_t {
         &raw const *self.handle
     }
 
@@ -97,7 +103,7 @@ fn last_error() -> String {
     unsafe { CStr::from_ptr(rets_last_error()) }.to_str().unwrap().to_owned()
 }
 
-fn p(text: &str) -> *const c_void {
+pub(super) fn p(text: &str) -> *const c_void {
     text.as_ptr().cast()
 }
 
@@ -163,9 +169,21 @@ fn a_version_answers_unchanged_until_the_key_is_written() {
     assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
     bench.put("string", Some(Value::string(b"hello")), None, None);
     assert_eq!(ask(&bench, &mut version, 8), (RETS_OK, 5));
-    bench.put("string", None, None, None);
-    assert_eq!(ask(&bench, &mut version, 8), (RETS_WITHHELD, 0));
+    let list: List = ["a"].into_iter().map(bytes).collect();
+    for (value, status) in [(None, RETS_WITHHELD), (Some(Value::List(list)), RETS_WRONG_TYPE)] {
+        version = 5;
+        bench.put("string", value, None, None);
+        assert_eq!(ask(&bench, &mut version, 8), (status, 0));
+        assert_eq!(version, 0);
+    }
+    version = 5;
+    bench.put("string", Some(Value::string(b"x")), Some(999), None);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_NOT_FOUND, 0));
     assert_eq!(version, 0);
+    version = 5;
+    bench.view.set_readable(Readable::Stopped);
+    assert_eq!(ask(&bench, &mut version, 8), (RETS_STOPPED, 0));
+    assert_eq!(version, 5, "nothing was learnt of the key");
 }
 
 #[test]

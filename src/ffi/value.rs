@@ -156,9 +156,9 @@ pub unsafe extern "C" fn rets_value_free(v: *mut rets_value) {
 /// @param[in,out] v        where to copy to. Whatever it had is gone, and it is empty
 ///                         unless RETS_OK or RETS_INCOMPLETE
 /// @return RETS_OK; RETS_INCOMPLETE: copied, but elements were withheld;
-///         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STOPPED;
-///         RETS_UNSUPPORTED for unknown flags; RETS_NO_MEMORY; RETS_INVALID for
-///         NULL, a negative db or the value of an event; RETS_FORKED; RETS_PANIC
+///         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
+///         RETS_UNSUPPORTED for unknown flags; RETS_NO_MEMORY; RETS_INVALID for NULL, a
+///         negative db or the value of an event; RETS_FORKED; RETS_PANIC
 ///
 /// Threads: any, also inside callbacks; one at a time for one value. Since: 0.1
 #[must_use]

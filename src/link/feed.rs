@@ -46,7 +46,12 @@ pub enum Feed {
         replid: Option<ReplId>,
     },
     /// What came, raw.
-    Bytes(Vec<u8>),
+    Bytes {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// When, by [`Env::ticks_ms`](crate::env::Env::ticks_ms).
+        at_ms: i64,
+    },
     /// The connection is gone, or there was none. Drop what is incomplete, then tell
     /// [`Control::resume`](super::Control::resume); until then nothing else comes.
     Lost {

@@ -436,16 +436,17 @@ impl Link {
     /// The handshake is over; what came behind it belongs to the snapshot or stream.
     fn attach(&mut self, wire: Wire, mut handshake: Handshake, manner: Manner) -> Next {
         self.tell(Feed::Status(LinkState::Attached));
-        self.pass_on(handshake.take_rest());
+        let now = self.env.ticks_ms();
+        self.pass_on(handshake.take_rest(), now);
         // A GETACK of the last connection is none of this one.
         self.control.take_ack_due();
         (Phase::Attached { wire, manner }, Step::Again)
     }
 
-    fn pass_on(&mut self, bytes: Vec<u8>) {
+    fn pass_on(&mut self, bytes: Vec<u8>, at_ms: i64) {
         if !bytes.is_empty() {
             self.control.spool(bytes.len() as u64);
-            self.tell(Feed::Bytes(bytes));
+            self.tell(Feed::Bytes { bytes, at_ms });
         }
     }
 
@@ -457,7 +458,7 @@ impl Link {
         let (read, left_ms) = if self.control.has_room() {
             if let Some(count) = self.receive(&mut wire, now)? {
                 let bytes = self.scratch.get(..count).unwrap_or_default().to_vec();
-                self.pass_on(bytes);
+                self.pass_on(bytes, now);
                 return Ok((Phase::Attached { wire, manner }, Step::Again));
             }
             (true, self.silence_left(&wire, now)?)

@@ -319,7 +319,10 @@ fn the_stream_goes_on_after_the_last_applied_unit_under_its_new_name() {
     assert_eq!(bench.greet(), format!("PSYNC {ID} 5401"));
     // A newline after the line already belongs to the stream.
     bench.say(format!("\n+CONTINUE {ID2}\r\n\nxyz"));
-    let told = [Feed::Continue { replid: Some(id(ID2)) }, Feed::Bytes(b"\nxyz".to_vec())];
+    let told = [
+        Feed::Continue { replid: Some(id(ID2)) },
+        Feed::Bytes { bytes: b"\nxyz".to_vec(), at_ms: 250 },
+    ];
     assert_eq!(bench.news(), told);
     assert_eq!(bench.sent(), "REPLCONF ACK 5400");
     let counters = bench.control.counters();
@@ -339,7 +342,7 @@ fn whatever_follows_the_header_is_passed_on_as_it_is() {
     assert_eq!(news.next(), Some(told));
     let mut bytes = Vec::new();
     for feed in news {
-        let Feed::Bytes(piece) = feed else { panic!("{feed:?}") };
+        let Feed::Bytes { bytes: piece, .. } = feed else { panic!("{feed:?}") };
         assert!(piece.len() <= CHUNK && piece.capacity() == piece.len());
         bytes.extend(piece);
     }
@@ -496,7 +499,7 @@ fn what_waits_to_be_applied_is_bounded_and_acks_go_on() {
     bench.control.consumed(CHUNK as u64);
     bench.settle();
     assert_eq!(bench.peer().lock().coming.len(), 6);
-    assert!(bench.news().iter().all(|feed| matches!(feed, Feed::Bytes(_))));
+    assert!(bench.news().iter().all(|feed| matches!(feed, Feed::Bytes { .. })));
 }
 
 #[test]

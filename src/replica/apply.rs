@@ -7,13 +7,13 @@
 mod unknown;
 
 use super::Shared;
-use super::follow::{Next, Stream};
+use super::follow::{Next, Stream, View};
 use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
 use crate::command::{self, Action, Asked, Row, Scope, Server, Setting, Unit};
-use crate::config::Policy;
+use crate::config::{Policy, Resync};
 use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer};
@@ -35,6 +35,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 pub(super) struct Settings {
     pub(super) scope: Scope,
     pub(super) max_memory: u64,
+    pub(super) resync: Resync,
     pub(super) on_unknown: Policy,
     pub(super) on_failure: Policy,
 }
@@ -56,9 +57,6 @@ pub(super) struct Apply {
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
     synced_for: SyncedFor,
 }
-
-/// A command of a unit with its row in the table of commands, if it has one.
-type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
 
 enum Mode {
     /// Bytes are of no use until a sync begins.
@@ -110,10 +108,10 @@ impl Apply {
                 self.begin_load(replid, offset, transfer)
             }
             Feed::Continue { replid } => self.go_on(replid),
-            Feed::Bytes(bytes) => {
+            Feed::Bytes { bytes, at_ms } => {
                 // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
-                self.bytes(&bytes);
+                self.bytes(&bytes, at_ms);
             }
             Feed::Lost { error, .. } => self.lose(error),
             Feed::Refused { error } => {
@@ -133,7 +131,9 @@ impl Apply {
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
-        let load = Load::new(transfer, position, phase, scope, &self.table, self.ready);
+        let begun_at_ms = self.env.ticks_ms();
+        let later = self.ready.then_some(self.settings.resync);
+        let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
         self.hold(0);
@@ -179,19 +179,25 @@ impl Apply {
         self.shared.board.update(|status| status.announced = true);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    fn bytes(&mut self, bytes: &[u8], at_ms: i64) {
         match std::mem::replace(&mut self.mode, Mode::Waiting) {
             Mode::Waiting => {}
-            Mode::Loading(load) => self.load(load, bytes),
+            Mode::Loading(load) => self.load(load, bytes, at_ms),
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
                 self.hold(stream.held());
+                let before = self.unit;
                 self.follow(stream);
+                // A unit of which only a part has come was not committed before that part was
+                // sent; where nothing but such a part came, it was sent before.
+                if self.unit > before && matches!(self.mode, Mode::Following(_)) {
+                    self.shared.view.freshness().set_as_of(at_ms);
+                }
             }
         }
     }
 
-    fn load(&mut self, mut load: Box<Load>, bytes: &[u8]) {
+    fn load(&mut self, mut load: Box<Load>, bytes: &[u8], at_ms: i64) {
         let control = self.shared.control.clone();
         let shared = self.shared.clone();
         let mut around = Surroundings {
@@ -207,6 +213,10 @@ impl Apply {
         let counters = &self.shared.counters;
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
+        counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
+        if load.is_in_place() {
+            shared.board.update(|status| status.mixed = true);
+        }
         if self.shared.gate.is_set() {
             self.count_asked(std::mem::take(&mut load.asked));
         }
@@ -221,7 +231,7 @@ impl Apply {
             Ok(Progress::Complete { position, rest }) => {
                 self.complete(&load, position);
                 self.mode = Mode::Following(Box::default());
-                self.bytes(&rest);
+                self.bytes(&rest, at_ms);
             }
             Err(error) => self.abort_load(error),
         }
@@ -229,12 +239,14 @@ impl Apply {
 
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
+        self.shared.view.freshness().set_as_of(load.begun_at_ms);
         let server = &load.server;
         self.server = Server::new(server.valkey, &server.version);
         self.shared.board.update(|status| {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
             status.diverged = false;
+            status.mixed = false;
         });
         log::log(Level::Info, &format!("snapshot complete: {} keys", load.keys));
         self.follow_from_here();
@@ -312,7 +324,7 @@ impl Apply {
 
     fn publish_position(&self) {
         self.shared.control.set_applied(self.position.offset);
-        self.shared.board.advance(self.position.offset);
+        self.shared.board.update(|status| status.offset = self.position.offset);
     }
 
     fn stamp(&self) -> Stamp {
@@ -350,8 +362,7 @@ impl Apply {
         self.position.db = db;
         // Before anybody who waits for this offset looks. A queue that is not followed must not
         // flood whoever listens: it is told once.
-        let is_news = diverged
-            && !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true));
+        let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
         self.publish_position();
         if is_news {
@@ -376,7 +387,10 @@ impl Apply {
             let applied = match row {
                 Some(Row { action: Action::Select, .. }) => {
                     // Nobody knows where what follows belongs, so no policy lets it go on.
-                    select(unit, args).map_err(|text| Broken::Resync(self.failed(args, &text)))?;
+                    select(unit, args).map_err(|text| {
+                        self.diverge();
+                        Broken::Resync(self.failed(args, &text))
+                    })?;
                     Ok(())
                 }
                 Some(row) => command::apply(unit, row, args),
@@ -399,8 +413,11 @@ impl Apply {
                     return Err(Broken::Stop(error));
                 }
                 Err(failure) => {
+                    // What does not fit was different before this command.
                     let error = self.failed(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error)?;
+                    self.judge(self.settings.on_failure, error).inspect_err(|_| {
+                        self.diverge();
+                    })?;
                     diverged = true;
                 }
             }
@@ -408,11 +425,14 @@ impl Apply {
         Ok(diverged)
     }
 
-    /// What does not fit was different before this command.
     fn failed(&self, args: &[&[u8]], text: &str) -> Error {
         Counters::add(&self.shared.counters.failed_commands, 1);
-        self.shared.board.update(|status| status.diverged = true);
         failed_command(args, text)
+    }
+
+    /// The table differs from the primary from here on; true if it did not before.
+    fn diverge(&self) -> bool {
+        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
     }
 
     /// What the policy makes of a command that was not applied.
@@ -436,12 +456,16 @@ impl Apply {
     }
 
     fn check_memory(&self) -> Result<(), Broken> {
-        let (max, used) = (self.settings.max_memory, self.table.memory() as u64);
-        if max > 0 && used > max {
-            let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
-            return Err(Broken::Stop(Error::new(Kind::NoMemory, text)));
+        let max = self.settings.max_memory;
+        if max == 0 {
+            return Ok(());
         }
-        Ok(())
+        let used = self.table.memory() as u64;
+        if used <= max {
+            return Ok(());
+        }
+        let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
+        Err(Broken::Stop(Error::new(Kind::NoMemory, text)))
     }
 
     fn lose(&mut self, error: Error) {

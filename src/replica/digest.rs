@@ -4,7 +4,9 @@ use super::lookup::Answer;
 use super::{Replica, Shared};
 use crate::command::Server;
 use crate::table::{Db, Entry};
-use crate::value::{Bytes, DatasetDigest, DigestRules, ScoreText, has_digest, key_digest};
+use crate::value::{
+    Bytes, DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
+};
 use std::fmt::Write;
 
 /// A digest, and what it is the digest of.
@@ -21,34 +23,56 @@ pub struct DigestAt {
     pub complete: bool,
 }
 
+/// The digest of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDigest {
+    /// 40 lower-case hexadecimal digits.
+    pub hex: String,
+    /// As in [`DigestAt`].
+    pub complete: bool,
+}
+
 impl Replica {
+    /// Computes the digest of one key, as `DEBUG DIGEST-VALUE` does, on the caller's thread and
+    /// outside every lock.
+    pub fn key_digest(&self, db: Db, key: &[u8]) -> Answer<KeyDigest> {
+        self.lookups().raw(db, key).map(|(value, expires_at_ms, whole)| {
+            let rules = rules(&self.shared, self.env.now_ms());
+            let digest = value_digest(&value, expires_at_ms.is_some(), &rules);
+            KeyDigest { hex: hex(&digest), complete: whole && has_digest(&value) }
+        })
+    }
+
     /// Computes the digest of all databases over a consistent copy. It takes time in proportion to
     /// the data, on the caller's thread; the stream is held up only while entries are listed.
     pub fn digest(&self) -> Answer<DigestAt> {
-        let lookups = self.lookups();
-        if let Some(closed) = lookups.closed() {
-            return closed;
-        }
-        let (databases, stamp) = lookups.reader().snapshot();
+        self.shared.view.open().map(|()| self.digest_of_everything())
+    }
+
+    fn digest_of_everything(&self) -> DigestAt {
+        let (databases, stamp) = self.lookups().reader().snapshot();
         let rules = rules(&self.shared, self.env.now_ms());
         let mut digest = DatasetDigest::new();
-        let mut complete = self.scope_is_everything();
+        let mut complete = self.scope_is_everything() && !self.shared.board.read().mixed;
         for (db, entries) in databases {
             complete &= add_database(&mut digest, db, &entries, &rules);
         }
-        let mut hex = String::with_capacity(40);
-        for byte in digest.finish() {
-            let _ = write!(hex, "{byte:02x}");
-        }
         let replid = Some(stamp.replid).filter(|id| *id != [b'0'; 40]);
         let replid = replid.map(|id| String::from_utf8_lossy(&id).into_owned());
-        Answer::Found(DigestAt {
-            hex,
+        DigestAt {
+            hex: hex(&digest.finish()),
             replid: replid.unwrap_or_default(),
             offset: stamp.offset,
             complete,
-        })
+        }
     }
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.iter().fold(String::with_capacity(40), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn add_database(

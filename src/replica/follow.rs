@@ -3,6 +3,7 @@
 use crate::command::{self, Action, Row};
 use crate::error::Result;
 use crate::resp::Reader;
+use std::borrow::Cow;
 
 /// The stream's parser, and the transaction it may be in the middle of.
 #[derive(Default)]
@@ -19,8 +20,11 @@ pub(super) struct Stream {
 /// What an argument that is kept takes besides its bytes.
 const KEPT_ARGUMENT_BYTES: usize = 48;
 
-/// A command that had to be kept: its arguments.
-type Owned = Vec<Vec<u8>>;
+/// A command with its row in the table of commands, if it has one.
+pub(super) type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
+
+/// The same of a command that had to be kept.
+type Owned = (Option<&'static Row>, Vec<Vec<u8>>);
 
 /// What is to be done next.
 pub(super) enum Next<'a> {
@@ -37,22 +41,21 @@ pub(super) enum Next<'a> {
 /// The commands of a unit.
 pub(super) enum Commands<'a> {
     /// A command by itself, as it lies in the buffer.
-    One(Vec<&'a [u8]>),
+    One(View<'a>),
     /// All of a transaction.
     Many(Vec<Owned>),
 }
 
 impl Commands<'_> {
-    /// The arguments of each command, with its row in the table of commands if it has one.
-    pub(super) fn views(&self) -> Vec<(Option<&'static Row>, Vec<&[u8]>)> {
-        let all: Vec<Vec<&[u8]>> = match self {
-            Self::One(args) => vec![args.clone()],
-            Self::Many(commands) => {
-                commands.iter().map(|args| args.iter().map(Vec::as_slice).collect()).collect()
-            }
-        };
-        let row = |args: &Vec<&[u8]>| args.first().and_then(|name| command::find(name));
-        all.into_iter().map(|args| (row(&args), args)).collect()
+    /// Each command, in the primary's order.
+    pub(super) fn views(&self) -> Cow<'_, [View<'_>]> {
+        match self {
+            Self::One(view) => Cow::Borrowed(std::slice::from_ref(view)),
+            Self::Many(commands) => commands
+                .iter()
+                .map(|(row, args)| (*row, args.iter().map(Vec::as_slice).collect()))
+                .collect(),
+        }
     }
 }
 
@@ -87,9 +90,9 @@ impl Stream {
             (Some(Action::Exec | Action::Discard), _) | (_, None) => {}
             (_, Some(queue)) => {
                 if !command.args.is_empty() {
-                    let kept: Owned = command.args.iter().map(|arg| arg.to_vec()).collect();
+                    let kept: Vec<_> = command.args.iter().map(|arg| arg.to_vec()).collect();
                     self.queued += command.wire_len + (kept.len() + 1) * KEPT_ARGUMENT_BYTES;
-                    queue.push(kept);
+                    queue.push((row, kept));
                 }
                 return Ok(Some(Next::Queued));
             }
@@ -111,7 +114,7 @@ impl Stream {
             Some(Action::Ignore) => Next::Pass { bytes },
             Some(Action::Replconf) => Next::Acknowledge { bytes },
             _ if command.args.is_empty() => Next::Pass { bytes },
-            _ => Next::Unit { commands: Commands::One(command.args), bytes },
+            _ => Next::Unit { commands: Commands::One((row, command.args)), bytes },
         }))
     }
 }
@@ -130,7 +133,7 @@ mod tests {
                 Next::Pass { bytes } => format!("pass {bytes}"),
                 Next::Acknowledge { bytes } => format!("ack {bytes}"),
                 Next::Unit { commands, bytes } => {
-                    let name = |(row, args): &(Option<&Row>, Vec<&[u8]>)| {
+                    let name = |(row, args): &View<'_>| {
                         let name = String::from_utf8_lossy(args[0]).into_owned();
                         if row.is_some() { name } else { format!("({name})") }
                     };

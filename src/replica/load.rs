@@ -3,16 +3,24 @@
 //! While the table has never been complete, a load goes straight into it, for nobody can look.
 //! Later ones build a generation aside; when it is complete and checked, the gate hears the
 //! difference to what was there, vanished keys first, and then readers move over in one step.
+//! Where the options prefer less memory to that, a later one goes in place: key by key into the
+//! table that is being read, and what did not come is deleted in the end.
+
+mod aside;
+mod in_place;
 
 use super::position::Position;
 use crate::change::{Gate, Phase, Reason};
 use crate::command::{Asked, Scope, Setting, Unit, known_fingerprint};
+use crate::config::Resync;
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item};
-use crate::table::{Entry, Generation, Stamp, Table};
+use crate::table::{Db, Entry, SLOT_BYTES, Stamp, Table};
 use crate::text::printable;
-use crate::value::{ABSENT, Value, fingerprint};
+use crate::value::{Bytes, Value, fingerprint};
+use aside::Aside;
+use in_place::Seen;
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -37,9 +45,17 @@ pub(super) struct Load {
     decoder: Decoder,
     transfer: Transfer,
     position: Position,
+    /// When it was announced, by [`Env::ticks_ms`](crate::env::Env::ticks_ms): the snapshot has
+    /// nothing that was written later.
+    pub(super) begun_at_ms: i64,
     phase: Phase,
-    /// Where items go: none while they go straight into the table.
-    aside: Option<Generation>,
+    target: Target,
+    /// What is aside may go in place where there is no memory for both.
+    may_move: bool,
+    /// Keys that the snapshot announces.
+    announced: u64,
+    /// The most memory that the table and what is aside have taken together.
+    peak: u64,
     received: u64,
     pub(super) keys: u64,
     pub(super) asked: Asked,
@@ -48,6 +64,18 @@ pub(super) struct Load {
     /// Set once the snapshot's end was read.
     ended: bool,
     mark: Vec<u8>,
+}
+
+/// Where items go.
+enum Target {
+    /// The gate hears of them, and that is all.
+    Nowhere,
+    /// Straight into the table, which nobody reads.
+    Table,
+    /// Beside the table that is being read.
+    Aside(Aside),
+    /// Into the table that is being read.
+    InPlace(Seen),
 }
 
 /// Which server wrote a snapshot.
@@ -66,23 +94,35 @@ pub(super) enum Progress {
 }
 
 impl Load {
-    /// Begins to load a snapshot taken at this position. `readable`: lookups are being answered.
+    /// Begins to load a snapshot taken at this position. `later`: lookups are being answered, and
+    /// what the options say of that.
     pub(super) fn new(
         transfer: Transfer,
         position: Position,
+        begun_at_ms: i64,
         phase: Phase,
         scope: &Scope,
         table: &Table,
-        readable: bool,
+        later: Option<Resync>,
     ) -> Self {
         let scope = scope.clone();
-        let direct = !scope.store || (!readable && table.entries().next().is_none());
+        let is_first = later.is_none() && table.entries().next().is_none();
+        let target = match later {
+            _ if !scope.store => Target::Nowhere,
+            _ if is_first => Target::Table,
+            Some(Resync::InPlace) => Target::InPlace(Seen::default()),
+            _ => Target::Aside(Aside::new(table)),
+        };
         Self {
             decoder: Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
             transfer,
             position,
+            begun_at_ms,
             phase,
-            aside: (!direct).then(|| table.generation()),
+            target,
+            may_move: later == Some(Resync::Auto),
+            announced: 0,
+            peak: 0,
             received: 0,
             keys: 0,
             asked: Asked::default(),
@@ -97,8 +137,18 @@ impl Load {
         self.received
     }
 
+    /// The most memory that data has taken during the load, in bytes.
+    pub(super) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    /// Whether lookups see keys of this snapshot beside those of before.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(self.target, Target::InPlace(_))
+    }
+
     /// Takes in more bytes. After an error the load is over and the table as it was, except that a
-    /// load which went straight into it leaves what the gate has heard of.
+    /// load which went straight into it or in place leaves what the gate has heard of.
     pub(super) fn feed<G: Gate>(
         &mut self,
         bytes: &[u8],
@@ -120,8 +170,10 @@ impl Load {
             self.drain(around, gate)?;
         }
         let Some(rest) = self.end(rest)? else { return Ok(Progress::More) };
-        if let Some(generation) = self.aside.take() {
-            self.move_over(generation, around, gate)?;
+        match std::mem::replace(&mut self.target, Target::Nowhere) {
+            Target::Aside(aside) => self.move_over(aside.generation, around, gate)?,
+            Target::InPlace(seen) => self.delete_unseen(&seen, around, gate)?,
+            Target::Nowhere | Target::Table => {}
         }
         Ok(Progress::Complete { position: self.position, rest })
     }
@@ -163,11 +215,11 @@ impl Load {
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
         while !self.ended {
-            let more = match self.aside {
-                Some(_) => self.drain_aside()?,
-                None => self.drain_direct(around, gate)?,
+            let more = match self.target {
+                Target::Aside(_) => self.drain_aside(around, gate)?,
+                _ => self.drain_direct(around, gate)?,
             };
-            self.check_memory(around)?;
+            self.check_memory(around, gate)?;
             if !more {
                 break;
             }
@@ -176,19 +228,62 @@ impl Load {
         Ok(())
     }
 
-    fn check_memory(&self, around: &Surroundings<'_>) -> Result<()> {
-        let aside = self.aside.as_ref().map_or(0, Generation::memory);
-        let used = (around.table.memory() + aside + self.decoder.memory()) as u64;
-        if around.max_memory > 0 && used > around.max_memory {
-            return Err(Error::new(
-                Kind::NoMemory,
-                format!(
-                    "the load would pass max-memory: {used} of {} bytes after {} keys",
-                    around.max_memory, self.keys
-                ),
-            ));
+    fn check_memory<G: Gate>(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
+        loop {
+            let beside = match &self.target {
+                Target::Nowhere | Target::Table => 0,
+                Target::Aside(aside) => aside.memory(),
+                Target::InPlace(seen) => seen.memory(),
+            };
+            let used = (around.table.memory() + beside + self.decoder.memory()) as u64;
+            self.peak = self.peak.max(used);
+            if around.max_memory == 0 || used <= around.max_memory {
+                return Ok(());
+            }
+            if !self.move_in_place(around, gate)? {
+                let text =
+                    format!("{used} of {} bytes after {} keys", around.max_memory, self.keys);
+                return Err(beyond_memory(&text));
+            }
         }
-        Ok(())
+    }
+
+    /// What can't fit is not loaded first: a snapshot tells in front of each database how many
+    /// keys it has. Where only some of them are kept, that says nothing.
+    fn announce<G: Gate>(
+        &mut self,
+        keys: u64,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
+        let Scope { databases: None, keys: filter, exclude_keys, store: true } = around.scope
+        else {
+            return Ok(());
+        };
+        if !filter.is_empty() || !exclude_keys.is_empty() {
+            return Ok(());
+        }
+        self.announced = self.announced.saturating_add(keys);
+        loop {
+            let beside = match self.target {
+                Target::Aside(_) => around.table.memory() as u64,
+                _ => 0,
+            };
+            let least = self.announced.saturating_mul(SLOT_BYTES as u64).saturating_add(beside);
+            if around.max_memory == 0 || least <= around.max_memory {
+                return Ok(());
+            }
+            if !self.move_in_place(around, gate)? {
+                let (announced, max) = (self.announced, around.max_memory);
+                let text =
+                    format!("{announced} announced keys need at least {least} of {max} bytes");
+                return Err(beyond_memory(&text));
+            }
+        }
     }
 
     /// Loads a batch of keys straight into the table; false where more bytes are needed.
@@ -197,8 +292,88 @@ impl Load {
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,
     ) -> Result<bool> {
+        let mut announced = None;
+        let result = self.publish(around, gate, |load, unit, table| {
+            for _ in 0..KEYS_PER_BATCH {
+                match load.decoder.next()? {
+                    Some(Item::Entry { db, key, value, expires_at_ms }) => {
+                        load.take_key(unit, table, db, key, value, expires_at_ms)?;
+                        load.keys += 1;
+                    }
+                    Some(Item::Resize { keys, .. }) => {
+                        announced = Some(keys);
+                        break;
+                    }
+                    Some(item) => {
+                        if load.note(item) {
+                            return Ok(false);
+                        }
+                    }
+                    None => return Ok(false),
+                }
+            }
+            Ok(true)
+        });
+        if let Some(keys) = announced {
+            self.announce(keys, around, gate)?;
+        }
+        result
+    }
+
+    /// Stages a key of the snapshot, unless it is as it was.
+    fn take_key(
+        &mut self,
+        unit: &mut Unit<'_>,
+        table: &Table,
+        db: Db,
+        key: Bytes,
+        value: Value,
+        at: Option<i64>,
+    ) -> Result<()> {
+        match &mut self.target {
+            Target::InPlace(seen) => {
+                let old = table.item(db, &key);
+                // A key that is shared with the table holds on to the value that it came with.
+                let same = old.filter(|(_, old)| is_unchanged(old, &value, at));
+                let changes = same.is_none();
+                if !seen.insert(db, same.map_or_else(|| key.clone(), |(stored, _)| stored)) {
+                    return Err(self.duplicate(db, &key));
+                }
+                if changes {
+                    unit.write(db, &key, value, at, Reason::Resync);
+                }
+            }
+            Target::Table if unit.contains(db, &key) => return Err(self.duplicate(db, &key)),
+            _ => unit.write(db, &key, value, at, Reason::Snapshot),
+        }
+        Ok(())
+    }
+
+    /// Publishes what is staged, also before an error: the gate has heard of it.
+    fn publish<G: Gate, R>(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+        stage: impl FnOnce(&mut Self, &mut Unit<'_>, &Table) -> Result<R>,
+    ) -> Result<R> {
         let mut gate = gate();
-        let setting = Setting {
+        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
+        let result = stage(self, &mut unit, around.table);
+        let (batch, asked, _) = unit.finish();
+        drop(gate);
+        self.asked.add(asked);
+        *around.unit += 1;
+        let mut stamp = self.stamp(*around.unit);
+        if self.is_in_place() {
+            // Of keys from before beside keys from after nobody can say as of when they are.
+            stamp.offset = -1;
+        }
+        around.table.publish(batch, stamp);
+        result
+    }
+
+    fn setting<'s>(&self, around: &'s Surroundings<'_>) -> Setting<'s> {
+        Setting {
             table: around.table,
             scope: around.scope,
             phase: self.phase,
@@ -208,53 +383,24 @@ impl Load {
             server: crate::command::Server::NEWEST,
             max_memory: around.max_memory,
             decode_payload: crate::rdb::decode_payload,
-        };
-        let mut unit = Unit::new(setting, &mut gate, 0);
-        let mut result = Ok(true);
-        for _ in 0..KEYS_PER_BATCH {
-            match self.decoder.next() {
-                Ok(Some(Item::Entry { db, key, value, expires_at_ms })) => {
-                    if around.scope.store && unit.contains(db, &key) {
-                        result = Err(self.duplicate(db, &key));
-                        break;
-                    }
-                    unit.write(db, &key, value, expires_at_ms, Reason::Snapshot);
-                    self.keys += 1;
-                }
-                Ok(Some(item)) => {
-                    if self.note(item) {
-                        result = Ok(false);
-                        break;
-                    }
-                }
-                Ok(None) => {
-                    result = Ok(false);
-                    break;
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
         }
-        let (batch, asked, _) = unit.finish();
-        drop(gate);
-        self.asked.add(asked);
-        *around.unit += 1;
-        around.table.publish(batch, self.stamp(*around.unit));
-        result
     }
 
-    fn drain_aside(&mut self) -> Result<bool> {
+    fn drain_aside<G: Gate>(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<bool> {
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next()? {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
-                    let entry = Entry::new(value, expires_at_ms);
-                    let aside = self.aside.as_mut();
-                    if !aside.is_none_or(|aside| aside.insert(db, key.clone(), entry)) {
-                        return Err(self.duplicate(db, &key));
-                    }
+                    self.put_aside(db, key, value, expires_at_ms, around.table)?;
                     self.keys += 1;
+                }
+                Some(Item::Resize { keys, .. }) => {
+                    self.announce(keys, around, gate)?;
+                    // It may have gone on in place.
+                    return Ok(true);
                 }
                 Some(item) => {
                     if self.note(item) {
@@ -321,97 +467,10 @@ impl Load {
             unit,
         }
     }
+}
 
-    /// The gate hears the difference, then readers move over.
-    fn move_over<G: Gate>(
-        &mut self,
-        mut next: Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        *around.unit += 1;
-        let unit = *around.unit;
-        self.report_vanished(&mut next, around, gate)?;
-        self.report_changed(&mut next, around, gate)?;
-        around.table.replace(next, self.stamp(unit));
-        Ok(())
-    }
-
-    fn report_vanished<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        for (db, key, old) in around.table.entries() {
-            if next.get(db, &key).is_some() {
-                continue;
-            }
-            check_stop(around)?;
-            if known_fingerprint(&old) == Some(ABSENT) {
-                if old.value.is_some() {
-                    next.insert(db, key, old);
-                }
-                continue;
-            }
-            self.one_key(next, around, gate, |unit| unit.delete(db, &key, Reason::Resync));
-        }
-        Ok(())
-    }
-
-    fn report_changed<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<()> {
-        // Entries clone in constant time, so a copy of the list is cheap beside the data.
-        let entries: Vec<_> = next.entries().collect();
-        for (db, key, new) in entries {
-            // What is held back did not come with the snapshot: it was just kept from vanishing.
-            let (Some(value), None) = (new.value, new.hold) else { continue };
-            let at = new.expires_at_ms;
-            match around.table.get(db, &key) {
-                Some(old) if is_unchanged(&old, &value, at) => {
-                    next.put(db, key, old);
-                }
-                _ => {
-                    check_stop(around)?;
-                    self.one_key(next, around, gate, |unit| {
-                        unit.write(db, &key, value, at, Reason::Resync);
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks about one key as a unit of its own and stores the outcome aside.
-    fn one_key<G: Gate>(
-        &mut self,
-        next: &mut Generation,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-        ask: impl FnOnce(&mut Unit<'_>),
-    ) {
-        let mut gate = gate();
-        let setting = Setting {
-            table: around.table,
-            scope: around.scope,
-            phase: self.phase,
-            now_ms: around.now_ms,
-            offset: self.position.offset,
-            // Nothing here depends on it: values come whole.
-            server: crate::command::Server::NEWEST,
-            max_memory: around.max_memory,
-            decode_payload: crate::rdb::decode_payload,
-        };
-        let mut unit = Unit::new(setting, &mut gate, 0);
-        ask(&mut unit);
-        let (batch, asked, _) = unit.finish();
-        self.asked.add(asked);
-        next.absorb(batch, *around.unit);
-    }
+fn beyond_memory(what: &str) -> Error {
+    Error::new(Kind::NoMemory, format!("the load would pass max-memory: {what}"))
 }
 
 fn check_stop(around: &Surroundings<'_>) -> Result<()> {

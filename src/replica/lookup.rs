@@ -4,6 +4,7 @@
 //! Lookups run on the program's own threads. They take the table's read lock for as long as one
 //! answer takes, never allocate for a single element, and never wait for the engine.
 
+use super::freshness::Freshness;
 use crate::table::{Cursor, Db, Entry, Hold, Reader};
 use crate::value::{Field, Value};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -14,7 +15,7 @@ pub use crate::value::Bytes;
 pub use crate::value::Type;
 pub use crate::value::{Group, Stream};
 
-/// The wall clock in Unix milliseconds.
+/// A clock in milliseconds: the wall clock since 1970, or one that never goes back.
 pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
 
 /// Whether the options leave this key out.
@@ -33,6 +34,8 @@ pub enum Answer<T> {
     Withheld,
     /// No load has been completed yet.
     NotReady,
+    /// The data may be older than the option `max-staleness` allows.
+    Stale,
     /// The engine was stopped.
     Stopped,
 }
@@ -50,6 +53,7 @@ impl<T> Answer<T> {
             Self::WrongType => Answer::WrongType,
             Self::Withheld => Answer::Withheld,
             Self::NotReady => Answer::NotReady,
+            Self::Stale => Answer::Stale,
             Self::Stopped => Answer::Stopped,
         }
     }
@@ -72,17 +76,24 @@ pub struct View {
     hide_expired: AtomicBool,
     excluded: OnceLock<Excluded>,
     now_ms: Clock,
+    freshness: Freshness,
 }
 
 impl View {
-    /// Not readable yet, hides what is expired, excludes nothing.
-    pub fn new(now_ms: Clock) -> Self {
+    /// Not readable yet, hides what is expired, excludes nothing, and nothing is too old.
+    pub fn new(now_ms: Clock, ticks_ms: Clock) -> Self {
         Self {
             readable: AtomicU8::new(Readable::NotYet as u8),
             hide_expired: AtomicBool::new(true),
             excluded: OnceLock::new(),
             now_ms,
+            freshness: Freshness::new(ticks_ms),
         }
+    }
+
+    /// How old the data may be.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// Opens or closes the table for readers.
@@ -107,12 +118,21 @@ impl View {
         let _ = self.excluded.set(excluded);
     }
 
-    fn open(&self) -> Answer<()> {
+    /// Whether readers may look, and if not, what everything answers.
+    pub(super) fn open(&self) -> Answer<()> {
         match self.readable.load(Ordering::Acquire) {
             1 => Answer::Found(()),
             2 => Answer::Stopped,
             _ => Answer::NotReady,
         }
+    }
+
+    /// As [`View::open`], for what must not be too old either; a raw view shows what there is.
+    fn fresh(&self, raw: bool) -> Answer<()> {
+        self.open().then(|()| match raw {
+            false if self.freshness.is_stale() => Answer::Stale,
+            _ => Answer::Found(()),
+        })
     }
 
     /// The time against which deadlines are held, where they are.
@@ -172,14 +192,6 @@ impl Lookups {
         &self.reader
     }
 
-    /// What everything answers while the table may not be read.
-    pub(super) fn closed<T>(&self) -> Option<Answer<T>> {
-        match self.view.open() {
-            Answer::Found(()) => None,
-            closed => Some(closed.then(|()| Answer::NotReady)),
-        }
-    }
-
     /// A string, with its version.
     pub fn get<R>(&self, db: Db, key: &[u8], f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
         self.locate(db, key, |entry, value| match value {
@@ -194,7 +206,7 @@ impl Lookups {
         keys: &[(Db, &[u8])],
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
-        self.view.open().then(|()| {
+        self.view.fresh(false).then(|()| {
             let ((), stamp) = self.reader.read_many(keys, |entries| {
                 for (at, ((db, key), entry)) in keys.iter().zip(entries).enumerate() {
                     let answer = match entry {
@@ -318,10 +330,18 @@ impl Lookups {
         failed.map_or(Ok(answer), Err)
     }
 
+    /// What the table has of a key, logically expired or not: its value, which later writes leave
+    /// as it is, its deadline, and whether it is all that the primary has.
+    pub(super) fn raw(&self, db: Db, key: &[u8]) -> Answer<(Value, Option<i64>, bool)> {
+        self.locate_as(db, key, true, |entry, value| {
+            Answer::Found((value.clone(), entry.expires_at_ms, entry.hold.is_none()))
+        })
+    }
+
     /// A walk over the keys of one database, or of all. `raw` shows also keys that are logically
     /// expired or withheld.
     pub fn walk(&self, db: Option<Db>, raw: bool) -> Answer<Walk> {
-        self.view.open().map(|()| Walk {
+        self.view.fresh(raw).map(|()| Walk {
             cursor: self.reader.cursor(db),
             view: Arc::clone(&self.view),
             raw,
@@ -331,7 +351,7 @@ impl Lookups {
     /// How many keys one database has, or all of them together, as `DBSIZE` counts: with those
     /// that are logically expired, without those that are withheld.
     pub fn count(&self, db: Option<Db>) -> Answer<usize> {
-        self.view.open().map(|()| match db {
+        self.view.fresh(false).map(|()| match db {
             Some(db) => self.reader.count(db),
             None => self.reader.databases().iter().map(|(_, keys)| keys).sum(),
         })
@@ -353,7 +373,7 @@ impl Lookups {
         raw: bool,
         f: impl FnOnce(&Entry, &Value) -> Answer<R>,
     ) -> Answer<R> {
-        self.view.open().then(|()| {
+        self.view.fresh(raw).then(|()| {
             self.reader
                 .read(db, key, |entry| {
                     entry.map(|entry| self.view.shown(entry, raw).then(|value| f(entry, value)))
@@ -413,6 +433,7 @@ mod tests {
     use super::*;
     use crate::table::{Batch, Stamp, Table};
     use crate::value::{Hash, List, Set, Withheld, Zset};
+    use std::sync::atomic::AtomicI64;
 
     /// What the clock of these tests says.
     const NOW_MS: i64 = 1_000;
@@ -431,7 +452,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let table = Table::new(4);
-            let view = Arc::new(View::new(Box::new(|| NOW_MS)));
+            let view = Arc::new(View::new(Box::new(|| NOW_MS), Box::new(|| 0)));
             view.set_readable(Readable::Yes);
             let lookups = Lookups::new(table.reader(), Arc::clone(&view));
             Self { table, view, lookups, unit: 0 }
@@ -487,6 +508,43 @@ mod tests {
         bench.view.set_readable(Readable::NotYet);
         bench.view.let_readers_in();
         assert_eq!(bench.string("k"), Answer::Found("v".into()));
+    }
+
+    #[test]
+    fn what_may_be_too_old_is_shown_raw_only() {
+        let mut bench = Bench::new();
+        let ticks = Arc::new(AtomicI64::new(5_000));
+        let clock = ticks.clone();
+        let view = View::new(Box::new(|| NOW_MS), Box::new(move || clock.load(Ordering::Relaxed)));
+        let view = Arc::new(view);
+        view.set_readable(Readable::Yes);
+        bench.lookups = Lookups::new(bench.table.reader(), Arc::clone(&view));
+        bench.put("k", Some(Value::string(b"v")), None, None);
+        let freshness = view.freshness();
+        freshness.set_limit(100);
+        assert_eq!(freshness.age_ms(), None);
+        assert_eq!(bench.string("k"), Answer::Found("v".into()), "nothing is known of its age");
+        freshness.set_as_of(4_900);
+        assert_eq!(freshness.age_ms(), Some(100));
+        assert_eq!(bench.string("k"), Answer::Found("v".into()), "as old as it may be");
+        ticks.fetch_add(1, Ordering::Relaxed);
+        for key in ["k", "absent"] {
+            assert_eq!(bench.string(key), Answer::Stale);
+        }
+        assert_eq!(bench.lookups.count(None), Answer::Stale);
+        assert_eq!(bench.lookups.get_many(&[(0, b"k")], |_, _| ()), Answer::Stale);
+        assert!(bench.lookups.walk(None, false).map(|_| ()) == Answer::Stale);
+        let mut copy = Whole::default();
+        assert_eq!(bench.lookups.whole(0, b"k", false, &mut copy), Ok(Answer::Stale));
+        assert_eq!(bench.lookups.whole(0, b"k", true, &mut copy), Ok(Answer::Found(())));
+        assert_eq!(bench.walked(true), ["k"]);
+        freshness.set_as_of(4_901);
+        assert_eq!(bench.string("k"), Answer::Found("v".into()));
+        freshness.set_as_of(0);
+        freshness.set_limit(0);
+        assert_eq!(bench.string("k"), Answer::Found("v".into()), "nothing is too old");
+        view.set_readable(Readable::Stopped);
+        assert_eq!(bench.string("k"), Answer::Stopped);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod apply;
 mod digest;
 mod follow;
+mod freshness;
 mod load;
 mod lookup;
 pub mod panics;
@@ -25,12 +26,12 @@ use crate::table::Table;
 use apply::{Apply, Settings};
 use parking_lot::Mutex;
 use slot::{Borrowed, Slot};
-use state::{Board, Counters, Trouble};
+use state::{Board, Counters};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use digest::DigestAt;
+pub use digest::{DigestAt, KeyDigest};
 pub use lookup::{
     Answer, Bytes, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View,
     Walk, Whole,
@@ -103,7 +104,9 @@ impl Replica {
         let config = Config::from_url(url)?;
         let table = Table::new(SHARDS);
         let clock = env.clone();
-        let view = Arc::new(View::new(Box::new(move || clock.now_ms())));
+        let ticks = env.clone();
+        let view = View::new(Box::new(move || clock.now_ms()), Box::new(move || ticks.ticks_ms()));
+        let view = Arc::new(view);
         let shared = Shared {
             control: Arc::new(Control::new(&*env)?),
             board: Board::default(),
@@ -133,6 +136,7 @@ impl Replica {
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
+        self.shared.view.freshness().set_limit(engine.config.max_staleness_ms);
         if running {
             let control = &self.shared.control;
             let config = engine.config.clone();
@@ -212,7 +216,11 @@ impl Replica {
             }
             Err(error) => {
                 self.shared.control.stop();
-                self.shared.board.update(|status| status.threads -= 1);
+                let at_ms = self.env.now_ms();
+                self.shared.board.update(|status| {
+                    status.threads -= 1;
+                    status.fail(error.clone(), at_ms);
+                });
                 Err(error)
             }
         }
@@ -225,9 +233,7 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
-                (State::Stopped, _) => {
-                    Some(Err(Error::new(Kind::Stopped, "the engine was stopped")))
-                }
+                _ if status.stopping => Some(Err(stopped())),
                 // What was loaded stays readable, whatever became of the link, but for a bug of
                 // ours.
                 (State::Failed, Some(trouble)) if trouble.error.kind() == Kind::Panic => {
@@ -252,10 +258,8 @@ impl Replica {
         }
         self.shared.board.wait(&*self.env, timeout_ms, |status| {
             match (status.state, &status.trouble) {
+                _ if status.stopping => return Some(Err(stopped())),
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
-                (State::Stopped, _) => {
-                    return Some(Err(Error::new(Kind::Stopped, "the engine was stopped")));
-                }
                 _ if !status.ready => return None,
                 _ => {}
             }
@@ -281,6 +285,7 @@ impl Replica {
         self.engine.lock().life = Life::Stopped;
         self.shared.view.set_readable(Readable::Stopped);
         self.shared.control.stop();
+        self.shared.board.update(|status| status.stopping = true);
         let ended = self
             .shared
             .board
@@ -363,11 +368,7 @@ impl Shared {
         self.view.set_readable(Readable::Stopped);
         self.control.stop();
         let at_ms = self.env.now_ms();
-        self.board.update(|status| {
-            status.state = State::Failed;
-            status.since_ms = at_ms;
-            status.trouble = Some(Trouble { error, at_ms });
-        });
+        self.board.update(|status| status.fail(error, at_ms));
         self.tell(Moment::Failed);
     }
 
@@ -394,13 +395,15 @@ impl Shared {
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
         let known = status.offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;
+        let memory_bytes = counts.memory as u64;
         Info {
             link: 0,
             state: status.state,
             moment: status.moment,
             since_ms: status.since_ms,
-            ready: status.ready && status.state != State::Stopped,
+            ready: self.view.open() == Answer::Found(()),
             diverged: status.diverged,
+            mixed: status.mixed,
             primary: self.primary.lock().clone(),
             server_kind: status.server_kind,
             server_version: status.server_version,
@@ -411,6 +414,7 @@ impl Shared {
             last_byte_age_ms: link
                 .last_byte_at_ms
                 .map_or(-1, |at| self.env.ticks_ms().saturating_sub(at).max(0)),
+            data_age_ms: self.view.freshness().age_ms().unwrap_or(-1),
             loaded_bytes: Counters::of(&counters.loaded_bytes),
             load_total_bytes: status.load_total_bytes,
             loaded_keys: Counters::of(&counters.loaded_keys),
@@ -418,7 +422,8 @@ impl Shared {
             ghosts: counts.ghosts as u64,
             partial: counts.partial as u64,
             frozen: counts.frozen as u64,
-            memory_bytes: self.lookups.reader().memory() as u64,
+            memory_bytes,
+            memory_peak_bytes: Counters::of(&counters.memory_peak).max(memory_bytes),
             spooled_bytes: spooled,
             connects: link.connects,
             full_syncs: link.full_syncs,
@@ -434,6 +439,10 @@ impl Shared {
             last_error: status.trouble.map(|trouble| trouble.error),
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Stopped, "the engine was stopped")
 }
 
 fn name_of(address: &Address) -> String {
@@ -455,6 +464,7 @@ fn settings_of(config: &Config) -> Settings {
     Settings {
         scope,
         max_memory: config.max_memory,
+        resync: config.resync,
         on_unknown: config.on_unknown,
         on_failure: config.on_failure,
     }

@@ -73,6 +73,8 @@ pub struct Info {
     pub ready: bool,
     /// Whether the table is known to differ from the primary: a command could not be followed.
     pub diverged: bool,
+    /// Whether a resync in place is not complete: keys of before are there beside keys of after.
+    pub mixed: bool,
     /// Where the primary is, as configured, without credentials.
     pub primary: String,
     /// What the primary says it is: `redis` or `valkey`, empty before the first snapshot.
@@ -90,6 +92,9 @@ pub struct Info {
     pub lag_bytes: i64,
     /// How long ago the last byte came, in milliseconds; -1 for never.
     pub last_byte_age_ms: i64,
+    /// How old the data may be: since when nothing newer is applied, in milliseconds; -1 before
+    /// the first load.
+    pub data_age_ms: i64,
     /// Bytes of the current or last snapshot that are loaded.
     pub loaded_bytes: u64,
     /// Bytes it has in all; -1 where the primary does not say.
@@ -106,6 +111,8 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
+    /// The most it has taken now or during a load: while one is loaded aside, that of both.
+    pub memory_peak_bytes: u64,
     /// Bytes that arrived and wait for the apply thread.
     pub spooled_bytes: u64,
     /// Connections made.
@@ -152,6 +159,7 @@ pub(super) struct Counters {
     pub(super) skipped: AtomicU64,
     pub(super) loaded_bytes: AtomicU64,
     pub(super) loaded_keys: AtomicU64,
+    pub(super) memory_peak: AtomicU64,
 }
 
 impl Counters {
@@ -174,14 +182,26 @@ pub(super) struct Status {
     /// The state listener has heard that it is ready; whoever waits is told only then.
     pub(super) announced: bool,
     pub(super) diverged: bool,
+    pub(super) mixed: bool,
     pub(super) server_kind: String,
     pub(super) server_version: String,
     pub(super) load_total_bytes: i64,
     pub(super) trouble: Option<Trouble>,
     pub(super) offset: i64,
     pub(super) replid: Option<[u8; 40]>,
+    /// The program has asked for the end: nobody waits for anything else any more.
+    pub(super) stopping: bool,
     /// Engine threads that have not ended.
     pub(super) threads: usize,
+}
+
+impl Status {
+    /// Given up, with this reason.
+    pub(super) fn fail(&mut self, error: Error, at_ms: i64) {
+        self.state = State::Failed;
+        self.since_ms = at_ms;
+        self.trouble = Some(Trouble { error, at_ms });
+    }
 }
 
 /// The status, and those who wait for it to change.
@@ -189,8 +209,6 @@ pub(super) struct Status {
 pub(super) struct Board {
     status: Mutex<Status>,
     changed: Condvar,
-    /// How many wait; lets the apply thread skip the wake-up where nobody does.
-    waiters: AtomicU64,
 }
 
 impl Board {
@@ -198,19 +216,11 @@ impl Board {
         self.status.lock().clone()
     }
 
-    /// Changes the status and wakes everyone who waits.
+    /// Changes the status and wakes everyone who waits, which costs nothing where nobody does.
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut Status) -> R) -> R {
         let result = change(&mut self.status.lock());
         self.changed.notify_all();
         result
-    }
-
-    /// Moves the position: the hot path of the apply thread.
-    pub(super) fn advance(&self, offset: i64) {
-        self.status.lock().offset = offset;
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.changed.notify_all();
-        }
     }
 
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
@@ -221,11 +231,10 @@ impl Board {
         mut done: impl FnMut(&Status) -> Option<Result<R>>,
     ) -> Result<R> {
         let deadline = (timeout_ms >= 0).then(|| env.ticks_ms().saturating_add(timeout_ms));
-        self.waiters.fetch_add(1, Ordering::AcqRel);
         let mut status = self.status.lock();
-        let result = loop {
+        loop {
             if let Some(result) = done(&status) {
-                break result;
+                return result;
             }
             let Some(deadline) = deadline else {
                 self.changed.wait(&mut status);
@@ -235,12 +244,9 @@ impl Board {
                 Ok(left_ms) if left_ms > 0 => {
                     self.changed.wait_for(&mut status, Duration::from_millis(left_ms));
                 }
-                _ => break Err(timed_out(&status)),
+                _ => return Err(timed_out(&status)),
             }
-        };
-        drop(status);
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
-        result
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct View {
 pub(super) enum Slot {
     /// It goes away, if it is there.
     Gone,
-    /// It gets this entry, and the unit as its version.
+    /// It gets this entry, and a new version.
     Put(Entry),
     /// It gets this entry with the version that it has.
     Keep(Entry),
@@ -42,6 +42,25 @@ impl Slot {
             Self::Put(entry) | Self::Keep(entry) => Some(entry),
         }
     }
+
+    /// What the key has once this unit is published in this database.
+    pub(super) fn into_entry(self, unit: u64, db: Db) -> Option<Entry> {
+        match self {
+            Self::Gone => None,
+            Self::Keep(entry) => Some(entry),
+            Self::Put(entry) => Some(Entry { version: version(unit, db), ..entry }),
+        }
+    }
+}
+
+/// Bits of a version that count units: enough for a million a second over eight years.
+const UNIT_BITS: u32 = 48;
+
+/// The version of what a unit writes in a database; the bits above are the database's. No two
+/// entries of one name have the same, also where one unit wrote both: the databases may change
+/// places, and who knows the version of one must see that the other is not it.
+pub fn version(unit: u64, db: Db) -> u64 {
+    u64::from(db) << UNIT_BITS | unit
 }
 
 impl View {
@@ -72,8 +91,7 @@ impl Batch {
         }
     }
 
-    /// Gives a key an entry. Publishing makes the unit its version, even if it is the same again:
-    /// each write is a new version.
+    /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) {
         self.view(db).slots.insert(key, Slot::Put(entry));
     }
@@ -129,19 +147,6 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         let untouched = |(db, view): (&Db, &View)| view.base == Some(*db) && view.slots.is_empty();
         !self.flushed && self.views.iter().all(untouched)
-    }
-
-    /// How many entries a database has as the unit sees it, ghosts among them.
-    pub fn database_len(&self, table: &Table, db: Db) -> usize {
-        let Some(view) = self.views.get(&db) else {
-            return if self.flushed { 0 } else { table.database_len(db) };
-        };
-        let mut len = view.base.map_or(0, |base| table.database_len(base));
-        for (key, slot) in &view.slots {
-            let was = view.base.is_some_and(|base| table.contains(base, key));
-            len = len + usize::from(slot.entry().is_some()) - usize::from(was);
-        }
-        len
     }
 
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.

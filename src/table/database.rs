@@ -1,7 +1,7 @@
 //! One numbered database: shards under a lock each, and the sums over them.
 
 use super::entry::{Counts, Entry};
-use super::shard::{Layout, Shard};
+use super::shard::{Item, Layout, Shard};
 use super::stored::Stored;
 use crate::value::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -60,18 +60,9 @@ impl Database {
         Some(old.entry())
     }
 
-    /// Shows every entry of a database that nobody else sees yet, to be changed in place.
-    pub(super) fn edit(&mut self, mut change: impl FnMut(&Bytes, &mut Entry)) {
-        let counts = self.counts.get_mut();
-        for shard in &mut self.shards {
-            for stored in shard.get_mut().iter_mut() {
-                counts.remove(&stored.counts());
-                let (key, mut entry) = stored.item();
-                change(&key, &mut entry);
-                *stored = Stored::new(key, entry);
-                counts.add(&stored.counts());
-            }
-        }
+    /// All entries, shard by shard: each shard is given back as it is done with.
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.shards.into_iter().flat_map(|shard| shard.into_inner().into_items())
     }
 
     /// How many entries there are, ghosts among them. Asked only where no unit is in progress.

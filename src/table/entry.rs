@@ -1,5 +1,6 @@
 //! What a key has in the table, and the sums over such entries.
 
+use super::stored;
 use crate::value::{Fingerprint, Value, Withheld};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ pub struct Entry {
     pub value: Option<Value>,
     /// The key's deadline in Unix milliseconds.
     pub expires_at_ms: Option<i64>,
-    /// The unit that wrote the entry last. Publishing a batch sets it.
+    /// Another one with each write; see [`version`](super::version). Publishing a batch sets it.
     pub version: u64,
     /// What the table lacks of what the primary has; `None` while it lacks nothing.
     pub hold: Option<Arc<Hold>>,
@@ -37,12 +38,6 @@ impl Entry {
         Self { value: Some(value), expires_at_ms, version: 0, hold: None }
     }
 
-    /// A name without a value.
-    pub fn ghost(fingerprint: Option<Fingerprint>) -> Self {
-        let hold = Hold { fingerprint, ..Hold::default() };
-        Self { hold: Some(Arc::new(hold)), ..Self::default() }
-    }
-
     /// The table has no value for this key though the primary has.
     pub fn is_ghost(&self) -> bool {
         self.value.is_none()
@@ -62,6 +57,18 @@ impl Entry {
     /// The primary has a module's value, as far as is known, be it withheld here.
     pub fn is_module(&self) -> bool {
         self.hold.as_ref().map_or(matches!(self.value, Some(Value::Module(_))), |hold| hold.module)
+    }
+
+    /// An estimate of the memory that it takes with a key of this length, in bytes, besides what a
+    /// clone of both takes again.
+    pub fn shared_memory(&self, key_len: usize) -> usize {
+        stored::shared_memory(key_len, self)
+    }
+
+    /// An estimate of the memory of what it refers to, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let value = self.value.as_ref().map_or(0, Value::memory);
+        value + self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
     }
 }
 
@@ -106,18 +113,16 @@ impl Counts {
         self.memory += other.memory;
     }
 
-    /// Of one entry; `around` is the memory that it takes besides what it refers to.
-    pub(super) fn of(entry: &Entry, around: usize) -> Self {
+    /// Of one entry that takes so much memory.
+    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
         let ghost = entry.is_ghost();
-        let value = entry.value.as_ref().map_or(0, Value::memory);
-        let hold = entry.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
         Self {
             keys: usize::from(!ghost),
             expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
             ghosts: usize::from(ghost),
             partial: usize::from(entry.is_partial()),
             frozen: usize::from(entry.is_frozen()),
-            memory: around + value + hold,
+            memory,
         }
     }
 }

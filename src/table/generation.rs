@@ -1,6 +1,6 @@
 //! A whole dataset that is built aside, while the one before it still serves.
 
-use super::batch::{Batch, Slot};
+use super::batch::Batch;
 use super::database::{Database, Databases, Db, total};
 use super::entry::{Counts, Entry};
 use super::shard::Layout;
@@ -18,32 +18,20 @@ impl Generation {
         Self { layout, databases: Databases::new() }
     }
 
-    /// Adds an entry, its version as it is. False and without effect if the key is there already.
-    pub fn insert(&mut self, db: Db, key: Bytes, entry: Entry) -> bool {
-        let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
-        let place = self.layout.place(&key);
-        let is_new = !database.read(place.shard).contains(place.hash, &key);
-        if is_new {
-            database.put(&self.layout, key, entry);
-        }
-        is_new
-    }
-
     /// Stores an entry, its version as it is, and returns the one that was there.
     pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) -> Option<Entry> {
         let database = self.databases.entry(db).or_insert_with(|| Database::new(&self.layout));
         database.put(&self.layout, key, entry)
     }
 
-    /// Takes over what a unit prepared against the published table: its entries, with this version
-    /// where they are new. What the unit removed is not in a generation that was built without it.
-    pub fn absorb(&mut self, batch: Batch, version: u64) {
+    /// Takes over what a unit prepared against the published table. What the unit removed is not
+    /// in a generation that was built without it.
+    pub fn absorb(&mut self, batch: Batch, unit: u64) {
         for (db, view) in batch.views {
             for (key, slot) in view.slots {
-                match slot {
-                    Slot::Gone => drop(self.remove(db, &key)),
-                    Slot::Put(entry) => drop(self.put(db, key, Entry { version, ..entry })),
-                    Slot::Keep(entry) => drop(self.put(db, key, entry)),
+                match slot.into_entry(unit, db) {
+                    None => drop(self.remove(db, &key)),
+                    Some(entry) => drop(self.put(db, key, entry)),
                 }
             }
         }
@@ -60,13 +48,6 @@ impl Generation {
         self.databases.get_mut(&db)?.remove(&self.layout, key)
     }
 
-    /// Shows every entry, to be changed in place: database by database, within one in no order.
-    pub fn edit(&mut self, mut change: impl FnMut(Db, &Bytes, &mut Entry)) {
-        for (&db, database) in &mut self.databases {
-            database.edit(|key, entry| change(db, key, entry));
-        }
-    }
-
     /// All entries: database by database, within one in no order.
     pub fn entries(&self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
         let shards = self.layout.shards();
@@ -78,15 +59,11 @@ impl Generation {
         })
     }
 
-    /// How many entries there are, ghosts among them.
-    pub fn len(&self) -> usize {
-        let counts = self.counts();
-        counts.keys + counts.ghosts
-    }
-
-    /// No entry at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// All entries, each given up as it is handed out: database by database, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
+        self.databases.into_iter().flat_map(|(db, database)| {
+            database.into_items().map(move |(key, entry)| (db, key, entry))
+        })
     }
 
     /// The sums over all databases.

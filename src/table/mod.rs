@@ -35,13 +35,15 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Batch;
+pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
 pub use generation::Generation;
 pub use reader::Reader;
+pub use stored::SLOT_BYTES;
 
+use crate::value::Bytes;
 use database::{Databases, total};
 use parking_lot::{Mutex, RwLock};
 use shard::{Layout, Shard};
@@ -54,7 +56,7 @@ pub struct Stamp {
     pub replid: [u8; 40],
     /// The offset in it; -1 while it is not known.
     pub offset: i64,
-    /// Counts units. It becomes the version of the entries that are published with it.
+    /// Counts units. The versions of the entries that are published with it come from it.
     pub unit: u64,
 }
 
@@ -123,15 +125,9 @@ impl Table {
         self.shared.get(db, key)
     }
 
-    /// Whether a key has anything, be it a ghost.
-    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
-        let found = |(shard, hash): (&Shard, u64)| shard.contains(hash, key);
-        self.shared.with(db, key, |shard| shard.is_some_and(found))
-    }
-
-    /// How many entries a database has, ghosts among them.
-    pub fn database_len(&self, db: Db) -> usize {
-        self.shared.databases.read().get(&db).map_or(0, database::Database::len)
+    /// The key as it is stored, to be shared, and what it has.
+    pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
+        self.shared.with(db, key, |found| found.and_then(|(shard, hash)| shard.item(hash, key)))
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

@@ -1,8 +1,7 @@
 //! How a unit gets in place: worked out without a lock, then done with all locks that it needs.
 
-use super::batch::{Batch, Slot, View};
+use super::batch::{Batch, View};
 use super::database::{Database, Databases, Db};
-use super::entry::Entry;
 use super::stored::Stored;
 use super::{Shared, Stamp};
 use crate::value::Bytes;
@@ -50,16 +49,6 @@ pub(super) struct Waste {
     entries: Vec<Stored>,
 }
 
-impl Slot {
-    fn into_entry(self, unit: u64) -> Option<Entry> {
-        match self {
-            Self::Gone => None,
-            Self::Keep(entry) => Some(entry),
-            Self::Put(entry) => Some(Entry { version: unit, ..entry }),
-        }
-    }
-}
-
 impl Plan {
     /// Only the writer may ask: what is there must still be there when the plan is applied.
     pub(super) fn new(shared: &Shared, batch: Batch, unit: u64) -> Self {
@@ -73,7 +62,7 @@ impl Plan {
                     }
                     plan.group(shared, db, view, unit);
                 }
-                None => match build(shared, view, unit) {
+                None => match build(shared, db, view, unit) {
                     Some(database) => plan.moves.push((db, Source::Fresh(database))),
                     None if exists(&db) => plan.moves.push((db, Source::Nothing)),
                     None => {}
@@ -87,7 +76,7 @@ impl Plan {
         let mut writes: Vec<(usize, Write)> = Vec::with_capacity(view.slots.len());
         for (key, slot) in view.slots {
             let place = shared.layout.place(&key);
-            let what = match slot.into_entry(unit) {
+            let what = match slot.into_entry(unit, db) {
                 Some(entry) => What::Put(Stored::new(key, entry)),
                 None => What::Remove(key),
             };
@@ -122,10 +111,10 @@ impl Plan {
 }
 
 /// A database of what the unit puts into it; `None` if that is nothing.
-fn build(shared: &Shared, view: View, unit: u64) -> Option<Database> {
+fn build(shared: &Shared, db: Db, view: View, unit: u64) -> Option<Database> {
     let mut built: Option<Database> = None;
     for (key, slot) in view.slots {
-        if let Some(entry) = slot.into_entry(unit) {
+        if let Some(entry) = slot.into_entry(unit, db) {
             let database = built.get_or_insert_with(|| Database::new(&shared.layout));
             database.put(&shared.layout, key, entry);
         }

@@ -92,26 +92,6 @@ impl Reader {
         self.shared.counts()
     }
 
-    /// How many entries have no value.
-    pub fn ghosts(&self) -> usize {
-        self.counts().ghosts
-    }
-
-    /// How many keys lack elements.
-    pub fn partial(&self) -> usize {
-        self.counts().partial
-    }
-
-    /// How many keys stay as they are.
-    pub fn frozen(&self) -> usize {
-        self.counts().frozen
-    }
-
-    /// An estimate of the memory that all entries take, in bytes.
-    pub fn memory(&self) -> usize {
-        self.counts().memory
-    }
-
     /// A walk over one database or all.
     pub fn cursor(&self, db: Option<Db>) -> Cursor {
         Cursor::new(Arc::clone(&self.shared), db)

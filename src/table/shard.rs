@@ -76,8 +76,8 @@ impl Shard {
         self.find(hash, key).map(Stored::entry)
     }
 
-    pub(super) fn contains(&self, hash: u64, key: &[u8]) -> bool {
-        self.find(hash, key).is_some()
+    pub(super) fn item(&self, hash: u64, key: &[u8]) -> Option<Item> {
+        self.find(hash, key).map(Stored::item)
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<&Stored> {
@@ -105,8 +105,8 @@ impl Shard {
         self.items.iter().map(Stored::item)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stored> {
-        self.items.iter_mut()
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter().map(|stored| stored.item())
     }
 }
 

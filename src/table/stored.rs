@@ -19,8 +19,8 @@ const DEADLINE: u8 = 8;
 /// The first byte without it. Only these types are packed.
 const KINDS: [Type; 5] = [Type::String, Type::List, Type::Set, Type::Zset, Type::Hash];
 
-/// A slot of the hash table at its usual load of two thirds.
-const SLOT_BYTES: usize = (size_of::<Stored>() + 1) * 3 / 2;
+/// A slot of the hash table at its usual load of two thirds: what each key takes at least.
+pub const SLOT_BYTES: usize = (size_of::<Stored>() + 1) * 3 / 2;
 
 /// What an allocation takes besides its bytes: the counts in front of what is shared, and what the
 /// allocator adds.
@@ -115,26 +115,46 @@ impl Stored {
             Self::Packed(block) => Counts {
                 keys: 1,
                 expires: usize::from(block.first().is_some_and(|first| *first >= DEADLINE)),
-                memory: SLOT_BYTES + ALLOCATION_BYTES + HEAD_BYTES + block.len()
-                    - Head::of(block).key_at,
+                memory: SLOT_BYTES + packed_memory(block.len() - Head::of(block).key_at),
                 ..Counts::default()
             },
             Self::Apart(item) => {
                 let (key, entry) = &**item;
-                let apart = size_of::<(Bytes, Entry)>() + key.len() + 2 * ALLOCATION_BYTES;
-                Counts::of(entry, SLOT_BYTES + apart)
+                let itself = size_of::<(Bytes, Entry)>() + ALLOCATION_BYTES;
+                Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
             }
         }
     }
 }
 
-fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
-    let (value, None) = (entry.value.as_ref()?, &entry.hold) else { return None };
-    let flat = Flat::of(value)?;
-    let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    if key.len() + flat.bytes.len() > PACKED_MAX {
-        return None;
+/// An estimate of the memory that storing a clone of a stored key and entry does not take again.
+pub(super) fn shared_memory(key_len: usize, entry: &Entry) -> usize {
+    match flat(key_len, entry) {
+        Some(flat) => packed_memory(key_len + flat.bytes.len()),
+        None => apart_memory(key_len, entry),
     }
+}
+
+fn packed_memory(len: usize) -> usize {
+    ALLOCATION_BYTES + HEAD_BYTES + len
+}
+
+fn apart_memory(key_len: usize, entry: &Entry) -> usize {
+    ALLOCATION_BYTES + key_len + entry.memory()
+}
+
+/// The value of what is to be packed.
+fn flat(key_len: usize, entry: &Entry) -> Option<Flat> {
+    let (value, None) = (entry.value.as_ref()?, &entry.hold) else { return None };
+    Flat::of(value).filter(|flat| key_len + flat.bytes.len() <= PACKED_MAX)
+}
+
+fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
+    let flat = flat(key.len(), entry)?;
+    if let Some(block) = packed_before(key, entry, &flat) {
+        return Some(block.clone());
+    }
+    let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
     let mut block = Vec::with_capacity(key.len() + flat.bytes.len() + 40);
     block.push(kind as u8 + if entry.expires_at_ms.is_some() { DEADLINE } else { 0 });
     push_length(&mut block, usize::try_from(entry.version).ok()?);
@@ -149,6 +169,18 @@ fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
     block.extend_from_slice(key);
     block.extend_from_slice(&flat.bytes);
     Some(Arc::from(block))
+}
+
+/// The block that both came from, if it says just this: what two datasets have in common is there
+/// once.
+fn packed_before<'a>(key: &'a Bytes, entry: &Entry, flat: &Flat) -> Option<&'a Arc<[u8]>> {
+    let block = key.common_block(&flat.bytes)?;
+    let head = Head::of(block);
+    let is_this = (head.kind, head.version, head.expires_at_ms, head.len, head.mark)
+        == (flat.kind, entry.version, entry.expires_at_ms, flat.len, flat.mark)
+        && key.is_same(&Bytes::part(block, head.key_at..head.value_at))
+        && flat.bytes.is_same(&Bytes::part(block, head.value_at..block.len()));
+    is_this.then_some(block)
 }
 
 fn unpack(block: &Arc<[u8]>, head: &Head) -> Entry {
@@ -188,14 +220,35 @@ mod tests {
                             at < 6 || key.is_empty() && at == 6
                         );
                         assert_eq!((stored.key(), stored.entry()), (key, entry.clone()));
-                        assert_eq!(stored.item(), (Bytes::from(key), entry));
+                        assert_eq!(stored.item(), (Bytes::from(key), entry.clone()));
+                        let shared = shared_memory(key.len(), &entry);
+                        assert!(shared + SLOT_BYTES <= stored.counts().memory);
                         assert_eq!(stored.counts().expires, usize::from(expires_at_ms.is_some()));
                     }
                 }
             }
         }
-        let withheld = Entry::ghost(Some(1));
+        let withheld = Entry { hold: Some(Arc::default()), ..Entry::default() };
         let stored = Stored::new(Bytes::from(&b"key"[..]), withheld.clone());
         assert_eq!((stored.key(), stored.entry()), (&b"key"[..], withheld));
+    }
+
+    #[test]
+    fn what_is_stored_again_as_it_was_shares_its_block() {
+        let new = |entry: Entry| Stored::new(Bytes::from(&b"key"[..]), entry);
+        let stored = new(Entry::new(Value::List(["a", "b"].into_iter().collect()), Some(7)));
+        let block = |stored: &Stored| match stored {
+            Stored::Packed(block) => block.clone(),
+            Stored::Apart(_) => panic!("it is small"),
+        };
+        let (key, entry) = stored.item();
+        let again = Stored::new(key.clone(), entry.clone());
+        assert!(Arc::ptr_eq(&block(&stored), &block(&again)));
+        for other in [Entry { version: 1, ..entry.clone() }, Entry { expires_at_ms: None, ..entry }]
+        {
+            let again = Stored::new(key.clone(), other.clone());
+            assert!(!Arc::ptr_eq(&block(&stored), &block(&again)));
+            assert_eq!(again.entry(), other);
+        }
     }
 }

@@ -55,8 +55,7 @@ impl Array {
 
     /// The value at an index.
     pub fn get(&self, index: u64) -> Option<&[u8]> {
-        let at = self.find(index).ok()?;
-        self.slots.get(at).map(|entry| parts(entry).1)
+        self.slots.seek(|entry| parts(entry).0.cmp(&index)).map(|entry| parts(entry).1)
     }
 
     /// Stores a value; false where there is no such place.

@@ -29,6 +29,11 @@ impl Bytes {
         }
     }
 
+    /// The block that both are parts of, if it is one.
+    pub fn common_block(&self, other: &Self) -> Option<&Arc<[u8]>> {
+        Arc::ptr_eq(&self.block, &other.block).then_some(&self.block)
+    }
+
     /// Whether both are the same part of the same block, in constant time.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.block, &other.block)
@@ -116,6 +121,8 @@ mod tests {
         assert_eq!(value, Bytes::from(&b"value"[..]));
         assert!(key < value && key.is_same(&key.clone()));
         assert!(!key.is_same(&Bytes::from(&b"key"[..])) && !key.is_same(&value));
+        assert!(key.common_block(&value).is_some());
+        assert!(key.common_block(&Bytes::from(&b"key"[..])).is_none());
         assert_eq!(&Bytes::part(&block, 8..8)[..], b"");
         assert_eq!(&Bytes::part(&block, 5..70)[..], b"lue");
         drop((block, value));

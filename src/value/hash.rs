@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{Builder, Tree, push_length, split_length};
+use super::tree::{Tree, push_length, split_length};
 use std::cmp::Ordering;
 
 /// What a field of a hash holds.
@@ -63,23 +63,6 @@ fn order(entry: &[u8], name: &[u8]) -> Ordering {
 }
 
 impl Hash {
-    /// A hash of these fields; `None` where one is there twice.
-    pub fn distinct<B: AsRef<[u8]>>(fields: &[(B, B, Option<i64>)]) -> Option<Self> {
-        let mut sorted: Vec<&(B, B, Option<i64>)> = fields.iter().collect();
-        sorted.sort_unstable_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        if sorted.windows(2).any(|pair| pair[0].0.as_ref() == pair[1].0.as_ref()) {
-            return None;
-        }
-        let mut builder = Builder::default();
-        let mut volatile = 0;
-        for (name, value, expires_at_ms) in sorted {
-            volatile += usize::from(expires_at_ms.is_some());
-            let field = Field { value: value.as_ref(), expires_at_ms: *expires_at_ms };
-            builder.push(&entry(name.as_ref(), field));
-        }
-        Some(Self { fields: builder.finish(), volatile })
-    }
-
     /// How many fields there are, also those whose deadline has passed.
     pub fn len(&self) -> usize {
         self.fields.len()
@@ -116,8 +99,7 @@ impl Hash {
 
     /// A field, also one whose deadline has passed.
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        let at = self.find(name).ok()?;
-        self.fields.get(at).map(|entry| parts(entry).1)
+        self.fields.seek(|entry| order(entry, name)).map(|entry| parts(entry).1)
     }
 
     /// Stores a field; false if it was there already.
@@ -208,9 +190,6 @@ mod tests {
             }
             let volatile = model.values().filter(|field| field.1.is_some()).count();
             prop_assert_eq!((hash.len(), hash.volatile_len()), (model.len(), volatile));
-            let all: Vec<_> =
-                model.into_iter().map(|(name, (value, at))| (name, value, at)).collect();
-            prop_assert_eq!(Hash::distinct(&all), Some(hash));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sets: distinct strings without an order; kept in the order of their bytes.
 
 use super::Bytes;
-use super::tree::{Builder, Tree};
+use super::tree::Tree;
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
 #[derive(Clone, Debug, Default)]
@@ -10,19 +10,6 @@ pub struct Set {
 }
 
 impl Set {
-    /// A set of these members; `None` where one is there twice.
-    pub fn distinct<B: AsRef<[u8]> + Ord>(mut members: Vec<B>) -> Option<Self> {
-        members.sort_unstable();
-        let mut builder = Builder::default();
-        for (at, member) in members.iter().enumerate() {
-            if at > 0 && members.get(at - 1) == Some(member) {
-                return None;
-            }
-            builder.push(member.as_ref());
-        }
-        Some(Self { members: builder.finish() })
-    }
-
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.len()
@@ -92,6 +79,6 @@ impl<B: AsRef<[u8]> + Ord> FromIterator<B> for Set {
         let mut members: Vec<B> = members.into_iter().collect();
         members.sort_unstable();
         members.dedup();
-        Self::distinct(members).unwrap_or_default()
+        Self { members: members.iter().map(AsRef::as_ref).collect() }
     }
 }

@@ -10,10 +10,15 @@
 //! Nodes are shared between clones and copied when one of them is edited: a clone takes constant
 //! time and never changes.
 
+mod block;
+
 use super::Bytes;
+use block::{Entries, LENGTH_BYTES_MAX, entries, offset, push};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
 /// node to be small, small enough for rewriting a leaf to be cheap. An entry that is larger has a
@@ -81,15 +86,45 @@ impl Tree {
     }
 
     /// The entry at this place.
-    pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
-        self.iter_from(index).next()
+    pub(super) fn get(&self, mut index: usize) -> Option<&[u8]> {
+        let mut node = self.root.as_ref()?;
+        loop {
+            match node {
+                Node::Inner(children) => {
+                    let (at, within) = locate(children, index, false);
+                    (node, index) = (&children.get(at)?.node, within);
+                }
+                Node::Leaf(block) => return entries(block).nth(index),
+            }
+        }
     }
 
     /// The place of the entry for which `order` says equal, or the place where it would have to be.
     /// `order` tells how an entry compares to what is sought.
     pub(super) fn find(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Result<usize, usize> {
+        let Some((mut before, leaf)) = self.leaf_of(&mut order) else { return Err(0) };
+        for entry in leaf {
+            match order(entry) {
+                Ordering::Less => before += 1,
+                Ordering::Equal => return Ok(before),
+                Ordering::Greater => break,
+            }
+        }
+        Err(before)
+    }
+
+    /// The entry for which `order` says equal, in one way down.
+    pub(super) fn seek(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Option<&[u8]> {
+        let (_, leaf) = self.leaf_of(&mut order)?;
+        let mut placed = leaf.map(|entry| (order(entry), entry));
+        let (place, entry) = placed.find(|(place, _)| place.is_ge())?;
+        place.is_eq().then_some(entry)
+    }
+
+    /// The leaf where something would have to be, and how many entries are before it.
+    fn leaf_of(&self, order: &mut impl FnMut(&[u8]) -> Ordering) -> Option<(usize, Entries<'_>)> {
         let mut before = 0;
-        let Some(mut node) = self.root.as_ref() else { return Err(0) };
+        let mut node = self.root.as_ref()?;
         loop {
             match node {
                 Node::Inner(children) => {
@@ -98,21 +133,16 @@ impl Tree {
                     });
                     let at = behind.saturating_sub(1);
                     before += children.iter().take(at).map(|child| child.len).sum::<usize>();
-                    let Some(child) = children.get(at) else { return Err(before) };
-                    node = &child.node;
+                    node = &children.get(at)?.node;
                 }
-                Node::Leaf(block) => {
-                    for entry in entries(block) {
-                        match order(entry) {
-                            Ordering::Less => before += 1,
-                            Ordering::Equal => return Ok(before),
-                            Ordering::Greater => return Err(before),
-                        }
-                    }
-                    return Err(before);
-                }
+                Node::Leaf(block) => return Some((before, entries(block))),
             }
         }
+    }
+
+    /// The first entry that is `wanted`, whatever their order.
+    pub(super) fn scan(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+        self.root.as_ref()?.scan(&wanted)
     }
 
     /// Whether both have the same entries in the same order.
@@ -231,6 +261,13 @@ impl Node {
                 Self::Leaf(block) => return entries(block).next(),
                 Self::Inner(children) => node = &children.first()?.node,
             }
+        }
+    }
+
+    fn scan(&self, wanted: &impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+        match self {
+            Self::Leaf(block) => entries(block).find(|entry| wanted(entry)),
+            Self::Inner(children) => children.iter().find_map(|child| child.node.scan(wanted)),
         }
     }
 
@@ -394,69 +431,6 @@ fn cut(block: &[u8]) -> Vec<Bytes> {
     }
     parts.push(block[start..].into());
     parts
-}
-
-/// Bytes that a length takes at most.
-const LENGTH_BYTES_MAX: usize = 10;
-
-/// Appends an entry to a block: its length, seven bits a byte and the lowest first, then itself.
-fn push(block: &mut Vec<u8>, entry: &[u8]) {
-    push_length(block, entry.len());
-    block.extend_from_slice(entry);
-}
-
-/// Appends a length, seven bits a byte and the lowest first.
-pub fn push_length(block: &mut Vec<u8>, mut len: usize) {
-    while len >= 0x80 {
-        block.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    block.push(len as u8);
-}
-
-/// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
-pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
-    let mut len = 0;
-    for (at, byte) in block.iter().enumerate().take(LENGTH_BYTES_MAX) {
-        len |= usize::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return (len, &block[at + 1..]);
-        }
-    }
-    (0, &[])
-}
-
-/// Where the entry at this place begins.
-fn offset(block: &[u8], index: usize) -> usize {
-    let mut rest = entries(block);
-    for _ in 0..index {
-        rest.next();
-    }
-    block.len() - rest.block.len()
-}
-
-fn entries(block: &[u8]) -> Entries<'_> {
-    Entries { block }
-}
-
-/// The entries of a leaf.
-#[derive(Clone, Debug)]
-struct Entries<'a> {
-    block: &'a [u8],
-}
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.block.is_empty() {
-            return None;
-        }
-        let (len, rest) = split_length(self.block);
-        let (entry, rest) = rest.split_at_checked(len)?;
-        self.block = rest;
-        Some(entry)
-    }
 }
 
 /// Entries in their order.
@@ -690,6 +664,9 @@ mod tests {
             let wanted = sought.to_be_bytes();
             let found = tree.find(|entry| entry[..2].cmp(&wanted[..]));
             prop_assert_eq!(found, sorted.binary_search(&sought));
+            let itself = found.ok().and_then(|at| tree.get(at));
+            prop_assert_eq!(tree.seek(|entry| entry[..2].cmp(&wanted[..])), itself);
+            prop_assert_eq!(tree.scan(|entry| entry[..2] == wanted), itself);
         }
     }
 

@@ -3,7 +3,6 @@
 use super::Bytes;
 use super::tree::Tree;
 use std::cmp::Ordering;
-use std::ops::Range;
 
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
 const SCANNED_MAX: usize = 64;
@@ -22,7 +21,7 @@ pub struct Zset {
     /// Entries are a score and a member, in the order of both.
     order: Tree,
     /// The same entries in the order of the members, where there are many.
-    members: Option<Box<Tree>>,
+    members: Option<Tree>,
     /// The primary keeps it as a skip list; see [`Zset::is_packed`].
     spread: bool,
 }
@@ -54,7 +53,7 @@ impl Zset {
             return None;
         }
         let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
-        let members = (entries.len() > SCANNED_MAX).then(|| Box::new(build(&entries)));
+        let members = (entries.len() > SCANNED_MAX).then(|| build(&entries));
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
@@ -129,19 +128,10 @@ impl Zset {
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
-            None => self.order.iter().find(|entry| parts(entry).0 == member),
-            Some(members) => {
-                let at = members.find(|entry| parts(entry).0.cmp(member)).ok()?;
-                members.get(at)
-            }
+            None => self.order.scan(|entry| parts(entry).0 == member),
+            Some(members) => members.seek(|entry| parts(entry).0.cmp(member)),
         };
         found.map(|entry| parts(entry).1)
-    }
-
-    /// A member's place, counted from 0 at the lowest.
-    pub fn rank(&self, member: &[u8]) -> Option<usize> {
-        let score = self.score(member)?;
-        self.place(member, score).ok()
     }
 
     fn place(&self, member: &[u8], score: f64) -> Result<usize, usize> {
@@ -180,7 +170,7 @@ impl Zset {
                 let mut entries: Vec<&[u8]> = self.order.iter().collect();
                 entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
                 let members = entries.into_iter().collect();
-                self.members = Some(Box::new(members));
+                self.members = Some(members);
             }
             None => {}
         }
@@ -200,20 +190,6 @@ impl Zset {
         }
         self.shrink();
         Some(old)
-    }
-
-    /// Removes the members at a range of places.
-    pub fn remove_ranks(&mut self, ranks: Range<usize>) {
-        if let Some(members) = &mut self.members {
-            for entry in self.order.iter_from(ranks.start).take(ranks.len()) {
-                let member = parts(entry).0;
-                if let Ok(at) = members.find(|entry| parts(entry).0.cmp(member)) {
-                    members.remove(at);
-                }
-            }
-        }
-        self.order.remove_range(ranks);
-        self.shrink();
     }
 
     /// Forgets the second tree where so few are left that it does not pay.
@@ -284,7 +260,9 @@ mod tests {
         assert!(zset.is_packed());
         zset.insert(b"new", 0.0);
         assert!(!zset.is_packed() && !zset.fits_packed());
-        zset.remove_ranks(1..PACKED_LEN_MAX + 1);
+        for n in 1..PACKED_LEN_MAX {
+            zset.remove(n.to_string().as_bytes());
+        }
         assert!(!zset.clone().is_packed() && zset.fits_packed());
         zset.set_packed(true);
         assert!(zset.stays_packed_with(&[b'm'; 64]) && !zset.stays_packed_with(&[b'm'; 65]));
@@ -321,15 +299,7 @@ mod tests {
                     0..=6 => {
                         prop_assert_eq!(zset.insert(&member, score), model.insert(member, score));
                     }
-                    7..=8 => prop_assert_eq!(zset.remove(&member), model.remove(&member)),
-                    _ => {
-                        let start = usize::from(number) % (model.len() + 1);
-                        let end = (start + 7).min(model.len());
-                        let gone: Vec<Vec<u8>> = zset.iter_from(start).take(end - start)
-                            .map(|(member, _)| member.to_vec()).collect();
-                        zset.remove_ranks(start..end);
-                        model.retain(|member, _| !gone.contains(member));
-                    }
+                    _ => prop_assert_eq!(zset.remove(&member), model.remove(&member)),
                 }
                 prop_assert_eq!(zset.len(), model.len());
             }
@@ -338,7 +308,6 @@ mod tests {
             sorted.sort_by(|a, b| order(*a, *b));
             prop_assert!(zset.iter().eq(sorted.iter().copied()));
             for (rank, (member, score)) in sorted.iter().enumerate() {
-                prop_assert_eq!(zset.rank(member), Some(rank));
                 prop_assert_eq!(zset.score(member), Some(*score));
                 prop_assert_eq!(zset.at(rank), Some((*member, *score)));
             }

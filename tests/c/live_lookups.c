@@ -99,6 +99,9 @@ static void wholes(const rets_t *r) {
 
     EXPECT(rets_digest(r, hex, replid, &offset), RETS_OK);
     CHECK(strlen(hex) == 40 && offset >= -1);
+    EXPECT(rets_key_digest(r, 0, "zset", 4, hex), RETS_OK);
+    CHECK(strlen(hex) == 40);
+    EXPECT(rets_key_digest(r, 0, "none", 4, hex), RETS_NOT_FOUND);
 }
 
 static void following(rets_t *r) {

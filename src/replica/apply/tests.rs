@@ -1,11 +1,13 @@
 //! The apply thread's work stepped by hand, one feed of the link at a time.
 
+mod cut;
+
 use super::*;
 use crate::change::{Change, Verdict};
 use crate::command::tests::told;
 use crate::env::{Address, Connection, Thread, Waker};
 use crate::error::Result;
-use crate::replica::{Answer, Info, Replica, SharedGate};
+use crate::replica::{Answer, Info, Replica, SharedGate, WaitOutcome};
 use crate::resp::write_command;
 use parking_lot::Mutex;
 
@@ -121,8 +123,13 @@ impl Site {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes_at(bytes, 0);
+    }
+
+    /// The clock stands still at 0.
+    fn bytes_at(&mut self, bytes: &[u8], at_ms: i64) {
         self.apply.shared.control.came(bytes.len());
-        self.apply.take(Feed::Bytes(bytes.to_vec()));
+        self.apply.take(Feed::Bytes { bytes: bytes.to_vec(), at_ms });
         assert_eq!(self.apply.shared.control.spooled(), 0, "all bytes are accounted for");
     }
 
@@ -489,8 +496,10 @@ fn a_command_that_fails_means_that_the_table_has_diverged() {
         let asked = site.apply.shared.control.asked();
         assert_eq!(asked.restart.is_some(), policy == "resync");
         assert_eq!(asked.park, policy == "stop");
-        site.send("SET c 3");
+        site.send("SET c 3;INCR k");
         assert_eq!(site.get(0, "c") == Answer::Found("3".to_owned()), follows, "{policy}");
+        let told = site.moments().iter().filter(|moment| **moment == Moment::Diverged).count();
+        assert_eq!(told, usize::from(follows), "{policy}: once where it goes on");
     }
     // The default is a full sync.
     let mut site = Site::new().in_sync(&[]);
@@ -565,6 +574,58 @@ fn data_beyond_max_memory_ends_as_a_state_and_stays_readable() {
 }
 
 #[test]
+fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
+    let mut site = Site::with(&[("max-staleness", "20000")]);
+    assert_eq!(site.info().data_age_ms, -1);
+    let snapshot = snapshot(&[("k", "v")]);
+    site.begin_sync(snapshot.len());
+    site.bytes_at(&snapshot[..20], -10);
+    assert_eq!(site.info().data_age_ms, -1);
+    site.bytes_at(&snapshot[20..], -10);
+    assert_eq!(site.info().data_age_ms, 0, "as of when the sync began, not of when it ended");
+    let mut units = stream("MULTI;SET k w;EXEC");
+    let half = units.len() / 2;
+    site.bytes_at(PING, -900);
+    assert_eq!(site.info().data_age_ms, 900);
+    site.bytes_at(&units[..half], -800);
+    assert_eq!(site.info().data_age_ms, 900, "half a transaction shows nothing new");
+    units.extend_from_slice(&PING[..5]);
+    site.bytes_at(&units[half..], -700);
+    assert_eq!(site.info().data_age_ms, 700);
+    site.has(0, "k", "w");
+    site.lose();
+    assert_eq!(site.info().data_age_ms, 700);
+    site.apply.take(Feed::Continue { replid: None });
+    assert_eq!(site.info().data_age_ms, 700, "whether it is still so, nobody has said");
+    site.bytes_at(PING, -20_001);
+    assert_eq!(site.get(0, "k"), Answer::Stale);
+    site.replica.set_option("max-staleness", "20001").unwrap();
+    site.has(0, "k", "w");
+}
+
+#[test]
+fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
+    let mut site = Site::with(&[("resync", "in-place")]).in_sync(&[("a", "1"), ("b", "1")]);
+    assert!(!site.info().mixed, "a first load is seen by nobody");
+    let snapshot = snapshot(&[("a", "2"), ("c", "2"), ("d", "2")]);
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot[..snapshot.len() - 12]);
+    assert!(site.info().mixed && site.info().ready);
+    site.has(0, "a", "2");
+    site.has(0, "b", "1");
+    let Answer::Found(digest) = site.replica.digest() else { panic!("closed") };
+    assert!(!digest.complete);
+    site.lose();
+    assert!(site.info().mixed, "broken off, it stays so");
+    assert_eq!(site.resume(), Some(None), "only a full sync helps");
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot);
+    assert!(!site.info().mixed);
+    assert_eq!(site.get(0, "b"), Answer::NotFound);
+    site.has(0, "d", "2");
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");
@@ -611,6 +672,70 @@ fn versions_grow_over_units_loads_and_pings() {
     assert_eq!(version(&site), last);
     site.full_sync(&[("k", "3")]);
     assert!(version(&site) > last);
+}
+
+#[test]
+fn databases_that_change_places_bring_other_versions() {
+    let mut site = Site::new().in_sync(&[]);
+    site.send("MULTI;SET k a;SELECT 1;SET k b;EXEC");
+    let seen = |site: &Site| match site.replica.lookups().get(0, b"k", |v, at| (v.to_vec(), at)) {
+        Answer::Found(seen) => seen,
+        other => panic!("{other:?}"),
+    };
+    let before = seen(&site);
+    site.send("SWAPDB 0 1");
+    let after = seen(&site);
+    assert_eq!((&before.0[..], &after.0[..]), (&b"a"[..], &b"b"[..]));
+    assert_ne!(before.1, after.1, "who knows the one would take the other for it");
+}
+
+#[test]
+fn a_wait_for_an_offset_knows_the_history_and_what_has_no_offsets() {
+    let mut site = Site::new();
+    site.replica.engine.lock().life = crate::replica::Life::Running;
+    let wait = |site: &Site, id: Option<&str>, at| {
+        site.replica.wait_offset(id, at, 0).map_err(|error| error.kind())
+    };
+    let (ours, theirs) = ("1".repeat(40), "2".repeat(40));
+    assert_eq!(wait(&site, None, 0), Err(Kind::Timeout), "nothing is loaded yet");
+    site.full_sync(&[("k", "v")]);
+    assert_eq!(wait(&site, None, 500), Ok(WaitOutcome::Reached));
+    assert_eq!(wait(&site, Some(&ours), 501), Err(Kind::Timeout));
+    assert_eq!(wait(&site, Some(&theirs), 500), Ok(WaitOutcome::OtherHistory));
+    let length = site.send("SET k w");
+    assert_eq!(wait(&site, Some(&ours), 500 + length), Ok(WaitOutcome::Reached));
+    // A primary that was promoted: the same history goes on under another name.
+    site.lose();
+    site.apply.take(Feed::Continue { replid: Some([b'a'; 40]) });
+    assert_eq!(wait(&site, Some(&"A".repeat(40)), 500), Ok(WaitOutcome::Reached));
+    assert_eq!(wait(&site, Some(&ours), 500), Ok(WaitOutcome::OtherHistory));
+    // Servers before 2.8.
+    let bytes = snapshot(&[]);
+    let transfer = Transfer::Length(bytes.len() as u64);
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.bytes(&bytes);
+    assert_eq!(wait(&site, None, 0), Ok(WaitOutcome::Unsupported));
+}
+
+#[test]
+fn after_a_bug_of_ours_it_does_not_say_that_lookups_answer() {
+    let site = Site::new().in_sync(&[("k", "v")]);
+    assert!(site.info().ready);
+    site.replica.shared.fail(Error::new(Kind::Panic, "a bug"));
+    assert_eq!(site.get(0, "k"), Answer::Stopped);
+    assert!(!site.info().ready);
+}
+
+#[test]
+fn an_engine_without_threads_is_not_waited_for() {
+    let replica = Replica::with_env("redis://127.0.0.1:6379", Arc::new(Still)).unwrap();
+    let error = replica.start().unwrap_err();
+    assert_eq!(error.kind(), Kind::Io);
+    assert_eq!(replica.wait_ready(-1), Err(error.clone()));
+    assert_eq!(replica.wait_offset(None, 1, -1), Err(error.clone()));
+    let info = replica.info();
+    assert_eq!((info.state, info.last_error, info.will_retry), (State::Failed, Some(error), false));
+    assert_eq!(replica.stop(-1), Ok(()));
 }
 
 #[test]

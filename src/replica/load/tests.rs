@@ -7,7 +7,7 @@ use crate::command::tests::truth::{
 };
 use crate::command::tests::{Bench, Script, entry_shown, veto};
 use crate::table::Db;
-use crate::value::Bytes;
+use crate::value::{ABSENT, Bytes};
 use proptest::prelude::*;
 
 const MARK: [u8; 40] = *b"0123456789abcdef0123456789abcdef01234567";
@@ -120,6 +120,7 @@ impl Snapshot {
 struct Site {
     bench: Bench,
     readable: bool,
+    resync: Resync,
     max_memory: u64,
     stopping: bool,
     /// How many gates were asked for.
@@ -151,7 +152,8 @@ impl Outcome {
 impl Site {
     fn new() -> Self {
         let bench = Bench::default();
-        Self { bench, readable: false, max_memory: 0, stopping: false, gates: 0 }
+        let resync = Resync::Aside;
+        Self { bench, readable: false, resync, max_memory: 0, stopping: false, gates: 0 }
     }
 
     /// A table that is being read, after these commands.
@@ -162,7 +164,9 @@ impl Site {
     fn begin(&self, transfer: Transfer) -> Load {
         let phase = if self.readable { Phase::Resync } else { Phase::Initial };
         let position = Position { replid: Some([b'r'; 40]), offset: 500, db: 0 };
-        Load::new(transfer, position, phase, &self.bench.scope, &self.bench.table, self.readable)
+        let (scope, table) = (&self.bench.scope, &self.bench.table);
+        let later = self.readable.then_some(self.resync);
+        Load::new(transfer, position, 0, phase, scope, table, later)
     }
 
     /// Feeds the parts as far as they are taken.
@@ -522,6 +526,101 @@ fn a_load_that_would_pass_max_memory_ends_and_the_old_data_stays() {
 }
 
 #[test]
+fn what_did_not_change_is_taken_over_and_takes_no_more_memory_while_it_loads() {
+    let names: Vec<String> = (0..600).map(|n| format!("k{n}={}", "v".repeat(60))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let bytes = Snapshot::new(0).with(&names).end();
+    let mut site = Site::new();
+    site.keep(&bytes);
+    site.readable = true;
+    let now = site.bench.table.memory() as u64;
+    let index = 600 * SLOT_BYTES as u64;
+    // In pieces, so that what is not decoded yet is little beside what is.
+    let pieces = bytes.chunks(500);
+    let same = site.load(length(&bytes), pieces, &mut |_| Verdict::Keep);
+    let peak = same.load.peak();
+    assert_eq!(same.complete().0, [""; 0]);
+    assert!(peak <= now + index, "{peak} beside {now} + {index}");
+    let others: Vec<String> = (0..600).map(|n| format!("k{n}={}", "w".repeat(60))).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let bytes = Snapshot::new(0).with(&others).end();
+    let other = site.load(length(&bytes), [&bytes[..]], &mut |_| Verdict::Keep);
+    assert!(other.load.peak() >= 2 * now, "{} beside {now}", other.load.peak());
+    assert_eq!(other.complete().0.len(), 600);
+    assert_eq!(site.bench.table.memory() as u64, now);
+}
+
+#[test]
+fn more_keys_than_max_memory_can_hold_are_refused_before_any_is_loaded() {
+    let mut resize = Snapshot::new(0);
+    // So many keys in 32 bits, none with a deadline.
+    resize.0.extend([251, 128]);
+    resize.0.extend(1_000_000u32.to_be_bytes());
+    resize.0.push(0);
+    let bytes = resize.with(&["a=1", "b=2"]).end();
+    for readable in [false, true] {
+        let mut site = Site::with("SET a old");
+        site.readable = readable;
+        site.max_memory = 1_000_000 * SLOT_BYTES as u64;
+        let outcome = site.load(length(&bytes), [&bytes[..]], &mut |_| Verdict::Keep);
+        assert_eq!((outcome.heard.len(), outcome.load.keys), (0, 0));
+        let error = outcome.error();
+        assert_eq!(error.kind(), Kind::NoMemory);
+        assert!(error.text().contains("1000000 announced keys"), "{error}");
+        assert_eq!(site.bench.dump(), "a=\"old\"");
+        // Of what a filter leaves out nobody knows how much it is.
+        site.bench.scope.exclude_keys = vec![b"x*".to_vec()];
+        assert_eq!(site.keep(&bytes).len(), 2);
+    }
+}
+
+#[test]
+fn in_place_readers_see_keys_of_before_beside_keys_of_after_until_all_have_come() {
+    let mut site = Site::with("SET same 1; SET other 1; SET gone 1");
+    site.resync = Resync::InPlace;
+    let same = site.version("same");
+    let bytes = Snapshot::new(0).with(&["new=1", "same=1", "other=2", "last=1"]).end();
+    let reader = site.bench.table.reader();
+    let begin = &bytes[..bytes.len() - 14];
+    let outcome = site.load(length(&bytes), [begin], &mut |_| Verdict::Keep);
+    assert!(outcome.load.is_in_place());
+    assert_eq!(outcome.heard, ["set new \"1\" (resync)", "set other \"2\" (resync)"]);
+    assert_eq!(reader.stamp().offset, -1, "nobody can say as of when this is");
+    assert_eq!(site.bench.dump(), "gone=\"1\"; new=\"1\"; other=\"2\"; same=\"1\"");
+    // It was broken off there; the next one tells what is missing.
+    let heard = site.keep(&bytes);
+    assert_eq!(heard, ["set last \"1\" (resync)", "delete gone (resync) gone"]);
+    assert_eq!(reader.stamp().offset, 500);
+    assert_eq!(site.bench.dump(), "last=\"1\"; new=\"1\"; other=\"2\"; same=\"1\"");
+    assert_eq!(site.version("same"), same);
+}
+
+#[test]
+fn what_would_not_fit_aside_goes_on_in_place_where_the_options_say_so() {
+    let keys = |value: &str| {
+        let keys: Vec<String> = (0..600).map(|n| format!("k{n}={}", value.repeat(60))).collect();
+        Snapshot::new(0).with(&keys.iter().map(String::as_str).collect::<Vec<_>>()).end()
+    };
+    let mut site = Site::new();
+    site.keep(&keys("v"));
+    let now = site.bench.table.memory() as u64;
+    (site.readable, site.resync, site.max_memory) = (true, Resync::Auto, now * 3 / 2);
+    let outcome = site.load(length(&keys("w")), [&keys("w")[..]], &mut |_| Verdict::Keep);
+    let peak = outcome.load.peak();
+    let heard = outcome.complete().0;
+    assert_eq!(heard.len(), 600, "each is told once");
+    assert!(heard.iter().all(|told| told.starts_with("set k")), "{:?}", heard[0]);
+    assert!(peak < 2 * now, "{peak} beside {now}");
+    assert_eq!(site.bench.table.memory() as u64, now);
+    // Enough for both: nothing goes in place.
+    site.max_memory = 3 * now;
+    let bytes = keys("x");
+    let most = &bytes[..bytes.len() - 9];
+    let outcome = site.load(length(&bytes), [most], &mut |_| Verdict::Keep);
+    assert_eq!((outcome.load.is_in_place(), outcome.heard.len()), (false, 0));
+}
+
+#[test]
 fn a_load_ends_when_the_engine_stops() {
     let names: Vec<String> = (0..1000).map(|n| format!("k{n}=v")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -608,9 +707,12 @@ proptest! {
     #[test]
     fn a_resync_tells_the_difference_and_leaves_the_truth_but_for_what_is_withheld(
         (units, seed, one_of) in any_history(), (unheard, ..) in any_history(),
+        resync in prop::sample::select(&[Resync::Aside, Resync::Auto, Resync::InPlace]),
+        limited in any::<bool>(),
     ) {
         let mut site = Site::new();
         site.readable = true;
+        site.resync = resync;
         let (mut truth, mut mirror) = <(Truth, Mirror)>::default();
         let mut moods = Moods::new(seed, one_of);
         for unit in &units {
@@ -621,17 +723,27 @@ proptest! {
         }
         let expected = differences(&site, &truth);
         let mut asked = Vec::new();
-        let mut vanished_over = false;
+        // In place nobody knows what vanished before the end.
+        let mut deletes: Vec<bool> = Vec::new();
         let bytes = Snapshot::of(&truth);
-        site.answer(&bytes, &mut |change| {
-            let is_delete = change.effect == Effect::Delete;
-            assert!(!(vanished_over && is_delete), "vanished keys come first");
-            vanished_over |= !is_delete;
+        // With a limit of what there is already, some of it goes in place.
+        let is_auto = resync == Resync::Auto && limited;
+        site.max_memory = if is_auto { site.bench.table.memory() as u64 + 1500 } else { 0 };
+        let outcome = site.load(length(&bytes), [&bytes[..]], &mut |change| {
+            deletes.push(change.effect == Effect::Delete);
             asked.push((change.db.unwrap(), Bytes::from(change.key)));
             let verdict = moods.answer();
             mirror.hear(change, verdict);
             verdict
         });
+        prop_assume!(!is_auto || outcome.end.is_ok());
+        outcome.complete();
+        if resync == Resync::InPlace {
+            prop_assert!(deletes.is_sorted(), "vanished keys come last: {:?}", deletes);
+        } else if !is_auto {
+            prop_assert!(deletes.is_sorted_by(|a, b| a >= b), "they come first: {:?}", deletes);
+        }
+        site.max_memory = 0;
         asked.sort();
         prop_assert_eq!(asked, expected);
         check(&site.bench.table, &site.bench.scope, &truth, &mirror);

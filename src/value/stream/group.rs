@@ -178,7 +178,8 @@ impl Group {
 
     /// What is pending under this id.
     pub fn find_pending(&self, id: Id) -> Option<Pending<'_>> {
-        self.find_delivery(id).ok().and_then(|at| self.pending_at(at))
+        let entry = self.pending.seek(|entry| Id::unpack(entry).0.cmp(&id))?;
+        Some(self.delivered(entry))
     }
 
     fn delivered(&self, entry: &[u8]) -> Pending<'_> {
@@ -187,8 +188,8 @@ impl Group {
     }
 
     fn name_of(&self, number: u64) -> Option<&[u8]> {
-        let at = self.names.find(|entry| split_number(entry).0.cmp(&number)).ok()?;
-        self.names.get(at).map(|entry| split_number(entry).1)
+        let entry = self.names.seek(|entry| split_number(entry).0.cmp(&number))?;
+        Some(split_number(entry).1)
     }
 
     fn find_consumer(&self, name: &[u8]) -> Result<usize, usize> {
@@ -196,8 +197,8 @@ impl Group {
     }
 
     fn number_of(&self, name: &[u8]) -> Option<u64> {
-        let at = self.find_consumer(name).ok()?;
-        self.consumers.get(at).map(|entry| Record::of(entry).number)
+        let entry = self.consumers.seek(|entry| Record::of(entry).name.cmp(name))?;
+        Some(Record::of(entry).number)
     }
 
     fn find_delivery(&self, id: Id) -> Result<usize, usize> {

@@ -1,0 +1,128 @@
+//! A load beside the table that is being read, and the step from one to the other: the gate hears
+//! the difference, then readers move over.
+
+use super::{Load, Surroundings, Target, check_stop, is_unchanged};
+use crate::change::{Gate, Reason};
+use crate::command::{Unit, known_fingerprint};
+use crate::error::Result;
+use crate::table::{Db, Entry, Generation, Table};
+use crate::value::{ABSENT, Bytes, Value};
+
+/// A dataset in the making.
+pub(super) struct Aside {
+    pub(super) generation: Generation,
+    /// The memory of its entries that is that of the table's own, which they were taken from.
+    pub(super) adopted: usize,
+}
+
+impl Aside {
+    /// An empty one beside this table.
+    pub(super) fn new(table: &Table) -> Self {
+        Self { generation: table.generation(), adopted: 0 }
+    }
+
+    /// The memory that it takes on top of the table's own.
+    pub(super) fn memory(&self) -> usize {
+        self.generation.memory() - self.adopted
+    }
+}
+
+impl Load {
+    /// What is as it was is taken over from the table, so that a resync of unchanged data takes
+    /// little more memory than the data does. Such an entry is known by its version: what is new
+    /// has none yet.
+    pub(super) fn put_aside(
+        &mut self,
+        db: Db,
+        key: Bytes,
+        value: Value,
+        expires_at_ms: Option<i64>,
+        table: &Table,
+    ) -> Result<()> {
+        let Target::Aside(aside) = &mut self.target else { return Ok(()) };
+        let old = table.item(db, &key);
+        let (key, entry) = match old.filter(|(_, old)| is_unchanged(old, &value, expires_at_ms)) {
+            Some((key, entry)) => {
+                aside.adopted += entry.shared_memory(key.len());
+                (key, entry)
+            }
+            None => (key, Entry::new(value, expires_at_ms)),
+        };
+        if aside.generation.put(db, key.clone(), entry).is_some() {
+            return Err(self.duplicate(db, &key));
+        }
+        Ok(())
+    }
+
+    /// The gate hears the difference, then readers move over.
+    pub(super) fn move_over<G: Gate>(
+        &mut self,
+        mut next: Generation,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
+        *around.unit += 1;
+        let unit = *around.unit;
+        self.report_vanished(&mut next, around, gate)?;
+        self.report_changed(&mut next, around, gate)?;
+        around.table.replace(next, self.stamp(unit));
+        Ok(())
+    }
+
+    fn report_vanished<G: Gate>(
+        &mut self,
+        next: &mut Generation,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
+        for (db, key, old) in around.table.entries() {
+            if next.get(db, &key).is_some() {
+                continue;
+            }
+            check_stop(around)?;
+            if known_fingerprint(&old) == Some(ABSENT) {
+                if old.value.is_some() {
+                    next.put(db, key, old);
+                }
+                continue;
+            }
+            self.one_key(next, around, gate, |unit| unit.delete(db, &key, Reason::Resync));
+        }
+        Ok(())
+    }
+
+    fn report_changed<G: Gate>(
+        &mut self,
+        next: &mut Generation,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
+        // Entries clone in constant time, so a copy of the list is cheap beside the data.
+        let entries: Vec<_> = next.entries().collect();
+        for (db, key, new) in entries {
+            // What has a version is the table's own: unchanged, or kept from vanishing.
+            let Some(value) = new.value.filter(|_| new.version == 0) else { continue };
+            check_stop(around)?;
+            self.one_key(next, around, gate, |unit| {
+                unit.write(db, &key, value, new.expires_at_ms, Reason::Resync);
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks about one key as a unit of its own and stores the outcome aside.
+    fn one_key<G: Gate>(
+        &mut self,
+        next: &mut Generation,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+        ask: impl FnOnce(&mut Unit<'_>),
+    ) {
+        let mut gate = gate();
+        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
+        ask(&mut unit);
+        let (batch, asked, _) = unit.finish();
+        self.asked.add(asked);
+        next.absorb(batch, *around.unit);
+    }
+}

@@ -1,0 +1,66 @@
+//! The packed block of bytes that a leaf is: entries one behind the other, each with its length in
+//! front.
+
+/// Bytes that a length takes at most.
+pub(super) const LENGTH_BYTES_MAX: usize = 10;
+
+/// Appends an entry to a block: its length, seven bits a byte and the lowest first, then itself.
+pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
+    push_length(block, entry.len());
+    block.extend_from_slice(entry);
+}
+
+/// Appends a length, seven bits a byte and the lowest first.
+pub fn push_length(block: &mut Vec<u8>, mut len: usize) {
+    while len >= 0x80 {
+        block.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    block.push(len as u8);
+}
+
+/// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
+pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
+    let mut len = 0;
+    for (at, byte) in block.iter().enumerate().take(LENGTH_BYTES_MAX) {
+        len |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return (len, &block[at + 1..]);
+        }
+    }
+    (0, &[])
+}
+
+/// Where the entry at this place begins.
+pub(super) fn offset(block: &[u8], index: usize) -> usize {
+    let mut rest = entries(block);
+    for _ in 0..index {
+        rest.next();
+    }
+    block.len() - rest.block.len()
+}
+
+/// The entries of a block.
+pub(super) fn entries(block: &[u8]) -> Entries<'_> {
+    Entries { block }
+}
+
+/// What is left of the entries of a block.
+#[derive(Clone, Debug)]
+pub(super) struct Entries<'a> {
+    block: &'a [u8],
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.block.is_empty() {
+            return None;
+        }
+        let (len, rest) = split_length(self.block);
+        let (entry, rest) = rest.split_at_checked(len)?;
+        self.block = rest;
+        Some(entry)
+    }
+}
