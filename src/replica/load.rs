@@ -336,7 +336,9 @@ impl Load {
                 // A key that is shared with the table holds on to the value that it came with.
                 let same = old.filter(|(_, old)| is_unchanged(old, &value, at));
                 let changes = same.is_none();
-                if !seen.insert(db, same.map_or_else(|| key.clone(), |(stored, _)| stored)) {
+                let (name, beside) =
+                    same.map_or_else(|| (key.clone(), key.len()), |(stored, _)| (stored, 0));
+                if !seen.insert(db, name, beside) {
                     return Err(self.duplicate(db, &key));
                 }
                 if changes {
