@@ -10,7 +10,7 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
-#   make bench PART=edits,memory ROUNDS=5 KEYS=1000000 ELEMENTS=1000000
+#   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
 #                   what it costs beside real servers, as tables and in target/bench/results.json
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md

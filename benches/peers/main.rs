@@ -38,7 +38,7 @@ struct Options {
 
 fn main() {
     let options = Options {
-        rounds: number("RETS_ROUNDS", 5).max(1) as usize,
+        rounds: number("RETS_ROUNDS", 3).max(1) as usize,
         keys: number("RETS_KEYS", 1_000_000),
         elements: number("RETS_ELEMENTS", 1_000_000),
         servers: Which::chosen(),
