@@ -12,6 +12,9 @@
 #                   random commands on one server for so long, digests compared after each burst
 #   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
 #                   what it costs beside real servers, as tables and in target/bench/results.json
+#   make simulate SECONDS=3600
+#                   the engine under a simulated clock, network and primary; a seed that fails is
+#                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
 #   make fmt, make lint, make clean, make help
@@ -41,9 +44,11 @@ uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../rele
 SERVER ?= 8.2
 SECONDS ?= 600
 SEED ?=
+TURNS ?=
+WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential bench fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -93,6 +98,10 @@ bench: $(target)/bench/resident
 $(target)/bench/%: benches/%.c include/rets.h | library
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+# With the checks of a debug build, so that a seed fails here as it does in `make test`.
+simulate:
+	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
+	    cargo test --profile simulate --test simulation -- --nocapture every_seed
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
 fuzz_targets := rdb resp command
