@@ -10,6 +10,8 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
+#   make chaos SERVER=8.2 SECONDS=600 SEED=1
+#                   servers die and come back as others, the network is cut, slow or silent
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
 #   make fmt, make lint, make clean, make help
@@ -41,7 +43,7 @@ SECONDS ?= 600
 SEED ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -81,6 +83,11 @@ differential:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test differential both_sides -- --nocapture
+
+chaos:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test chaos a_replica_survives -- --nocapture
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
 fuzz_targets := rdb resp command
