@@ -6,7 +6,7 @@
 
 mod support;
 
-use rets::replica::{Answer, Info, Lookups, Replica, State};
+use rets::replica::{Answer, Info, Lookups, Moment, Replica, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,8 +70,10 @@ const BULKY: usize = 256 << 10;
 enum Kind {
     /// All connections end at once, in the middle of a burst.
     Cut,
-    /// They end while a full sync may be on its way.
+    /// They end again and again, mostly while hands are shaken.
     CutAgainAndAgain,
+    /// They end or fall silent in the middle of a snapshot.
+    CutWhileLoading,
     /// Nobody can connect for a while, in which much or little is written.
     Unreachable,
     /// Bytes come late.
@@ -100,9 +102,10 @@ enum Kind {
     PromotedLate,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Cut,
     Kind::CutAgainAndAgain,
+    Kind::CutWhileLoading,
     Kind::Unreachable,
     Kind::Slow,
     Kind::BlackHole,
@@ -141,6 +144,8 @@ struct Watch {
     may_be_empty: Leave,
     may_go_back: Leave,
     reads: AtomicU64,
+    /// Loads that were broken off.
+    aborted: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -270,6 +275,12 @@ impl Run {
             [("on-unknown", "stop"), ("on-failure", "stop"), ("link-timeout", timeout.as_str())];
         let replica = Arc::new(ready(&proxy.url(), &options));
         let watch = Arc::new(Watch::default());
+        let counted = watch.clone();
+        let listener = move |info: &Info| {
+            let is_abort = info.moment == Moment::LoadAborted;
+            counted.aborted.fetch_add(u64::from(is_abort), Ordering::SeqCst);
+        };
+        replica.set_state_listener(Some(Arc::new(listener))).expect("a listener is taken");
         let reader = |_| {
             let (lookups, shared) = (replica.lookups().clone(), watch.clone());
             std::thread::spawn(move || self::watch(&lookups, &shared))
@@ -380,6 +391,7 @@ impl Run {
                 self.wait_for_sync(before);
             }
             Kind::CutAgainAndAgain => self.cut_again_and_again(),
+            Kind::CutWhileLoading => self.cut_while_loading(),
             Kind::Unreachable => self.unreachable(),
             Kind::Slow => self.slow(),
             Kind::BlackHole => {
@@ -448,6 +460,29 @@ impl Run {
             wait_until("it connects again", || proxy.accepted() > before);
         }
         self.proxy.cut();
+    }
+
+    fn cut_while_loading(&mut self) {
+        self.proxy.close();
+        // More than the backlog has, and a snapshot that can't be made small.
+        let value: Vec<u8> = (0..BULKY).map(|_| self.dice.any() as u8).collect();
+        self.primary().client.accepted(&[b"SET".as_slice(), b"bulky", &value]);
+        let (mut before, slow) = (self.syncs(), Way::Slow(Duration::from_millis(20)));
+        self.proxy.set(slow, Way::Open);
+        self.proxy.open();
+        for _ in 0..1 + self.dice.below(3) {
+            self.wait_for_sync(before);
+            let info = self.replica.info();
+            before = syncs(&info);
+            if self.dice.percent(75) {
+                self.amid_a_burst(|run| run.proxy.cut());
+                continue;
+            }
+            self.amid_a_burst(|run| run.proxy.set(Way::Held, Way::Open));
+            wait_info(&self.replica, "silence is noticed", |now| now.connects > info.connects);
+            self.proxy.set(slow, Way::Open);
+        }
+        self.primary().client.accepted(&["DEL", "bulky"]);
     }
 
     fn unreachable(&mut self) {
@@ -583,12 +618,12 @@ impl Run {
         });
     }
 
-    fn end(self) -> (Tally, Info, u64) {
+    fn end(self) -> (Tally, Info, Arc<Watch>) {
         self.watch.ended.store(true, Ordering::SeqCst);
         for other in self.others {
             other.join().expect("a reader saw what it must not");
         }
-        (self.tally, self.replica.info(), self.watch.reads.load(Ordering::SeqCst))
+        (self.tally, self.replica.info(), self.watch)
     }
 }
 
@@ -652,11 +687,12 @@ fn a_replica_survives(which: Which) {
         run.disturb(kind);
         run.calm();
     }
-    let (tally, info, reads) = run.end();
+    let (tally, info, watch) = run.end();
+    let [reads, aborted] = [&watch.reads, &watch.aborted].map(|n| n.load(Ordering::SeqCst));
     let count: u64 = tally.disturbances.values().sum();
     println!(
-        "server {name}, seed {seed}, {seconds} s: {count} disturbances {:?}; {} full and {} \
-         partial syncs on {} connections; {} commands; {} comparisons without a difference, \
+        "server {name}, seed {seed}, {seconds} s: {count} disturbances {:?}; {} full ({aborted} broken off) and \
+         {} partial syncs on {} connections; {} commands; {} comparisons without a difference, \
          {reads} reads; {} overflown buffers",
         tally.disturbances,
         info.full_syncs,

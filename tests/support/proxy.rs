@@ -181,11 +181,15 @@ impl Proxy {
         self.shared.change(|net| net.target = target);
     }
 
+    /// Lets everybody in again.
+    pub fn open(&self) {
+        self.shared.change(|net| net.is_closed = false);
+    }
+
     /// All is well again.
     pub fn restore(&self) {
-        self.shared.change(|net| {
-            (net.down, net.up, net.is_closed) = (Way::Open, Way::Open, false);
-        });
+        self.set(Way::Open, Way::Open);
+        self.open();
     }
 
     /// How many connections were made to the target.
