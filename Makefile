@@ -12,6 +12,11 @@
 #                   random commands on one server for so long, digests compared after each burst
 #   make chaos SERVER=8.2 SECONDS=600 SEED=1
 #                   servers die and come back as others, the network is cut, slow or silent
+#   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
+#                   what it costs beside real servers, as tables and in target/bench/results.json
+#   make simulate SECONDS=3600
+#                   the engine under a simulated clock, network and primary; a seed that fails is
+#                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
 #   make fmt, make lint, make clean, make help
@@ -41,9 +46,11 @@ uses_rets := -Iinclude -L$(release) -lrets -pthread -Wl,-rpath,'$$ORIGIN/../rele
 SERVER ?= 8.2
 SECONDS ?= 600
 SEED ?=
+TURNS ?=
+WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential chaos fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -88,6 +95,20 @@ chaos:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test chaos a_replica_survives -- --nocapture
+
+# Memory is measured from a C program, as a user would have it.
+bench: $(target)/bench/resident
+	@tests/support/install servers
+	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
+	    cargo bench --bench peers
+
+$(target)/bench/%: benches/%.c include/rets.h | library
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+# With the checks of a debug build, so that a seed fails here as it does in `make test`.
+simulate:
+	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
+	    cargo test --profile simulate --test simulation -- --nocapture every_seed
 
 # Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
 fuzz_targets := rdb resp command

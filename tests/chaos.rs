@@ -25,14 +25,16 @@ on_each_server!(a_replica_survives);
 /// each disturbance to come once.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// The database that readers look at. Random commands leave it alone.
-const WATCHED: u32 = 5;
+/// The databases that readers look at. Random commands leave them alone, and snapshots have most of
+/// the other data between them: who saw a snapshot half loaded would see only one of them.
+const WATCHED: [&str; 2] = ["5", "15"];
 
-/// What is always there, always written together, and always the same number.
-const TOGETHER: [&str; 3] = ["one", "two", "always"];
+/// What is always there in each of them, always written together, and always the same number.
+const TOGETHER: [&str; 2] = ["one", "two"];
 
 /// Writes them as one command.
-const SCRIPT: &str = "for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[1]) end return 1";
+const SCRIPT: &str = "for _, db in ipairs(ARGV) do redis.call('SELECT', db) \
+    for _, key in ipairs({'one', 'two'}) do redis.call('SET', key, KEYS[1]) end end return 1";
 
 /// How many read at a time.
 const READERS: usize = 2;
@@ -151,7 +153,9 @@ struct Watch {
 
 /// Reads what is watched until the run ends.
 fn watch(lookups: &Lookups, watch: &Watch) {
-    let keys = TOGETHER.map(|key| (WATCHED, key.as_bytes()));
+    let databases = WATCHED.map(|db| db.parse::<u32>().expect("a number"));
+    let in_each = |db| TOGETHER.map(|key: &str| (db, key.as_bytes()));
+    let keys: Vec<_> = databases.into_iter().flat_map(in_each).collect();
     let mut last = (watch.may_go_back.now(), 0);
     while !watch.ended.load(Ordering::SeqCst) {
         let (empty, back) = (watch.may_be_empty.now(), watch.may_go_back.now());
@@ -165,12 +169,12 @@ fn watch(lookups: &Lookups, watch: &Watch) {
             other => panic!("{other:?}"),
         });
         let Answer::Found(offset) = answer else { panic!("no answer: {answer:?}") };
-        let count = lookups.count(Some(WATCHED));
+        let counts = databases.map(|db| lookups.count(Some(db)));
         let is_strict = |leave: &Leave, before| before % 2 == 0 && leave.now() == before;
         assert!(seen.iter().all(|one| *one == seen[0]), "half a transaction at {offset}: {seen:?}");
         if is_strict(&watch.may_be_empty, empty) {
             assert_ne!(seen[0], None, "an empty table at {offset}");
-            assert_eq!(count, Answer::Found(TOGETHER.len()), "a table in part at {offset}");
+            assert_eq!(counts, [Answer::Found(TOGETHER.len()); 2], "a table in part at {offset}");
         }
         let number = seen[0].unwrap_or(0);
         if is_strict(&watch.may_go_back, back) && last.0 == back {
@@ -228,9 +232,8 @@ struct Primary {
 
 impl Primary {
     fn new(server: Server) -> Self {
-        let mut pairs = server.client();
-        pairs.accepted(&["SELECT", &WATCHED.to_string()]);
-        Self { client: server.client(), writer: server.client(), pairs, server }
+        let [client, writer, pairs] = [(); 3].map(|()| server.client());
+        Self { server, client, writer, pairs }
     }
 
     fn start(which: Which) -> Self {
@@ -642,11 +645,15 @@ fn transaction(number: u64, is_script: bool) -> Vec<Words> {
     let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
     let number = number.to_string();
     if is_script {
-        let [one, two, always] = TOGETHER;
-        return vec![words(&["EVAL", SCRIPT, "3", one, two, always, &number])];
+        return vec![words(&["EVAL", SCRIPT, "1", &number, WATCHED[0], WATCHED[1]])];
     }
-    let sets = TOGETHER.map(|key| words(&["SET", key, &number]));
-    [vec![words(&["MULTI"])], sets.to_vec(), vec![words(&["EXEC"])]].concat()
+    let mut all = vec![words(&["MULTI"])];
+    for db in WATCHED {
+        all.push(words(&["SELECT", db]));
+        all.extend(TOGETHER.map(|key| words(&["SET", key, &number])));
+    }
+    all.push(words(&["EXEC"]));
+    all
 }
 
 /// FLUSHALL would empty what must be there. HPERSIST does not tell replicas what it left alone,

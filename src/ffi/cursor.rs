@@ -6,9 +6,8 @@ use super::guard::{guard, guard_or};
 use super::life::rets_t;
 use super::status::{Failure, rets_status, settle};
 use super::value::is_raw;
-use crate::replica::Walk;
+use crate::replica::{Bytes, Walk};
 use std::ffi::c_void;
-use std::sync::Arc;
 
 /// A walk over keys, in no order. What is there from its beginning to its end is met
 /// exactly once, also if a new full sync comes meanwhile; what comes or goes on the
@@ -16,7 +15,7 @@ use std::sync::Arc;
 pub struct rets_cursor {
     walk: Walk,
     /// The key that C was shown last.
-    key: Arc<[u8]>,
+    key: Bytes,
     process: u32,
 }
 
@@ -47,7 +46,7 @@ pub unsafe extern "C" fn rets_cursor_new(
         // SAFETY: the header asks for a living handle, or NULL.
         let r = unsafe { handle(r)? };
         let walk = settle(r.lookups.walk(database_or_all(db)?, is_raw(flags)?))?;
-        let cursor = rets_cursor { walk, key: Arc::default(), process: r.process };
+        let cursor = rets_cursor { walk, key: Bytes::default(), process: r.process };
         out.put(Box::into_raw(Box::new(cursor)));
         Ok(())
     })

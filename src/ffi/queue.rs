@@ -92,7 +92,7 @@ unsafe impl Send for Given {}
 impl Given {
     fn new(event: Event) -> Self {
         match event {
-            Event::Change(recorded) => Self::of(Box::new(recorded)),
+            Event::Change(recorded) => Self::of(recorded),
             Event::Overflow => {
                 let nothing = Change {
                     effect: Effect::Unknown,

@@ -51,7 +51,8 @@ pub(super) struct Requests {
     /// The number of that configuration.
     pub(super) configs: u64,
     pub(super) restart: Option<Error>,
-    pub(super) park: bool,
+    /// The number of the configuration under which there is no use in going on.
+    pub(super) park: Option<u64>,
     /// The inner one is the resume point, none for a full sync.
     pub(super) resume: Option<Option<ResumePoint>>,
 }
@@ -137,12 +138,13 @@ impl Control {
         self.ask(|requests| requests.restart = Some(error));
     }
 
-    /// Gives up until the configuration changes: closes the connection and makes no other. Nothing
-    /// is fed any more before that.
-    pub fn park(&self, error: &Error) {
+    /// Gives up what was tried under the configuration of this number, see [`Control::configs`]:
+    /// closes the connection and makes no other until there is a newer configuration. Nothing is
+    /// fed any more before that.
+    pub fn park(&self, error: &Error, configs: u64) {
         self.set_error(error);
-        self.refused.store(self.configs.load(SeqCst), SeqCst);
-        self.ask(|requests| requests.park = true);
+        self.refused.store(configs, SeqCst);
+        self.ask(|requests| requests.park = Some(configs));
     }
 
     /// One [`Feed::Bytes`] of so many bytes(super::Feed::Bytes) are dealt with, or thrown away.
@@ -169,6 +171,11 @@ impl Control {
             requests.config = Some(config);
             requests.configs = configs;
         });
+    }
+
+    /// How many configurations were set, which is the number of the one that holds.
+    pub fn configs(&self) -> u64 {
+        self.configs.load(SeqCst)
     }
 
     /// Whether the last [`Feed::Refused`](super::Feed::Refused) is about the configuration that
@@ -305,6 +312,7 @@ impl Control {
     /// What was asked for since the last call.
     pub(crate) fn asked(&self) -> Asked {
         let Requests { restart, park, resume, .. } = self.take_requests().unwrap_or_default();
+        let park = park.is_some();
         Asked { applied: self.applied(), ack_due: self.take_ack_due(), resume, restart, park }
     }
 

@@ -201,11 +201,6 @@ impl Link {
 
     fn obey(&mut self, requests: Requests) {
         let now = self.env.ticks_ms();
-        if requests.park {
-            self.phase = Phase::Parked;
-            self.resume = None;
-            self.force_full = true;
-        }
         if let Some(config) = requests.config {
             self.next_config = Some(config);
             self.configs = requests.configs;
@@ -215,6 +210,16 @@ impl Link {
                 Phase::Pausing { until_ms, .. } => *until_ms = now,
                 _ => {}
             }
+        }
+        if let Some(under) = requests.park {
+            self.resume = None;
+            self.force_full = true;
+            self.phase = if self.configs > under {
+                // Another configuration was set meanwhile, which may do better.
+                Phase::Pausing { until_ms: now, answered: true }
+            } else {
+                Phase::Parked
+            };
         }
         if let Some(point) = requests.resume {
             self.resume = point;

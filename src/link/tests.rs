@@ -560,3 +560,30 @@ fn it_ends_when_nobody_listens() {
     assert_eq!(bench.link.step(), Step::Again);
     assert_eq!(bench.link.step(), Step::Done);
 }
+
+#[test]
+fn giving_up_holds_until_there_is_a_newer_configuration() {
+    let error = Error::new(Kind::NoMemory, "too much");
+    let config = || Config::from_url("redis://primary").unwrap();
+    let mut bench = Bench::new(&[]);
+    bench.control.set_config(config());
+    bench.attach(1);
+    bench.control.park(&error, bench.control.configs());
+    bench.pass(3_600_000);
+    assert_eq!(bench.dials().len(), 1);
+    bench.control.set_config(config());
+    bench.settle();
+    assert_eq!(bench.greet(), "PSYNC ? -1");
+    // One that was set while it was tried under the last is not forgotten.
+    for is_taken in [true, false] {
+        let under = bench.control.configs();
+        bench.control.set_config(config());
+        if is_taken {
+            bench.settle();
+        }
+        let before = bench.dials().len();
+        bench.control.park(&error, under);
+        bench.settle();
+        assert_eq!(bench.dials().len(), before + 1);
+    }
+}

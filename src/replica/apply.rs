@@ -45,8 +45,12 @@ pub(super) struct Apply {
     env: Arc<dyn Env>,
     shared: Arc<Shared>,
     settings: Settings,
+    /// The number of the configuration that they are from.
+    configs: u64,
     table: Table,
     mode: Mode,
+    /// The link is told to make no more connections; what it told before is not dealt with.
+    given_up: bool,
     position: Position,
     /// Who wrote the last snapshot.
     server: Server,
@@ -82,21 +86,19 @@ impl Apply {
         settings: Settings,
         table: Table,
     ) -> Self {
-        let position = Position { replid: None, offset: -1, db: 0 };
-        let mode = Mode::Waiting;
-        let (unit, ready, resumable) = (0, false, false);
-        let server = Server::NEWEST;
         Self {
             env,
             shared,
             settings,
+            configs: 0,
             table,
-            mode,
-            position,
-            server,
-            unit,
-            ready,
-            resumable,
+            mode: Mode::Waiting,
+            given_up: false,
+            position: Position { replid: None, offset: -1, db: 0 },
+            server: Server::NEWEST,
+            unit: 0,
+            ready: false,
+            resumable: false,
             synced_for: SyncedFor::default(),
         }
     }
@@ -122,12 +124,23 @@ impl Apply {
         }
     }
 
+    /// Whether the engine is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.control.is_stopping()
+    }
+
     fn now_ms(&self) -> i64 {
         self.env.now_ms()
     }
 
-    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+    fn take_settings(&mut self) {
+        // In this order, so that they are at least as new as their number says.
+        self.configs = self.shared.control.configs();
         self.settings = self.shared.settings.lock().clone();
+    }
+
+    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+        self.take_settings();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
@@ -150,7 +163,7 @@ impl Apply {
     }
 
     fn go_on(&mut self, replid: Option<[u8; 40]>) {
-        self.settings = self.shared.settings.lock().clone();
+        self.take_settings();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
         }
@@ -476,6 +489,10 @@ impl Apply {
     }
 
     fn lose(&mut self, error: Error) {
+        if self.given_up {
+            // It was lost before it could be closed. Nobody waits for an answer.
+            return;
+        }
         let was_loading = matches!(self.mode, Mode::Loading(_));
         // Half a command or half a transaction is dropped: the primary sends it again from the
         // resume point, which lies before it.
@@ -513,7 +530,10 @@ impl Apply {
 
     fn link_state(&mut self, state: LinkState) {
         let moment = match state {
-            LinkState::Connecting => Moment::Connecting,
+            LinkState::Connecting => {
+                self.given_up = false;
+                Moment::Connecting
+            }
             LinkState::Handshaking => Moment::Connected,
             LinkState::WaitingForSnapshot | LinkState::Attached => return,
         };
@@ -526,8 +546,9 @@ impl Apply {
         log::log(Level::Error, &format!("given up: {error}"));
         self.mode = Mode::Waiting;
         self.resumable = false;
+        self.given_up = true;
         self.hold(0);
-        self.shared.control.park(&error);
+        self.shared.control.park(&error, self.configs);
         self.refused(error);
     }
 
@@ -573,23 +594,8 @@ fn name(args: &[&[u8]]) -> String {
     printable(args.first().copied().unwrap_or_default(), QUOTE_BYTES)
 }
 
-fn unknown_command(args: &[&[u8]]) -> Error {
-    let text = format!("the primary sent {}, which can't be followed", name(args));
-    Error::new(Kind::Unsupported, text)
-}
-
 fn failed_command(args: &[&[u8]], text: &str) -> Error {
     Error::protocol(format!("the primary's {} could not be applied: {text}", name(args)))
-}
-
-/// The apply thread's life: feeds until the link is gone or the engine is stopped.
-pub(super) fn run(mut apply: Apply, feeds: &crossbeam_channel::Receiver<Feed>) {
-    for feed in feeds {
-        if apply.shared.control.is_stopping() {
-            return;
-        }
-        apply.take(feed);
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const EDITED_BYTES_MAX: usize = 4096;
 /// What [`Events::next`] gives.
 pub enum Event {
     /// Something changed.
-    Change(Recorded),
+    Change(Box<Recorded>),
     /// So much changed that not all of it is told: what follows comes after a gap.
     Overflow,
 }
@@ -116,7 +116,7 @@ pub struct Events {
 /// The events of one unit.
 #[derive(Default)]
 struct Batch {
-    events: Vec<Recorded>,
+    events: Vec<Event>,
     bytes: usize,
     overflown: bool,
 }
@@ -181,7 +181,7 @@ impl Events {
             *unit = Batch { overflown: true, ..Batch::default() };
             return;
         }
-        unit.events.push(event);
+        unit.events.push(Event::Change(Box::new(event)));
     }
 
     /// The unit can be seen.
@@ -197,7 +197,7 @@ impl Events {
         let fits = queue.bytes + unit.bytes <= self.limit.load(Relaxed);
         if fits && !unit.overflown {
             queue.bytes += unit.bytes;
-            queue.events.extend(unit.events.into_iter().map(Event::Change));
+            queue.events.extend(unit.events);
         } else if !matches!(queue.events.back(), Some(Event::Overflow)) {
             queue.events.push_back(Event::Overflow);
         }

@@ -337,11 +337,16 @@ impl Load {
     ) -> Result<()> {
         match &mut self.target {
             Target::InPlace(seen) => {
-                let (stored, old) = table.item(db, &key).unzip();
-                if !seen.insert(db, stored.unwrap_or_else(|| key.clone())) {
+                let old = table.item(db, &key);
+                // A key that is shared with the table holds on to the value that it came with.
+                let same = old.filter(|(_, old)| is_unchanged(old, &value, at));
+                let changes = same.is_none();
+                let (name, beside) =
+                    same.map_or_else(|| (key.clone(), key.len()), |(stored, _)| (stored, 0));
+                if !seen.insert(db, name, beside) {
                     return Err(self.duplicate(db, &key));
                 }
-                if !old.is_some_and(|old| is_unchanged(&old, &value, at)) {
+                if changes {
                     unit.write(db, &key, value, at, Reason::Resync);
                 }
             }

@@ -6,11 +6,12 @@
 
 use super::freshness::Freshness;
 use crate::table::{Cursor, Db, Entry, Hold, Reader};
-use crate::value::{Bytes, Field, Value};
+use crate::value::{Field, Value};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use super::whole::{Element, Whole};
+pub use crate::value::Bytes;
 pub use crate::value::Type;
 pub use crate::value::{Group, Stream};
 

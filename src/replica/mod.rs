@@ -14,6 +14,7 @@ pub mod panics;
 mod position;
 mod slot;
 mod state;
+mod tasks;
 mod whole;
 
 use crate::change::{Change, Gate, Verdict};
@@ -35,11 +36,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use digest::{DigestAt, KeyDigest};
 pub use events::{Event, Events, Recorded};
 pub use lookup::{
-    Answer, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View, Walk,
-    Whole,
+    Answer, Bytes, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View,
+    Walk, Whole,
 };
 pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};
+pub use tasks::{Applier, Tasks};
 
 /// How many locks the table is divided over: enough that readers seldom meet the writer, few enough
 /// that an empty database costs little.
@@ -177,6 +179,17 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
+        let Tasks { link, apply } = self.make_tasks(&mut engine)?;
+        self.spawn(&mut engine, "rets/apply", move || apply.run())?;
+        self.spawn(&mut engine, "rets/link", move || link.run())
+    }
+
+    /// Starts the engine without threads: its tasks do nothing but what they are stepped for.
+    pub fn start_stepped(&self) -> Result<Tasks> {
+        self.make_tasks(&mut self.engine.lock())
+    }
+
+    fn make_tasks(&self, engine: &mut Engine) -> Result<Tasks> {
         if engine.life == Life::Stopped {
             return Err(Error::new(Kind::Stopped, "the engine was stopped; make another one"));
         }
@@ -195,8 +208,7 @@ impl Replica {
         let link = Link::new(self.env.clone(), config, self.shared.control.clone(), feed);
         engine.life = Life::Running;
         self.shared.board.update(|status| status.state = State::Connecting);
-        self.spawn(&mut engine, "rets/apply", move || apply::run(apply, &feeds))?;
-        self.spawn(&mut engine, "rets/link", move || link.run())
+        Ok(Tasks { link, apply: Applier::new(apply, feeds) })
     }
 
     /// Starts a thread whose panic ends as a state.
@@ -410,6 +422,8 @@ impl Shared {
         let counts = self.lookups.reader().counts();
         let spooled = self.control.spooled();
         let unapplied = spooled.saturating_add(self.held.load(Ordering::Relaxed));
+        // What has come over a connection that is not followed yet may be a snapshot.
+        let unapplied = if status.state == State::Following { unapplied } else { 0 };
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
         let known = status.offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;

@@ -38,7 +38,7 @@ impl Cursor {
         let (&db, database) = found.next()?;
         // The database where the walk was may have gone: then the next one begins at its start.
         let shard = if db == from { shard } else { 0 };
-        self.items = database.read(shard).copy().into_iter();
+        self.items = database.read(shard).iter().collect::<Vec<_>>().into_iter();
         self.db = db;
         self.next = if shard + 1 < self.shared.layout.shards() {
             Some((db, shard + 1))

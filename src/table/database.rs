@@ -2,6 +2,7 @@
 
 use super::entry::{Counts, Entry};
 use super::shard::{Item, Layout, Shard};
+use super::stored::Stored;
 use crate::value::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
@@ -43,24 +44,20 @@ impl Database {
     /// Stores an entry in a database that nobody else sees yet, and returns the one that was there.
     pub(super) fn put(&mut self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
         let place = layout.place(&key);
+        let new = Stored::new(key, entry);
         let counts = self.counts.get_mut();
-        let key_len = key.len();
-        counts.add(key_len, &entry);
-        let old = self.shards[place.shard].get_mut().put(layout, place.hash, key, entry);
-        if let Some(old) = &old {
-            counts.remove(key_len, old);
-        }
-        old
+        counts.add(&new.counts());
+        let old = self.shards[place.shard].get_mut().put(layout, place.hash, new)?;
+        counts.remove(&old.counts());
+        Some(old.entry())
     }
 
     /// Removes an entry from a database that nobody else sees yet.
-    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Item> {
+    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Entry> {
         let place = layout.place(key);
-        let old = self.shards[place.shard].get_mut().remove(place.hash, key);
-        if let Some((key, entry)) = &old {
-            self.counts.get_mut().remove(key.len(), entry);
-        }
-        old
+        let old = self.shards[place.shard].get_mut().remove(place.hash, key)?;
+        self.counts.get_mut().remove(&old.counts());
+        Some(old.entry())
     }
 
     /// All entries, shard by shard: each shard is given back as it is done with.
@@ -79,7 +76,7 @@ impl Database {
 pub(super) fn total(databases: &Databases) -> Counts {
     let mut total = Counts::default();
     for database in databases.values() {
-        total.merge(&database.counts().lock());
+        total.add(&database.counts().lock());
     }
     total
 }

@@ -1,5 +1,6 @@
 //! What a key has in the table, and the sums over such entries.
 
+use super::stored;
 use crate::value::{Fingerprint, Value, Withheld};
 use std::sync::Arc;
 
@@ -58,24 +59,18 @@ impl Entry {
         self.hold.as_ref().map_or(matches!(self.value, Some(Value::Module(_))), |hold| hold.module)
     }
 
-    /// An estimate of the memory it takes with a key of this length, in bytes.
-    fn memory(&self, key_len: usize) -> usize {
-        SLOT_BYTES + self.shared_memory(key_len)
+    /// An estimate of the memory that it takes with a key of this length, in bytes, besides what a
+    /// clone of both takes again.
+    pub fn shared_memory(&self, key_len: usize) -> usize {
+        stored::shared_memory(key_len, self)
     }
 
-    /// The part of it that a clone of key and entry does not take again.
-    pub fn shared_memory(&self, key_len: usize) -> usize {
+    /// An estimate of the memory of what it refers to, in bytes.
+    pub(super) fn memory(&self) -> usize {
         let value = self.value.as_ref().map_or(0, Value::memory);
-        let hold = self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory());
-        KEY_BYTES + key_len + value + hold
+        value + self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
     }
 }
-
-/// One slot of the hash table at its usual load of two thirds: what each key takes at least.
-pub const SLOT_BYTES: usize = (size_of::<super::shard::Item>() + 1) * 3 / 2;
-
-/// The counts before a shared key.
-const KEY_BYTES: usize = 16;
 
 /// A hold with the counts before it.
 const HOLD_BYTES: usize = size_of::<Hold>() + 16;
@@ -98,14 +93,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts an entry that comes.
-    pub(super) fn add(&mut self, key_len: usize, entry: &Entry) {
-        self.merge(&Self::of(key_len, entry));
-    }
-
-    /// Forgets an entry that goes.
-    pub(super) fn remove(&mut self, key_len: usize, entry: &Entry) {
-        let gone = Self::of(key_len, entry);
+    /// Takes other sums away from these.
+    pub(super) fn remove(&mut self, gone: &Self) {
         self.keys -= gone.keys;
         self.expires -= gone.expires;
         self.ghosts -= gone.ghosts;
@@ -115,7 +104,7 @@ impl Counts {
     }
 
     /// Adds other sums to these.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.keys += other.keys;
         self.expires += other.expires;
         self.ghosts += other.ghosts;
@@ -124,7 +113,8 @@ impl Counts {
         self.memory += other.memory;
     }
 
-    fn of(key_len: usize, entry: &Entry) -> Self {
+    /// Of one entry that takes so much memory.
+    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
         let ghost = entry.is_ghost();
         Self {
             keys: usize::from(!ghost),
@@ -132,7 +122,7 @@ impl Counts {
             ghosts: usize::from(ghost),
             partial: usize::from(entry.is_partial()),
             frozen: usize::from(entry.is_frozen()),
-            memory: entry.memory(key_len),
+            memory,
         }
     }
 }

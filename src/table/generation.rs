@@ -40,12 +40,12 @@ impl Generation {
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
         let place = self.layout.place(key);
-        self.databases.get(&db)?.read(place.shard).get(place.hash, key).cloned()
+        self.databases.get(&db)?.read(place.shard).get(place.hash, key)
     }
 
     /// Removes a key and returns what it had.
     pub fn remove(&mut self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.databases.get_mut(&db)?.remove(&self.layout, key).map(|(_, entry)| entry)
+        self.databases.get_mut(&db)?.remove(&self.layout, key)
     }
 
     /// All entries: database by database, within one in no order.
@@ -53,7 +53,7 @@ impl Generation {
         let shards = self.layout.shards();
         self.databases.iter().flat_map(move |(&db, database)| {
             (0..shards).flat_map(move |shard| {
-                let items = database.read(shard).copy();
+                let items: Vec<_> = database.read(shard).iter().collect();
                 items.into_iter().map(move |(key, entry)| (db, key, entry))
             })
         })

@@ -31,20 +31,22 @@ mod generation;
 mod publish;
 mod reader;
 mod shard;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
-pub use entry::{Counts, Entry, Hold, SLOT_BYTES};
+pub use entry::{Counts, Entry, Hold};
 pub use generation::Generation;
 pub use reader::Reader;
+pub use stored::SLOT_BYTES;
 
 use crate::value::Bytes;
 use database::{Databases, total};
 use parking_lot::{Mutex, RwLock};
-use shard::Layout;
+use shard::{Layout, Shard};
 use std::sync::Arc;
 
 /// The place in the primary's history that the data stands for.
@@ -74,13 +76,18 @@ struct Shared {
 }
 
 impl Shared {
-    fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
+    /// Looks at one shard, while nobody changes it.
+    fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<(&Shard, u64)>) -> R) -> R {
         let place = self.layout.place(key);
         let databases = self.databases.read();
         match databases.get(&db) {
-            Some(database) => f(database.read(place.shard).get(place.hash, key)),
+            Some(database) => f(Some((&database.read(place.shard), place.hash))),
             None => f(None),
         }
+    }
+
+    fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
+        self.with(db, key, |found| found.and_then(|(shard, hash)| shard.get(hash, key)))
     }
 
     fn counts(&self) -> Counts {
@@ -115,14 +122,12 @@ impl Table {
 
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.shared.with(db, key, |entry| entry.cloned())
+        self.shared.get(db, key)
     }
 
     /// The key as it is stored, to be shared, and what it has.
     pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
-        let place = self.shared.layout.place(key);
-        let databases = self.shared.databases.read();
-        databases.get(&db)?.read(place.shard).item(place.hash, key).cloned()
+        self.shared.with(db, key, |found| found.and_then(|(shard, hash)| shard.item(hash, key)))
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

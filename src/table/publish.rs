@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, View};
 use super::database::{Database, Databases, Db};
-use super::entry::Entry;
+use super::stored::Stored;
 use super::{Shared, Stamp};
 use crate::value::Bytes;
 
@@ -34,16 +34,19 @@ struct Group {
 
 struct Write {
     hash: u64,
-    key: Bytes,
-    /// `None`: the key goes away.
-    entry: Option<Entry>,
+    what: What,
+}
+
+enum What {
+    Put(Stored),
+    Remove(Bytes),
 }
 
 /// What was replaced: to be dropped when no lock is held, for it may be huge.
 #[derive(Default)]
 pub(super) struct Waste {
     databases: Vec<Database>,
-    entries: Vec<Entry>,
+    entries: Vec<Stored>,
 }
 
 impl Plan {
@@ -73,8 +76,11 @@ impl Plan {
         let mut writes: Vec<(usize, Write)> = Vec::with_capacity(view.slots.len());
         for (key, slot) in view.slots {
             let place = shared.layout.place(&key);
-            let write = Write { hash: place.hash, key, entry: slot.into_entry(unit, db) };
-            writes.push((place.shard, write));
+            let what = match slot.into_entry(unit, db) {
+                Some(entry) => What::Put(Stored::new(key, entry)),
+                None => What::Remove(key),
+            };
+            writes.push((place.shard, Write { hash: place.hash, what }));
         }
         writes.sort_unstable_by_key(|(shard, _)| *shard);
         for (shard, write) in writes {
@@ -153,17 +159,16 @@ fn write(
     let mut published = shared.stamp.write();
     for (database, shard, writes) in &mut locked {
         let mut counts = database.counts().lock();
-        for Write { hash, key, entry } in writes.drain(..) {
-            let key_len = key.len();
-            let old = match entry {
-                Some(entry) => {
-                    counts.add(key_len, &entry);
-                    shard.put(&shared.layout, hash, key, entry)
+        for Write { hash, what } in writes.drain(..) {
+            let old = match what {
+                What::Put(new) => {
+                    counts.add(&new.counts());
+                    shard.put(&shared.layout, hash, new)
                 }
-                None => shard.remove(hash, &key).map(|(_, entry)| entry),
+                What::Remove(key) => shard.remove(hash, &key),
             };
             if let Some(old) = old {
-                counts.remove(key_len, &old);
+                counts.remove(&old.counts());
                 waste.entries.push(old);
             }
         }

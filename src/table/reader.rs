@@ -18,10 +18,12 @@ impl Reader {
         Self { shared }
     }
 
-    /// Shows what a key has. `f` runs under locks: it copies out what it needs and must not come
-    /// back to the table by any way.
+    /// Shows what a key has, and allocates nothing. `f` runs under locks, so that it is never the
+    /// reader who has to free what it was shown: it copies out what it needs and must not come back
+    /// to the table by any way.
     pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
-        self.shared.with(db, key, f)
+        self.shared
+            .with(db, key, |found| f(found.and_then(|(shard, hash)| shard.get(hash, key)).as_ref()))
     }
 
     /// What several keys have, all at one published unit, and which one that is. `f` runs when no
@@ -55,7 +57,7 @@ impl Reader {
             // Nobody changes a shard that was copied before the last one is locked, for all stay
             // locked: so it is one moment that is copied.
             let shard = locked.last();
-            *entry = shard.and_then(|shard| shard.get(place.hash, key)).cloned();
+            *entry = shard.and_then(|shard| shard.get(place.hash, key));
         }
         // What is locked can't be ahead of the stamp, and a unit in progress elsewhere will not
         // reach it.
@@ -104,7 +106,7 @@ impl Reader {
         for (&db, database) in databases.iter() {
             let mut items = Vec::with_capacity(database.len());
             for shard in 0..self.shared.layout.shards() {
-                items.extend(database.read(shard).iter().cloned());
+                items.extend(database.read(shard).iter());
             }
             if !items.is_empty() {
                 copy.push((db, items));

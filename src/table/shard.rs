@@ -1,14 +1,21 @@
 //! The hash table under each lock, and the rule that says which lock a key is under.
 
 use super::entry::Entry;
+use super::stored::Stored;
 use crate::value::Bytes;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// More shards than this cost memory in every database and win nothing.
 const SHARDS_MAX: usize = 1 << 12;
+
+/// Shards differ in size, evenly between one and two, so that they outgrow their hash tables one
+/// after the other: then no moment has all of them grow, and no number of keys finds all of them
+/// half empty. This many steps stand for a shard on average.
+const STEPS: usize = 32;
 
 /// Where keys belong: the same in every database and generation of one table, so that a walk can go
 /// on in another generation where it stopped in this one.
@@ -17,6 +24,8 @@ pub(super) struct Layout {
     /// Seeded at random: whoever writes to the primary can't choose keys that collide here.
     hasher: RandomState,
     shards: usize,
+    /// By some bits of a hash.
+    steps: Arc<[u16]>,
 }
 
 /// Where one key belongs.
@@ -29,10 +38,11 @@ pub(super) struct Place {
 impl Layout {
     /// At least this many shards, within reason.
     pub(super) fn new(shards: usize) -> Self {
-        Self {
-            hasher: RandomState::default(),
-            shards: shards.clamp(1, SHARDS_MAX).next_power_of_two(),
-        }
+        let shards = shards.clamp(1, SHARDS_MAX).next_power_of_two();
+        let all = shards * STEPS;
+        let shard = |step| ((1.0 + step as f64 / all as f64).log2() * shards as f64) as u16;
+        let steps = (0..all).map(shard).collect();
+        Self { hasher: RandomState::default(), shards, steps }
     }
 
     pub(super) fn shards(&self) -> usize {
@@ -42,7 +52,8 @@ impl Layout {
     pub(super) fn place(&self, key: &[u8]) -> Place {
         let hash = self.hasher.hash_one(key);
         // The hash table takes the lowest and the highest bits; these are from between.
-        Place { shard: (hash >> 40) as usize & (self.shards - 1), hash }
+        let step = (hash >> 40) as usize & (self.steps.len() - 1);
+        Place { shard: self.steps.get(step).copied().unwrap_or(0).into(), hash }
     }
 
     /// Whether both put every key in the same place.
@@ -51,57 +62,67 @@ impl Layout {
     }
 }
 
-/// A key and what it has. The key is stored nowhere else.
+/// A key and what it has, as readers are given them.
 pub(super) type Item = (Bytes, Entry);
 
 /// One part of a database.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    items: HashTable<Item>,
+    items: HashTable<Stored>,
 }
 
 impl Shard {
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.item(hash, key).map(|item| &item.1)
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Entry> {
+        self.find(hash, key).map(Stored::entry)
     }
 
-    pub(super) fn item(&self, hash: u64, key: &[u8]) -> Option<&Item> {
-        self.items.find(hash, |item| *item.0 == *key)
+    pub(super) fn item(&self, hash: u64, key: &[u8]) -> Option<Item> {
+        self.find(hash, key).map(Stored::item)
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<&Stored> {
+        self.items.find(hash, |stored| stored.key() == key)
     }
 
     /// Stores an entry and returns the one that was there.
-    pub(super) fn put(
-        &mut self,
-        layout: &Layout,
-        hash: u64,
-        key: Bytes,
-        entry: Entry,
-    ) -> Option<Entry> {
-        let same = |item: &Item| *item.0 == *key;
-        match self.items.entry(hash, same, |item| layout.place(&item.0).hash) {
-            Slot::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().1, entry)),
+    pub(super) fn put(&mut self, layout: &Layout, hash: u64, new: Stored) -> Option<Stored> {
+        let same = |stored: &Stored| stored.key() == new.key();
+        match self.items.entry(hash, same, |stored| layout.place(stored.key()).hash) {
+            Slot::Occupied(mut slot) => Some(std::mem::replace(slot.get_mut(), new)),
             Slot::Vacant(slot) => {
-                slot.insert((key, entry));
+                slot.insert(new);
                 None
             }
         }
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Item> {
-        let slot = self.items.find_entry(hash, |item| *item.0 == *key).ok()?;
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Stored> {
+        let slot = self.items.find_entry(hash, |stored| stored.key() == key).ok()?;
         Some(slot.remove().0)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = Item> {
+        self.items.iter().map(Stored::item)
     }
 
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
-        self.items.into_iter()
+        self.items.into_iter().map(|stored| stored.item())
     }
+}
 
-    /// All entries as they are now.
-    pub(super) fn copy(&self) -> Vec<Item> {
-        self.items.iter().cloned().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_differ_in_size_and_none_is_left_out() {
+        for shards in [1, 2, 32, SHARDS_MAX] {
+            let layout = Layout::new(shards);
+            let mut sizes = vec![0_usize; layout.shards()];
+            layout.steps.iter().for_each(|shard| sizes[usize::from(*shard)] += 1);
+            let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+            assert!(*least >= STEPS / 2 && *most <= 2 * STEPS, "{least} to {most} of {shards}");
+            assert!(shards < 32 || *most > 3 * least / 2, "{least} to {most} of {shards}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
+use super::Bytes;
 use super::tree::{Tree, push_length, split_length};
 use std::cmp::Ordering;
 
@@ -75,6 +76,16 @@ impl Hash {
     /// How many fields have a deadline.
     pub fn volatile_len(&self) -> usize {
         self.volatile
+    }
+
+    /// Its fields as one block; `None` where they are more than one.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        self.fields.leaf()
+    }
+
+    /// What [`Hash::leaf`] told, so many of its fields with a deadline.
+    pub(super) fn of_leaf(block: Bytes, len: usize, volatile: usize) -> Self {
+        Self { fields: Tree::of_leaf(block, len), volatile }
     }
 
     /// An estimate of the memory it takes, in bytes.

@@ -1,5 +1,6 @@
 //! Lists: sequences that grow and shrink at both ends and can be cut and edited anywhere.
 
+use super::Bytes;
 use super::tree::{Builder, Tree};
 use std::ops::Range;
 
@@ -19,6 +20,16 @@ impl List {
     /// No element at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Its elements as one block; `None` where they are more than one.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        self.elements.leaf()
+    }
+
+    /// What [`List::leaf`] told.
+    pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
+        Self { elements: Tree::of_leaf(block, len) }
     }
 
     /// An estimate of the memory it takes, in bytes.

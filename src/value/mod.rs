@@ -6,8 +6,10 @@
 //! goes on.
 
 mod array;
+mod bytes;
 mod digest;
 mod fingerprint;
+mod flat;
 mod hash;
 mod list;
 mod module;
@@ -17,15 +19,15 @@ mod tree;
 mod withheld;
 mod zset;
 
-use std::sync::Arc;
-
 pub use array::Array;
+pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
+pub use flat::Flat;
 pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
@@ -34,11 +36,9 @@ pub use stream::{
     Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
     StreamBuilder, Trim,
 };
+pub use tree::{push_length, split_length};
 pub use withheld::Withheld;
 pub use zset::{PACKED_LEN_MAX, Zset};
-
-/// A string of bytes that is shared, never edited in place.
-pub type Bytes = Arc<[u8]>;
 
 /// The types a key can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,7 +137,7 @@ impl Value {
     /// time; false for other types.
     pub fn is_untouched(&self, later: &Self) -> bool {
         match (self, later) {
-            (Self::String(a), Self::String(b)) => Arc::ptr_eq(a, b),
+            (Self::String(a), Self::String(b)) => a.is_same(b),
             (Self::List(a), Self::List(b)) => a.is_untouched(b),
             _ => false,
         }

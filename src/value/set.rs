@@ -1,5 +1,6 @@
 //! Sets: distinct strings without an order; kept in the order of their bytes.
 
+use super::Bytes;
 use super::tree::Tree;
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
@@ -17,6 +18,16 @@ impl Set {
     /// No member at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Its members as one block; `None` where they are more than one.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        self.members.leaf()
+    }
+
+    /// What [`Set::leaf`] told.
+    pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
+        Self { members: Tree::of_leaf(block, len) }
     }
 
     /// An estimate of the memory it takes, in bytes.

@@ -12,12 +12,13 @@
 
 mod block;
 
+use super::Bytes;
 use block::{Entries, LENGTH_BYTES_MAX, entries, offset, push};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) use block::{push_length, split_length};
+pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
 /// node to be small, small enough for rewriting a leaf to be cheap. An entry that is larger has a
@@ -49,7 +50,7 @@ pub(super) struct Tree {
 
 #[derive(Clone, Debug)]
 enum Node {
-    Leaf(Arc<[u8]>),
+    Leaf(Bytes),
     Inner(Arc<Vec<Child>>),
 }
 
@@ -63,6 +64,19 @@ impl Tree {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The only leaf; `None` where there are several, or none.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        match &self.root {
+            Some(Node::Leaf(block)) => Some(block),
+            _ => None,
+        }
+    }
+
+    /// A tree of one leaf, which has so many entries.
+    pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
+        Self { len, bytes: block.len(), root: Some(Node::Leaf(block)) }
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
@@ -144,7 +158,7 @@ impl Tree {
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         match (&self.root, &later.root) {
             (None, None) => true,
-            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => Arc::ptr_eq(a, b),
+            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => a.is_same(b),
             (Some(Node::Inner(a)), Some(Node::Inner(b))) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -380,7 +394,7 @@ fn merge_around(children: &mut Vec<Child>, at: usize) {
 }
 
 /// The blocks that take the place of a leaf: more than one where it would become too large.
-fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Arc<[u8]>> {
+fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Bytes> {
     let start = offset(block, index);
     let end = if change.remove { start + offset(&block[start..], 1) } else { start };
     let (before, after) = (&block[..start], &block[end..]);
@@ -397,14 +411,14 @@ fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Arc<[
     if before.is_empty() || after.is_empty() {
         // What grows at one end keeps its leaves full.
         let parts = [before, &middle, after].into_iter().filter(|part| !part.is_empty());
-        return parts.map(Arc::from).collect();
+        return parts.map(Bytes::from).collect();
     }
     cut(&[before, &middle, after].concat())
 }
 
 /// Cuts a block into leaves: two of about the same size, or three where large entries need it.
-fn cut(block: &[u8]) -> Vec<Arc<[u8]>> {
-    let mut parts: Vec<Arc<[u8]>> = Vec::with_capacity(3);
+fn cut(block: &[u8]) -> Vec<Bytes> {
+    let mut parts: Vec<Bytes> = Vec::with_capacity(3);
     let (mut start, mut at) = (0, 0);
     while at < block.len() {
         let next = at + offset(&block[at..], 1).max(1);

@@ -1,5 +1,6 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
+use super::Bytes;
 use super::tree::Tree;
 use std::cmp::Ordering;
 
@@ -20,7 +21,7 @@ pub struct Zset {
     /// Entries are a score and a member, in the order of both.
     order: Tree,
     /// The same entries in the order of the members, where there are many.
-    members: Option<Box<Tree>>,
+    members: Option<Tree>,
     /// The primary keeps it as a skip list; see [`Zset::is_packed`].
     spread: bool,
 }
@@ -52,7 +53,7 @@ impl Zset {
             return None;
         }
         let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
-        let members = (entries.len() > SCANNED_MAX).then(|| Box::new(build(&entries)));
+        let members = (entries.len() > SCANNED_MAX).then(|| build(&entries));
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
@@ -109,6 +110,16 @@ impl Zset {
         self.len() == 0
     }
 
+    /// Its members as one block; `None` where they are more than one.
+    pub(super) fn leaf(&self) -> Option<&Bytes> {
+        self.order.leaf().filter(|_| self.members.is_none())
+    }
+
+    /// What [`Zset::leaf`] told.
+    pub(super) fn of_leaf(block: Bytes, len: usize, is_packed: bool) -> Self {
+        Self { order: Tree::of_leaf(block, len), members: None, spread: !is_packed }
+    }
+
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
@@ -159,7 +170,7 @@ impl Zset {
                 let mut entries: Vec<&[u8]> = self.order.iter().collect();
                 entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
                 let members = entries.into_iter().collect();
-                self.members = Some(Box::new(members));
+                self.members = Some(members);
             }
             None => {}
         }

@@ -574,6 +574,47 @@ fn data_beyond_max_memory_ends_as_a_state_and_stays_readable() {
 }
 
 #[test]
+fn a_link_that_is_lost_after_all_was_given_up_is_not_made_anew() {
+    let mut site = Site::with(&[("max-memory", "4kb")]).in_sync(&[("k", "v")]);
+    site.send(&format!("SET big {}", "x".repeat(5000)));
+    site.lose();
+    assert_eq!(site.info().state, State::Failed);
+    assert!(!site.info().will_retry);
+    assert_eq!(site.moments(), [Moment::Failed]);
+    assert_eq!(site.resume(), None);
+    // Another configuration begins anew.
+    site.apply.take(Feed::Status(LinkState::Connecting));
+    site.lose();
+    assert_eq!(site.info().state, State::Reconnecting);
+    assert_eq!(site.resume(), Some(None));
+}
+
+#[test]
+fn what_is_given_up_under_an_older_configuration_is_tried_under_the_newer() {
+    let mut site = Site::with(&[("max-memory", "4kb")]).in_sync(&[("k", "v")]);
+    let config = crate::config::Config::from_url("redis://127.0.0.1").unwrap();
+    site.apply.shared.control.set_config(config);
+    site.send(&format!("SET big {}", "x".repeat(5000)));
+    let info = site.info();
+    assert_eq!(info.last_error.unwrap().kind(), Kind::NoMemory);
+    assert!(info.state != State::Failed && info.will_retry);
+    assert_eq!(site.moments(), []);
+}
+
+#[test]
+fn what_comes_before_it_is_followed_is_no_lag() {
+    let mut site = Site::new().in_sync(&[("k", "v")]);
+    let lag = |site: &Site| (site.info().offset_received, site.info().lag_bytes);
+    site.apply.shared.control.came(40);
+    assert_eq!(lag(&site), (540, 40));
+    site.apply.shared.control.consumed(40);
+    site.lose();
+    // It may be a snapshot: whether it is, the apply thread is not told yet.
+    site.apply.shared.control.came(40);
+    assert_eq!(lag(&site), (500, 0));
+}
+
+#[test]
 fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
     let mut site = Site::with(&[("max-staleness", "20000")]);
     assert_eq!(site.info().data_age_ms, -1);

@@ -1,9 +1,10 @@
 //! What to do about commands that nobody knows: modules bring their own, and newer servers have
 //! more.
 
-use super::{Apply, Broken, Counters, View, database, name, unknown_command};
+use super::{Apply, Broken, Counters, View, database, name};
 use crate::command::{Action, Row, Unit};
 use crate::config::Policy;
+use crate::error::{Error, Kind};
 use crate::log::{self, Level};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -81,6 +82,11 @@ impl Apply {
             None => synced_for.len() >= UNKNOWN_NAMES_MAX,
         }
     }
+}
+
+fn unknown_command(args: &[&[u8]]) -> Error {
+    let text = format!("the primary sent {}, which can't be followed", name(args));
+    Error::new(Kind::Unsupported, text)
 }
 
 /// What different spellings of a command's name have in common.

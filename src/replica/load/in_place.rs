@@ -13,18 +13,20 @@ use std::collections::{BTreeMap, HashSet};
 /// A key's place in a set at its usual load of two thirds.
 const PLACE_BYTES: usize = (size_of::<Bytes>() + 1) * 3 / 2;
 
-/// The keys that have come, by database. They are shared with the table, which has them as well.
+/// The keys that have come, by database. Where nothing changed they are shared with the table.
 #[derive(Default)]
 pub(super) struct Seen {
     databases: BTreeMap<Db, HashSet<Bytes, RandomState>>,
-    len: usize,
+    memory: usize,
 }
 
 impl Seen {
-    /// Adds a key; false if it is there already.
-    pub(super) fn insert(&mut self, db: Db, key: Bytes) -> bool {
+    /// Adds a key that takes so many bytes beside the table's; false if it is there already.
+    pub(super) fn insert(&mut self, db: Db, key: Bytes, beside: usize) -> bool {
         let is_new = self.databases.entry(db).or_default().insert(key);
-        self.len += usize::from(is_new);
+        if is_new {
+            self.memory += PLACE_BYTES + beside;
+        }
         is_new
     }
 
@@ -34,7 +36,7 @@ impl Seen {
 
     /// An estimate of the memory it takes, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.len * PLACE_BYTES
+        self.memory
     }
 }
 
@@ -65,7 +67,7 @@ impl Load {
                         (Some(value), _) => load.take_key(unit, table, db, key, value, at)?,
                         // What has a version is the table's own.
                         (None, Target::InPlace(seen)) => {
-                            seen.insert(db, key);
+                            seen.insert(db, key, 0);
                         }
                         (None, _) => {}
                     }

@@ -10,8 +10,8 @@ pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
     block.extend_from_slice(entry);
 }
 
-/// Appends a length.
-pub(in crate::value) fn push_length(block: &mut Vec<u8>, mut len: usize) {
+/// Appends a length, seven bits a byte and the lowest first.
+pub fn push_length(block: &mut Vec<u8>, mut len: usize) {
     while len >= 0x80 {
         block.push(len as u8 | 0x80);
         len >>= 7;
@@ -20,7 +20,7 @@ pub(in crate::value) fn push_length(block: &mut Vec<u8>, mut len: usize) {
 }
 
 /// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
-pub(in crate::value) fn split_length(block: &[u8]) -> (usize, &[u8]) {
+pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
     let mut len = 0;
     for (at, byte) in block.iter().enumerate().take(LENGTH_BYTES_MAX) {
         len |= usize::from(byte & 0x7f) << (7 * at);

@@ -1,0 +1,131 @@
+//! Strings of bytes that are shared and never edited in place: a block of their own, or a part of
+//! one that they share with what else lies in it.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// A string of bytes. Cloning takes constant time.
+#[derive(Clone, Default)]
+pub struct Bytes {
+    block: Arc<[u8]>,
+    /// How many bytes of the block come before it, ...
+    before: u32,
+    /// ... and behind it.
+    behind: u32,
+}
+
+impl Bytes {
+    /// A part of a block, which stays as long as any part of it; a copy where the block is so large
+    /// that nothing should hold on to all of it.
+    pub fn part(block: &Arc<[u8]>, range: Range<usize>) -> Self {
+        let borders = (range.start, block.len().saturating_sub(range.end));
+        match (u32::try_from(borders.0), u32::try_from(borders.1)) {
+            (Ok(before), Ok(behind)) => Self { block: block.clone(), before, behind },
+            _ => Self::from(block.get(range).unwrap_or_default()),
+        }
+    }
+
+    /// The block that both are parts of, if it is one.
+    pub fn common_block(&self, other: &Self) -> Option<&Arc<[u8]>> {
+        Arc::ptr_eq(&self.block, &other.block).then_some(&self.block)
+    }
+
+    /// Whether both are the same part of the same block, in constant time.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block)
+            && (self.before, self.behind) == (other.before, other.behind)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let end = self.block.len().saturating_sub(self.behind as usize);
+        self.block.get(self.before as usize..end).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Borrow<[u8]> for Bytes {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T> From<T> for Bytes
+where
+    Arc<[u8]>: From<T>,
+{
+    fn from(bytes: T) -> Self {
+        Self { block: Arc::from(bytes), before: 0, behind: 0 }
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        Self { block: bytes.into_iter().collect(), before: 0, behind: 0 }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(other)
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_what_its_range_says_and_equal_to_any_such_bytes() {
+        let block: Arc<[u8]> = Arc::from(&b"keyvalue"[..]);
+        let (key, value) = (Bytes::part(&block, 0..3), Bytes::part(&block, 3..8));
+        assert_eq!((&key[..], &value[..]), (&b"key"[..], &b"value"[..]));
+        assert_eq!(value, Bytes::from(&b"value"[..]));
+        assert!(key < value && key.is_same(&key.clone()));
+        assert!(!key.is_same(&Bytes::from(&b"key"[..])) && !key.is_same(&value));
+        assert!(key.common_block(&value).is_some());
+        assert!(key.common_block(&Bytes::from(&b"key"[..])).is_none());
+        assert_eq!(&Bytes::part(&block, 8..8)[..], b"");
+        assert_eq!(&Bytes::part(&block, 5..70)[..], b"lue");
+        drop((block, value));
+        assert_eq!(&key[..], b"key");
+    }
+}
