@@ -105,6 +105,7 @@ bench: $(target)/bench/resident
 $(target)/bench/%: benches/%.c include/rets.h | library
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
 simulate:
 	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
