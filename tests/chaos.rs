@@ -309,7 +309,7 @@ impl Run {
         self.primary.as_mut().expect("there is one")
     }
 
-    /// Sends a burst and does something before the answers are read; whatever becomes of them.
+    /// Sends a burst and does something before the answers are read, which the server lives through.
     fn amid_a_burst<T>(&mut self, disturb: impl FnOnce(&mut Self) -> T) -> T {
         let (burst, pairs) = (self.random(), self.pairs());
         let Primary { writer, pairs: other, .. } = self.primary();
@@ -317,7 +317,6 @@ impl Run {
         other.raw(&bytes_of(&pairs));
         let done = disturb(self);
         let Primary { writer, pairs: other, .. } = self.primary();
-        // A server that was exchanged meanwhile owes no answers.
         for _ in &burst {
             writer.reply().expect("an answer");
         }
@@ -698,9 +697,9 @@ fn a_replica_survives(which: Which) {
     let [reads, aborted] = [&watch.reads, &watch.aborted].map(|n| n.load(Ordering::SeqCst));
     let count: u64 = tally.disturbances.values().sum();
     println!(
-        "server {name}, seed {seed}, {seconds} s: {count} disturbances {:?}; {} full ({aborted} broken off) and \
-         {} partial syncs on {} connections; {} commands; {} comparisons without a difference, \
-         {reads} reads; {} overflown buffers",
+        "server {name}, seed {seed}, {seconds} s: {count} disturbances {:?}; {} full \
+         ({aborted} broken off) and {} partial syncs on {} connections; {} commands; {} \
+         comparisons without a difference, {reads} reads; {} overflown buffers",
         tally.disturbances,
         info.full_syncs,
         info.partial_syncs,
