@@ -10,6 +10,8 @@
 #   make servers    obtains the servers that the tests run against (RETS_TEST_SERVERS=7.0,6.2,8.2)
 #   make differential SERVER=8.2 SECONDS=600 SEED=1
 #                   random commands on one server for so long, digests compared after each burst
+#   make chaos SERVER=8.2 SECONDS=600 SEED=1
+#                   servers die and come back as others, the network is cut, slow or silent
 #   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
 #                   what it costs beside real servers, as tables and in target/bench/results.json
 #   make simulate SECONDS=3600
@@ -48,7 +50,7 @@ TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -89,6 +91,11 @@ differential:
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test differential both_sides -- --nocapture
 
+chaos:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test chaos a_replica_survives -- --nocapture
+
 # Memory is measured from a C program, as a user would have it.
 bench: $(target)/bench/resident
 	@tests/support/install servers
@@ -98,6 +105,7 @@ bench: $(target)/bench/resident
 $(target)/bench/%: benches/%.c include/rets.h | library
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
 simulate:
 	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \

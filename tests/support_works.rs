@@ -9,13 +9,15 @@ use rets::command::{ROWS, Row, about};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use support::corpus::{compare_rows, parse_rows};
+use support::proxy::{Proxy, Way};
 use support::random::opening::{SCENES, scenes};
 use support::random::{Dice, Generator, samples};
 use support::replay::Options;
 use support::server::{Restart, choose, spawn};
 use support::shrink::{Enough, Shrunk, shrink};
-use support::{Chunks, Client, Replay, Server, Session, Which, on_each_server, wait_until};
+use support::{Chunks, Client, Replay, Reply, Server, Session, Which, on_each_server, wait_until};
 
 on_each_server!(
     answers_with_its_version,
@@ -24,6 +26,7 @@ on_each_server!(
     pauses_and_goes_on,
     takes_further_arguments,
     digests_and_offsets_can_be_asked_for,
+    a_network_keeps_delays_cuts_and_leads_elsewhere,
 );
 
 fn answers_with_its_version(which: Which) {
@@ -37,6 +40,54 @@ fn answers_with_its_version(which: Which) {
         Which::Redis62 => assert_eq!((major, minor), (6, 2)),
         Which::Redis82 => assert_eq!((major, minor), (8, 2)),
     }
+}
+
+fn a_network_keeps_delays_cuts_and_leads_elsewhere(which: Which) {
+    let (one, other) = (Server::start(which), Server::start(which));
+    let proxy = Proxy::to(one.port());
+    let connect = || Client::tcp(proxy.port()).unwrap();
+    let port = |client: &mut Client| client.info("tcp_port").parse::<u16>().unwrap();
+    let mut client = connect();
+    assert_eq!(port(&mut client), one.port());
+
+    // Held on the way there, nothing is done; held on the way back, it is done and nobody hears.
+    let value = || one.client().command(&["GET", "k"]);
+    for (down, up, done) in [(Way::Open, Way::Held, "first"), (Way::Held, Way::Open, "second")] {
+        proxy.set(down, up);
+        client.raw(format!("SET k {done}\r\n").as_bytes());
+        if up == Way::Open {
+            wait_until("it is done", || value() == Reply::Bulk(b"second".to_vec()));
+        }
+        let was = value();
+        proxy.restore();
+        assert_eq!(client.reply().unwrap().text(), "OK");
+        assert_eq!(was == value(), up == Way::Open);
+    }
+
+    let delay = Duration::from_millis(50);
+    proxy.set(Way::Slow(delay), Way::Slow(delay));
+    let began = Instant::now();
+    assert_eq!(client.command(&["PING"]).text(), "PONG");
+    assert!(began.elapsed() >= 2 * delay);
+    proxy.restore();
+
+    // Who is connected stays where he is.
+    proxy.lead_to(other.port());
+    assert_eq!(port(&mut client), one.port());
+    proxy.cut();
+    assert!(client.try_command(&["PING"]).is_err());
+    client = connect();
+    assert_eq!(port(&mut client), other.port());
+
+    proxy.close();
+    assert!(client.try_command(&["PING"]).is_err());
+    assert_eq!((proxy.accepted(), proxy.turned_away()), (2, 0));
+    assert!(connect().try_command(&["PING"]).is_err());
+    wait_until("it is counted", || proxy.turned_away() == 1);
+    proxy.restore();
+    assert_eq!(port(&mut connect()), other.port());
+    drop(other);
+    assert!(connect().try_command(&["PING"]).is_err());
 }
 
 fn dies_with_its_owner(which: Which) {
@@ -117,7 +168,7 @@ fn a_process_outlives_the_thread_that_ordered_it() {
     let mut child = std::thread::spawn(move || spawn(command)).join().unwrap();
     // Time for a signal that must not come; when it is too short the test passes wrongly, never
     // fails wrongly.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     assert!(child.try_wait().unwrap().is_none());
     child.kill().unwrap();
     child.wait().unwrap();
