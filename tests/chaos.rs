@@ -309,7 +309,7 @@ impl Run {
         self.primary.as_mut().expect("there is one")
     }
 
-    /// Sends a burst and does something before the answers are read, which the server lives through.
+    /// Sends a burst and does what the server lives through before the answers are read.
     fn amid_a_burst<T>(&mut self, disturb: impl FnOnce(&mut Self) -> T) -> T {
         let (burst, pairs) = (self.random(), self.pairs());
         let Primary { writer, pairs: other, .. } = self.primary();
