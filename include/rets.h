@@ -1733,8 +1733,7 @@ rets_status rets_wait_offset(const rets_t *r,
 /**
  * The digest of the whole dataset, which equals the primary's DEBUG DIGEST at the same
  * offset. It takes time in proportion to the data, on the calling thread, seconds for
- * millions of keys. Lookups go on all the while; writes wait while the keys are listed,
- * which is about a third of that time.
+ * millions of keys. Lookups and the engine go on meanwhile.
  *
  * @param[in]  r       the handle
  * @param[out] hex     41 bytes for 40 hex digits and a NUL

@@ -20,8 +20,7 @@ use rets::change::{Change, Gate, Phase, Verdict};
 use rets::command::{self, Scope, Setting, Unit};
 use rets::replica::{Answer, Length, Replica};
 use rets::resp::{Reader, write_command};
-use rets::table::{Db, Entry, Stamp, Table};
-use rets::value::Bytes;
+use rets::table::{Db, Entries, Stamp, Table};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -242,7 +241,7 @@ struct Applied {
     unit: u64,
     pins: bool,
     /// What a reader holds.
-    pinned: Vec<(Db, Vec<(Bytes, Entry)>)>,
+    pinned: Vec<(Db, Entries)>,
 }
 
 struct KeepAll;

@@ -3,9 +3,9 @@
 use super::lookup::Answer;
 use super::{Replica, Shared};
 use crate::command::Server;
-use crate::table::{Db, Entry};
+use crate::table::{Db, Entries};
 use crate::value::{
-    Bytes, DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
+    DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ impl Replica {
     }
 
     /// Computes the digest of all databases over a consistent copy. It takes time in proportion to
-    /// the data, on the caller's thread; the stream is held up only while entries are listed.
+    /// the data, on the caller's thread; the stream goes on meanwhile.
     pub fn digest(&self) -> Answer<DigestAt> {
         self.shared.view.open().map(|()| self.digest_of_everything())
     }
@@ -78,12 +78,12 @@ fn hex(digest: &Digest) -> String {
 fn add_database(
     digest: &mut DatasetDigest,
     db: Db,
-    entries: &[(Bytes, Entry)],
+    entries: &Entries,
     rules: &DigestRules,
 ) -> bool {
     let mut complete = true;
     let mut begun = false;
-    for (key, entry) in entries {
+    for (key, entry) in entries.iter() {
         complete &= entry.hold.is_none();
         let Some(value) = &entry.value else { continue };
         complete &= has_digest(value);
@@ -91,7 +91,7 @@ fn add_database(
             digest.database(db);
             begun = true;
         }
-        digest.key(key_digest(key, value, entry.expires_at_ms.is_some(), rules));
+        digest.key(key_digest(&key, value, entry.expires_at_ms.is_some(), rules));
     }
     complete
 }

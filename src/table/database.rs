@@ -64,12 +64,6 @@ impl Database {
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
         self.shards.into_iter().flat_map(|shard| shard.into_inner().into_items())
     }
-
-    /// How many entries there are, ghosts among them. Asked only where no unit is in progress.
-    pub(super) fn len(&self) -> usize {
-        let counts = self.counts.lock();
-        counts.keys + counts.ghosts
-    }
 }
 
 /// The sums over all databases.

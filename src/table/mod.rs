@@ -40,7 +40,7 @@ pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
 pub use generation::Generation;
-pub use reader::Reader;
+pub use reader::{Entries, Reader};
 pub use stored::SLOT_BYTES;
 
 use crate::value::Bytes;

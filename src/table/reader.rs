@@ -3,8 +3,9 @@
 use super::cursor::Cursor;
 use super::database::Db;
 use super::entry::{Counts, Entry};
-use super::shard::Item;
+use super::shard::Shard;
 use super::{Shared, Stamp};
+use crate::value::Bytes;
 use std::sync::Arc;
 
 /// Sees what is published. Any number of threads may each have one, or share one.
@@ -97,21 +98,33 @@ impl Reader {
         Cursor::new(Arc::clone(&self.shared), db)
     }
 
-    /// A copy of everything at one unit: databases ascending, their entries in no order. It waits
-    /// for a unit that is being published and keeps further ones out, but not other readers.
-    pub fn snapshot(&self) -> (Vec<(Db, Vec<Item>)>, Stamp) {
+    /// A copy of everything at one unit: databases ascending. It waits for a unit that is being
+    /// published and keeps further ones out, but not other readers; the time that takes does not
+    /// grow with the data.
+    pub fn snapshot(&self) -> (Vec<(Db, Entries)>, Stamp) {
         let _publishing = self.shared.publishing.lock();
         let databases = self.shared.databases.read();
-        let mut copy = Vec::with_capacity(databases.len());
-        for (&db, database) in databases.iter() {
-            let mut items = Vec::with_capacity(database.len());
-            for shard in 0..self.shared.layout.shards() {
-                items.extend(database.read(shard).iter());
-            }
-            if !items.is_empty() {
-                copy.push((db, items));
-            }
-        }
+        let copy = databases.iter().map(|(&db, database)| {
+            let shards = 0..self.shared.layout.shards();
+            (db, Entries(shards.map(|shard| database.read(shard).clone()).collect()))
+        });
+        let copy = copy.filter(|(_, entries)| !entries.is_empty()).collect();
         (copy, *self.shared.stamp.read())
+    }
+}
+
+/// The entries of a database as they were at one unit, whatever is published meanwhile.
+#[derive(Debug)]
+pub struct Entries(Vec<Shard>);
+
+impl Entries {
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Bytes, Entry)> {
+        self.0.iter().flat_map(Shard::iter)
+    }
+
+    /// No entry at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Shard::is_empty)
     }
 }

@@ -65,10 +65,11 @@ impl Layout {
 /// A key and what it has, as readers are given them.
 pub(super) type Item = (Bytes, Entry);
 
-/// One part of a database.
-#[derive(Debug, Default)]
+/// One part of a database. A clone is a copy of it as it is now, made in constant time: the next
+/// change copies the hash table, but not what it refers to, if the clone is still there.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shard {
-    items: HashTable<Stored>,
+    items: Arc<HashTable<Stored>>,
 }
 
 impl Shard {
@@ -87,7 +88,9 @@ impl Shard {
     /// Stores an entry and returns the one that was there.
     pub(super) fn put(&mut self, layout: &Layout, hash: u64, new: Stored) -> Option<Stored> {
         let same = |stored: &Stored| stored.key() == new.key();
-        match self.items.entry(hash, same, |stored| layout.place(stored.key()).hash) {
+        match Arc::make_mut(&mut self.items)
+            .entry(hash, same, |stored| layout.place(stored.key()).hash)
+        {
             Slot::Occupied(mut slot) => Some(std::mem::replace(slot.get_mut(), new)),
             Slot::Vacant(slot) => {
                 slot.insert(new);
@@ -97,7 +100,10 @@ impl Shard {
     }
 
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Stored> {
-        let slot = self.items.find_entry(hash, |stored| stored.key() == key).ok()?;
+        // What is not there must not cost a copy.
+        self.find(hash, key)?;
+        let items = Arc::make_mut(&mut self.items);
+        let slot = items.find_entry(hash, |stored| stored.key() == key).ok()?;
         Some(slot.remove().0)
     }
 
@@ -105,8 +111,12 @@ impl Shard {
         self.items.iter().map(Stored::item)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
-        self.items.into_iter().map(|stored| stored.item())
+        Arc::unwrap_or_clone(self.items).into_iter().map(|stored| stored.item())
     }
 }
 

@@ -30,7 +30,7 @@ const ALLOCATION_BYTES: usize = 32;
 const HEAD_BYTES: usize = 8;
 
 /// A key with what it has. It is not changed but exchanged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Stored {
     /// In one block.
     Packed(Arc<[u8]>),

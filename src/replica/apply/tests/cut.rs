@@ -25,7 +25,7 @@ fn contents(site: &Site) -> Vec<(u32, Bytes, Option<i64>, Fingerprint)> {
     let (databases, _) = site.replica.lookups().reader().snapshot();
     let mut all = Vec::new();
     for (db, entries) in databases {
-        for (key, Entry { value, expires_at_ms, .. }) in entries {
+        for (key, Entry { value, expires_at_ms, .. }) in entries.iter() {
             let value = value.expect("nothing is withheld");
             all.push((db, key, expires_at_ms, fingerprint(&value, expires_at_ms)));
         }
