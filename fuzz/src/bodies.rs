@@ -375,7 +375,10 @@ impl Side {
         let counts = self.counts();
         assert_eq!(Counts { memory: counts.memory, ..seen }, counts);
         let (copy, _) = self.table.reader().snapshot();
-        assert_eq!(copy.iter().map(|(_, entries)| entries.len()).sum::<usize>(), keys.len());
+        assert_eq!(
+            copy.iter().map(|(_, entries)| entries.iter().count()).sum::<usize>(),
+            keys.len()
+        );
     }
 }
 
