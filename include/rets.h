@@ -355,7 +355,10 @@ typedef enum {
     RETS_LIFE_SYNC_BEGUN = 3,
     /** Another megabyte of the snapshot is loaded. */
     RETS_LIFE_PROGRESS = 4,
-    /** A load was broken off or refused. What was there before is still served. */
+    /**
+     * A load was broken off or refused. What was there before is still served, but for what
+     * a resync in place has changed already (mixed).
+     */
     RETS_LIFE_LOAD_ABORTED = 5,
     /** The load is complete, or the stream goes on where it was cut. */
     RETS_LIFE_READY = 6,
@@ -406,7 +409,8 @@ typedef struct rets_t rets_t;
  * A copy of a whole value, walked by index. It is the caller's: it never changes
  * under the reader, may outlive the handle, and its memory is used again by the
  * next rets_read() into it. The same type shows the value of an event; that one
- * belongs to the library and goes when the callback returns.
+ * belongs to the library and goes when the callback returns, or with the next event that
+ * rets_next_event() gives.
  */
 typedef struct rets_value rets_value;
 
@@ -420,8 +424,8 @@ typedef struct {
 
 /**
  * One change, shown before it happens. Everything in it belongs to the library and is
- * valid until the callback returns. A later version may append fields; struct_size
- * tells how much of it there is.
+ * valid until the callback returns; from rets_next_event(), until the next event is
+ * given. A later version may append fields; struct_size tells how much of it there is.
  */
 typedef struct {
     /** sizeof(rets_event) of the library that is running. */
@@ -936,7 +940,7 @@ RETS_API void rets_free(rets_t *r);
  *     max-memory*   (0)
  *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
  *         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
- *         until an option changes, and the old data is served.
+ *         until an option changes, and what there is is served.
  *     hide-expired   (yes)
  *         yes or no. Whether lookups hide keys and fields whose deadline has passed
  *         by the local clock.
@@ -1052,8 +1056,10 @@ RETS_API rets_status rets_set_callback(rets_t *r, rets_change_fn fn, void *user)
  * happened, and did not skip, is told here when lookups can see it. All of a command or
  * MULTI is told or nothing: where it would pass the option event-queue, one
  * RETS_EVENT_OVERFLOW stands in its place and in that of all that follows until there is
- * room again. Then the program knows that it has to look for itself. The engine never
- * waits for whoever takes events.
+ * room again. Then the program knows that it has to look for itself: a queue as large as
+ * the largest MULTI, or the first load, spares it that. The engine never waits for
+ * whoever takes events. Of its own life it tells here nothing; rets_info() and
+ * rets_set_state_callback() do.
  *
  *     const rets_event *e;
  *     struct pollfd p = {.events = POLLIN};
@@ -1077,8 +1083,8 @@ rets_status rets_event_fd(const rets_t *r,
  *
  * @param[in]  r      the handle
  * @param[out] event  the event; it and what it points to belong to the library and stay
- *                    as they are until the next call, or rets_free(). Stays as it is
- *                    unless RETS_OK
+ *                    as they are until the next one is given, or rets_free(). Stays as
+ *                    it is unless RETS_OK
  * @return RETS_OK; RETS_NOT_FOUND: there is none now, and the descriptor is not readable;
  *         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED; RETS_PANIC
  *

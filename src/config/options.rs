@@ -160,7 +160,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         default: "0",
         hot: true,
         doc: "How much memory the data may take; what would pass it ends as FAILED with \
-            RETS_NO_MEMORY until an option changes, and the old data is served.",
+            RETS_NO_MEMORY until an option changes, and what there is is served.",
         set: |c, v| {
             c.max_memory = size(v)?;
             Ok(())

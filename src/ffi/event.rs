@@ -101,8 +101,8 @@ pub struct rets_bytes {
 }
 
 /// One change, shown before it happens. Everything in it belongs to the library and is
-/// valid until the callback returns. A later version may append fields; struct_size
-/// tells how much of it there is.
+/// valid until the callback returns; from rets_next_event(), until the next event is
+/// given. A later version may append fields; struct_size tells how much of it there is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rets_event {

@@ -60,7 +60,8 @@ pub enum rets_life {
     RETS_LIFE_SYNC_BEGUN = 3,
     /// Another megabyte of the snapshot is loaded.
     RETS_LIFE_PROGRESS = 4,
-    /// A load was broken off or refused. What was there before is still served.
+    /// A load was broken off or refused. What was there before is still served, but for what
+    /// a resync in place has changed already (mixed).
     RETS_LIFE_LOAD_ABORTED = 5,
     /// The load is complete, or the stream goes on where it was cut.
     RETS_LIFE_READY = 6,

@@ -40,7 +40,7 @@ use std::ffi::{c_char, c_void};
 ///     max-memory*   (0)
 ///         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
 ///         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
-///         until an option changes, and the old data is served.
+///         until an option changes, and what there is is served.
 ///     hide-expired   (yes)
 ///         yes or no. Whether lookups hide keys and fields whose deadline has passed
 ///         by the local clock.

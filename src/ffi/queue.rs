@@ -22,8 +22,10 @@ use std::os::fd::AsRawFd;
 /// happened, and did not skip, is told here when lookups can see it. All of a command or
 /// MULTI is told or nothing: where it would pass the option event-queue, one
 /// RETS_EVENT_OVERFLOW stands in its place and in that of all that follows until there is
-/// room again. Then the program knows that it has to look for itself. The engine never
-/// waits for whoever takes events.
+/// room again. Then the program knows that it has to look for itself: a queue as large as
+/// the largest MULTI, or the first load, spares it that. The engine never waits for
+/// whoever takes events. Of its own life it tells here nothing; rets_info() and
+/// rets_set_state_callback() do.
 ///
 ///     const rets_event *e;
 ///     struct pollfd p = {.events = POLLIN};
@@ -53,8 +55,8 @@ pub unsafe extern "C" fn rets_event_fd(r: *const rets_t, fd: *mut c_int) -> rets
 ///
 /// @param[in]  r      the handle
 /// @param[out] event  the event; it and what it points to belong to the library and stay
-///                    as they are until the next call, or rets_free(). Stays as it is
-///                    unless RETS_OK
+///                    as they are until the next one is given, or rets_free(). Stays as
+///                    it is unless RETS_OK
 /// @return RETS_OK; RETS_NOT_FOUND: there is none now, and the descriptor is not readable;
 ///         RETS_INVALID for NULL; RETS_BUSY_CALLBACK; RETS_FORKED; RETS_PANIC
 ///

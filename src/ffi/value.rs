@@ -61,7 +61,8 @@ pub(super) fn is_raw(flags: u32) -> Result<bool, Failure> {
 /// A copy of a whole value, walked by index. It is the caller's: it never changes
 /// under the reader, may outlive the handle, and its memory is used again by the
 /// next rets_read() into it. The same type shows the value of an event; that one
-/// belongs to the library and goes when the callback returns.
+/// belongs to the library and goes when the callback returns, or with the next event that
+/// rets_next_event() gives.
 pub struct rets_value {
     pub(super) whole: Whole,
     /// It is part of an event: not the program's to change or to free.

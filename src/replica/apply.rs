@@ -220,6 +220,7 @@ impl Apply {
             unit: &mut self.unit,
             max_memory: self.settings.max_memory,
             is_stopping: &|| control.is_stopping(),
+            becomes_mixed: &|| shared.board.update(|status| status.mixed = true),
         };
         let before = load.received() / PROGRESS_BYTES;
         let was_aside = load.is_aside();
@@ -233,9 +234,6 @@ impl Apply {
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
         counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
-        if load.is_in_place() {
-            shared.board.update(|status| status.mixed = true);
-        }
         if self.shared.gate.is_set() {
             self.count_asked(std::mem::take(&mut load.asked));
         }

@@ -38,6 +38,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) max_memory: u64,
     /// Asked now and then while much is to be done.
     pub(super) is_stopping: &'a dyn Fn() -> bool,
+    /// Told before lookups see keys of the snapshot beside those of before.
+    pub(super) becomes_mixed: &'a dyn Fn(),
 }
 
 /// A load in progress.
@@ -177,7 +179,11 @@ impl Load {
         let Some(rest) = self.end(rest)? else { return Ok(Progress::More) };
         match std::mem::replace(&mut self.target, Target::Nowhere) {
             Target::Aside(aside) => self.move_over(aside.generation, around, gate)?,
-            Target::InPlace(seen) => self.delete_unseen(&seen, around, gate)?,
+            Target::InPlace(seen) => {
+                // It is still in place: what vanished is there until it is deleted.
+                self.target = Target::InPlace(Seen::default());
+                self.delete_unseen(&seen, around, gate)?;
+            }
             Target::Nowhere | Target::Table => {}
         }
         Ok(Progress::Complete { position: self.position, rest })
@@ -369,11 +375,15 @@ impl Load {
         let (batch, asked, _) = unit.finish();
         drop(gate);
         self.asked.add(asked);
+        if self.is_in_place() && batch.is_empty() {
+            return result;
+        }
         *around.unit += 1;
         let mut stamp = self.stamp(*around.unit);
         if self.is_in_place() {
             // Of keys from before beside keys from after nobody can say as of when they are.
             stamp.offset = -1;
+            (around.becomes_mixed)();
         }
         around.table.publish(batch, stamp);
         result

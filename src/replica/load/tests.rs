@@ -132,6 +132,8 @@ struct Outcome {
     heard: Vec<String>,
     end: Result<Progress>,
     load: Load,
+    /// Whether it was told that the data is mixed.
+    mixed: bool,
 }
 
 impl Outcome {
@@ -178,6 +180,7 @@ impl Site {
     ) -> Outcome {
         let mut load = self.begin(transfer);
         let stopping = self.stopping;
+        let mixed = std::cell::Cell::new(false);
         let mut around = Surroundings {
             table: &mut self.bench.table,
             scope: &self.bench.scope,
@@ -185,6 +188,7 @@ impl Site {
             unit: &mut self.bench.unit,
             max_memory: self.max_memory,
             is_stopping: &|| stopping,
+            becomes_mixed: &|| mixed.set(true),
         };
         let heard = std::cell::RefCell::new(Script { decide, heard: Vec::new() });
         struct Borrowed<'a, 'b>(&'a std::cell::RefCell<Script<'b>>);
@@ -204,7 +208,7 @@ impl Site {
             }
         }
         let heard = heard.into_inner().heard;
-        Outcome { heard, end, load }
+        Outcome { heard, end, load, mixed: mixed.get() }
     }
 
     /// Loads all of a snapshot and keeps everything.
@@ -583,7 +587,7 @@ fn in_place_readers_see_keys_of_before_beside_keys_of_after_until_all_have_come(
     let reader = site.bench.table.reader();
     let begin = &bytes[..bytes.len() - 14];
     let outcome = site.load(length(&bytes), [begin], &mut |_| Verdict::Keep);
-    assert!(outcome.load.is_in_place());
+    assert!(outcome.mixed);
     assert_eq!(outcome.heard, ["set new \"1\" (resync)", "set other \"2\" (resync)"]);
     assert_eq!(reader.stamp().offset, -1, "nobody can say as of when this is");
     assert_eq!(site.bench.dump(), "gone=\"1\"; new=\"1\"; other=\"2\"; same=\"1\"");
@@ -607,6 +611,7 @@ fn what_would_not_fit_aside_goes_on_in_place_where_the_options_say_so() {
     (site.readable, site.resync, site.max_memory) = (true, Resync::Auto, now * 3 / 2);
     let outcome = site.load(length(&keys("w")), [&keys("w")[..]], &mut |_| Verdict::Keep);
     let peak = outcome.load.peak();
+    assert!(outcome.mixed);
     let heard = outcome.complete().0;
     assert_eq!(heard.len(), 600, "each is told once");
     assert!(heard.iter().all(|told| told.starts_with("set k")), "{:?}", heard[0]);
@@ -617,7 +622,33 @@ fn what_would_not_fit_aside_goes_on_in_place_where_the_options_say_so() {
     let bytes = keys("x");
     let most = &bytes[..bytes.len() - 9];
     let outcome = site.load(length(&bytes), [most], &mut |_| Verdict::Keep);
-    assert_eq!((outcome.load.is_in_place(), outcome.heard.len()), (false, 0));
+    assert_eq!((outcome.mixed, outcome.heard.len()), (false, 0));
+}
+
+#[test]
+fn in_place_no_offset_is_told_before_the_last_vanished_key_is_gone() {
+    let keys = |name: &str| {
+        let keys: Vec<String> = (0..600).map(|n| format!("{name}{n}=v")).collect();
+        Snapshot::new(0).with(&keys.iter().map(String::as_str).collect::<Vec<_>>()).end()
+    };
+    let mut site = Site::new();
+    site.keep(&keys("k"));
+    (site.readable, site.resync) = (true, Resync::InPlace);
+    let reader = site.bench.table.reader();
+    let outcome = site.load(length(&keys("k")), [&keys("k")[..]], &mut |_| Verdict::Keep);
+    assert!(!outcome.mixed, "nothing changed");
+    outcome.complete();
+    let mut offsets = Vec::new();
+    let outcome = site.load(length(&keys("n")), [&keys("n")[..]], &mut |change| {
+        if change.effect == Effect::Delete {
+            offsets.push(reader.stamp().offset);
+        }
+        Verdict::Keep
+    });
+    assert!(outcome.mixed);
+    outcome.complete();
+    assert_eq!(offsets, vec![-1; 600]);
+    assert_eq!((reader.stamp().offset, reader.count(0)), (500, 600));
 }
 
 #[test]
