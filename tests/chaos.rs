@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use support::follower::{assert_equal, catch_up, keys, ready, wait_info};
+use support::long::LongRun;
 use support::proxy::{Proxy, Way};
 use support::random::{Dice, Generator, SAMPLE_KEYS, Words, samples};
 use support::server::Restart;
@@ -207,17 +208,6 @@ struct Tally {
     commands: u64,
     /// How often a server really cut us for what we did not read.
     overflows: u64,
-}
-
-/// What a test prints when it fails, however it fails.
-struct Repeat(String);
-
-impl Drop for Repeat {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("repeat it with: {}", self.0);
-        }
-    }
 }
 
 /// A primary, and what is written to it.
@@ -662,24 +652,10 @@ fn is_allowed(command: &Words) -> bool {
     !command.iter().any(|word| is(word, "FLUSHALL") || is(word, "HPERSIST"))
 }
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
 fn a_replica_survives(which: Which) {
-    let name = which.names()[0];
-    let only = std::env::var("RETS_SERVER").unwrap_or_default();
-    if !only.is_empty() && !which.names().contains(&only.as_str()) {
-        println!("passed over: RETS_SERVER is {only}");
-        return;
-    }
-    let seed = number("RETS_SEED").unwrap_or(now_ms() as u64 * 1000 % 999_999_937);
-    let time = number("RETS_SECONDS").map_or(SHORT, Duration::from_secs);
+    let Some(long) = LongRun::chosen("chaos", which, SHORT) else { return };
+    let (name, seed, time) = (long.server, long.seed, long.time);
     let seconds = time.as_secs();
-    let again = format!("make chaos SERVER={name} SEED={seed} SECONDS={seconds}");
-    println!("{again}");
-    let _repeat = Repeat(again);
     let mut run = Run::start(which, seed);
     run.calm();
     let began = Instant::now();

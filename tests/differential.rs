@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::follower::Witness;
+use support::long::LongRun;
 use support::random::opening::{opening, scenes};
 use support::random::{Generator, SAMPLE_KEYS, Words, samples};
 use support::shrink::{Enough, Shrunk, shrink};
@@ -49,11 +50,6 @@ on_each_server!(
     the_same_seed_makes_the_same_payloads,
 );
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
 /// The figures of one run.
 #[derive(Default)]
 struct Tally {
@@ -66,17 +62,6 @@ struct Tally {
     streams: u64,
     /// Bursts after which fields that had expired were equal only when the primary deleted them.
     healed: u64,
-}
-
-/// What a test prints when it fails, however it fails.
-struct Repeat(String);
-
-impl Drop for Repeat {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("repeat it with: {}", self.0);
-        }
-    }
 }
 
 /// What was sent, kept as what makes it anew. Apart from the clock, that is the seed: times that
@@ -348,18 +333,9 @@ fn print_table(version: Version, counts: &BTreeMap<String, u64>) {
 }
 
 fn both_sides_are_equal_after_each_burst(which: Which) {
-    let name = which.names()[0];
-    let only = std::env::var("RETS_SERVER").unwrap_or_default();
-    if !only.is_empty() && !which.names().contains(&only.as_str()) {
-        println!("passed over: RETS_SERVER is {only}");
-        return;
-    }
-    let seed = number("RETS_SEED").unwrap_or(now_ms() as u64 * 1000 % 999_999_937);
-    let time = number("RETS_SECONDS").map_or(SHORT, Duration::from_secs);
+    let Some(long) = LongRun::chosen("differential", which, SHORT) else { return };
+    let (name, seed, time) = (long.server, long.seed, long.time);
     let seconds = time.as_secs();
-    let again = format!("make differential SERVER={name} SEED={seed} SECONDS={seconds}");
-    println!("{again}");
-    let _repeat = Repeat(again);
     let mut run = Run::start(which, seed, None);
     let began = Instant::now();
     let mut outcome = run.open();

@@ -12,17 +12,13 @@ use simulation::{FAULTS, Plan, Tally, run, shrink};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::long::number;
 
 /// How long every test run looks for a seed that fails.
 const SHORT: Duration = Duration::from_secs(90);
 
 /// How long a smaller run is looked for that fails as well.
 const SHRINKING: Duration = Duration::from_secs(90);
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
 
 /// The plan that somebody asks for.
 fn chosen() -> Option<Plan> {

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod corpus;
 pub mod follower;
+pub mod long;
 pub mod proxy;
 pub mod random;
 pub mod replay;
