@@ -254,7 +254,7 @@ impl Gate for KeepAll {
 
 impl Applied {
     fn new(pins: bool) -> Self {
-        let (table, scope) = (Table::new(32), Scope { store: true, ..Scope::default() });
+        let (table, scope) = (Table::new(None), Scope { store: true, ..Scope::default() });
         Self { table, scope, reader: Reader::new(), unit: 0, pins, pinned: Vec::new() }
     }
 

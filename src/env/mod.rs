@@ -1,6 +1,7 @@
 //! Everything the engine touches outside its own memory passes through here, so that a simulation
 //! can stand in for the clocks, the network, the disk and the threads at once.
 
+mod barrier;
 mod socket;
 mod thread;
 mod waker;
@@ -35,6 +36,11 @@ pub trait Env: Send + Sync {
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>>;
     /// The whole of a small file.
     fn read_file(&self, path: &str) -> Result<Vec<u8>>;
+    /// What makes all threads of the process pass a full barrier of memory; `None` where there is
+    /// no such call.
+    fn barrier(&self) -> Option<fn()> {
+        None
+    }
 }
 
 /// Where a primary listens.
@@ -169,6 +175,10 @@ impl Env for System {
             return Err(Error::new(Kind::Io, text));
         }
         Ok(bytes)
+    }
+
+    fn barrier(&self) -> Option<fn()> {
+        barrier::for_all_threads()
     }
 }
 

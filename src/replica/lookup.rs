@@ -207,17 +207,16 @@ impl Lookups {
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
         self.view.fresh(false).then(|()| {
-            let ((), stamp) = self.reader.read_many(keys, |entries| {
-                for (at, ((db, key), entry)) in keys.iter().zip(entries).enumerate() {
-                    let answer = match entry {
-                        None => self.view.absent(*db, key),
-                        Some(entry) => self.view.shown(entry, false).then(|value| match value {
-                            Value::String(bytes) => Answer::Found(&**bytes),
-                            _ => Answer::WrongType,
-                        }),
-                    };
-                    f(at, answer);
-                }
+            let stamp = self.reader.read_many(keys, |at, entry| {
+                let answer = match (entry, keys.get(at)) {
+                    (Some(entry), _) => self.view.shown(entry, false).then(|value| match value {
+                        Value::String(bytes) => Answer::Found(&**bytes),
+                        _ => Answer::WrongType,
+                    }),
+                    (None, Some((db, key))) => self.view.absent(*db, key),
+                    (None, None) => Answer::NotFound,
+                };
+                f(at, answer);
             });
             Answer::Found(stamp.offset)
         })
@@ -451,7 +450,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let table = Table::new(4);
+            let table = Table::new(None);
             let view = Arc::new(View::new(Box::new(|| NOW_MS), Box::new(|| 0)));
             view.set_readable(Readable::Yes);
             let lookups = Lookups::new(table.reader(), Arc::clone(&view));

@@ -43,10 +43,6 @@ pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};
 pub use tasks::{Applier, Tasks};
 
-/// How many locks the table is divided over: enough that readers seldom meet the writer, few enough
-/// that an empty database costs little.
-const SHARDS: usize = 32;
-
 /// What the engine's threads and the program's share.
 struct Shared {
     control: Arc<Control>,
@@ -107,7 +103,7 @@ impl Replica {
     /// The same over another clock, network, disk and threads.
     pub fn with_env(url: &str, env: Arc<dyn Env>) -> Result<Self> {
         let config = Config::from_url(url)?;
-        let table = Table::new(SHARDS);
+        let table = Table::new(env.barrier());
         let clock = env.clone();
         let ticks = env.clone();
         let view = View::new(Box::new(move || clock.now_ms()), Box::new(move || ticks.ticks_ms()));

@@ -1,0 +1,103 @@
+//! The seats of this process: one a thread, whatever tables it reads.
+
+use super::epoch::{Readers, Seat};
+use super::sync::{Ordering, fence};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::LazyLock;
+
+static READERS: LazyLock<Readers> = LazyLock::new(Readers::new);
+
+/// Whom a writer has to wait for.
+pub(crate) fn readers() -> &'static Readers {
+    &READERS
+}
+
+/// A thread's seat, once it has read anything.
+struct Own(Cell<Option<&'static Seat>>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(seat) = self.0.take() {
+            seat.give_up();
+        }
+    }
+}
+
+thread_local! {
+    static SEAT: Own = const { Own(Cell::new(None)) };
+}
+
+/// As long as it is there, nothing is given back that its thread may have come to.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    /// `None` where this thread was reading already.
+    seat: Option<&'static Seat>,
+    /// The seat was taken for this once: the thread is ending.
+    is_passing: bool,
+    /// It belongs to this thread.
+    here: PhantomData<*const ()>,
+}
+
+/// Begins to read. `fenced`: where writers pass no barrier for all threads.
+#[inline]
+pub(crate) fn pin(fenced: bool) -> Pin {
+    match SEAT.try_with(|own| own.0.get()) {
+        Ok(Some(seat)) if !seat.is_reading() => {
+            seat.enter(fenced);
+            Pin { seat: Some(seat), is_passing: false, here: PhantomData }
+        }
+        _ => pin_otherwise(fenced),
+    }
+}
+
+#[cold]
+fn pin_otherwise(fenced: bool) -> Pin {
+    let own = SEAT.try_with(|own| match own.0.get() {
+        Some(seat) => seat,
+        None => {
+            let seat = readers().take_seat();
+            own.0.set(Some(seat));
+            seat
+        }
+    });
+    let is_passing = own.is_err();
+    let seat = own.unwrap_or_else(|_| readers().take_seat());
+    if seat.is_reading() {
+        // The older announcement stands; but it may have been made for a table without fences.
+        fence(Ordering::SeqCst);
+        return Pin { seat: None, is_passing, here: PhantomData };
+    }
+    seat.enter(fenced);
+    Pin { seat: Some(seat), is_passing, here: PhantomData }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        match self.seat {
+            Some(seat) if self.is_passing => seat.give_up(),
+            Some(seat) => seat.leave(),
+            None => {}
+        }
+    }
+}
+
+/// The same for longer than a function, and for any thread.
+#[derive(Debug)]
+pub(crate) struct Hold(&'static Seat);
+
+impl Hold {
+    /// From now on.
+    pub(crate) fn new() -> Self {
+        let seat = readers().take_seat();
+        seat.enter(true);
+        Self(seat)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
