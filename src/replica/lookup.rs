@@ -6,6 +6,8 @@
 
 use super::freshness::Freshness;
 use crate::table::{Cursor, Db, Entry, Hold, Reader};
+
+pub use crate::table::FEW;
 use crate::value::{Field, Value};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -36,8 +36,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use digest::{DigestAt, KeyDigest};
 pub use events::{Event, Events, Recorded};
 pub use lookup::{
-    Answer, Bytes, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View,
-    Walk, Whole,
+    Answer, Bytes, Clock, Element, Excluded, FEW, Group, Length, Lookups, Readable, Stream, Type,
+    View, Walk, Whole,
 };
 pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};

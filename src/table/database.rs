@@ -1,10 +1,9 @@
 //! One numbered database: its index and its sums; and all of them together.
 
 use super::entry::{Counts, Entry};
-use super::index::Index;
+use super::index::{Index, Stored};
 use super::layout::Layout;
 use super::sharing::{AtomicUsize, Ordering};
-use super::stored::Stored;
 use crate::value::Bytes;
 use std::sync::Arc;
 

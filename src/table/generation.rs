@@ -3,8 +3,8 @@
 use super::batch::Batch;
 use super::database::{Database, Databases, Db};
 use super::entry::{Counts, Entry};
+use super::index::Shown;
 use super::layout::Layout;
-use super::stored::Shown;
 use crate::value::Bytes;
 use std::sync::Arc;
 

@@ -27,10 +27,7 @@ mod index;
 mod layout;
 mod publish;
 mod reader;
-mod root;
-mod segment;
 mod sharing;
-mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -39,19 +36,18 @@ pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
 pub use generation::Generation;
-pub use reader::{Entries, Reader};
-pub use stored::SLOT_BYTES;
+pub use index::SLOT_BYTES;
+pub use reader::{Entries, FEW, Reader};
 
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone};
+use index::{From, Gone, Root, Shown, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
-use root::Root;
+use reader::Sought;
 use sharing::{AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, SeqLock, WORDS};
 use std::collections::HashSet;
 use std::sync::Arc;
-use stored::{Shown, Stored};
 
 /// The place in the primary's history that the data stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +149,15 @@ impl Shared {
         Err(Obstructed)
     }
 
+    /// Has the processor fetch what lookups of these will look at, all at once.
+    fn fetch(&self, pin: &Pin, sought: &[Sought<'_>]) {
+        let Some((databases, _)) = self.root.get(pin, &self.commit) else { return };
+        let index = |one: &Sought<'_>| databases.get(one.db).map(|database| &database.index);
+        let indexed = || sought.iter().filter_map(|one| Some((index(one)?, one.hash)));
+        indexed().for_each(|(index, hash)| index.fetch_bucket(hash));
+        indexed().for_each(|(index, hash)| index.fetch_stored(hash));
+    }
+
     /// As above, however busy the writer is.
     #[inline]
     fn get<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Option<Shown<'a>> {
@@ -169,7 +174,9 @@ impl Shared {
     }
 
     fn stamp(&self) -> Stamp {
-        self.consistent(|words| Stamp::of(words.each_ref().map(|word| word.load(Ordering::Relaxed))))
+        self.consistent(|words| {
+            Stamp::of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+        })
     }
 
     /// Reads what changes only together with the stamp.

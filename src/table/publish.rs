@@ -3,9 +3,8 @@
 use super::batch::{Batch, View};
 use super::database::{Database, Databases, Db};
 use super::entry::Counts;
-use super::index::{Gone, Index};
+use super::index::{Gone, Index, Stored};
 use super::sharing::{Bucket, Ordering, Pending, readers};
-use super::stored::Stored;
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
 use std::sync::Arc;
@@ -115,14 +114,7 @@ impl Plan {
         plan
     }
 
-    fn group(
-        &mut self,
-        shared: &Shared,
-        db: Db,
-        database: &Arc<Database>,
-        view: View,
-        unit: u64,
-    ) {
+    fn group(&mut self, shared: &Shared, db: Db, database: &Arc<Database>, view: View, unit: u64) {
         let mut writes: Vec<Write> = Vec::with_capacity(view.slots.len());
         for (key, slot) in view.slots {
             let hash = shared.layout.hash(&key);

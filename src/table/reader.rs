@@ -3,15 +3,32 @@
 use super::cursor::Cursor;
 use super::database::Db;
 use super::entry::{Counts, Entry};
-use super::segment::Segment;
-use super::sharing::{self, Ordering};
-use super::stored::Shown;
+use super::index::{Segment, Shown};
+use super::sharing::{self, Ordering, Pin};
 use super::{Shared, Stamp};
 use crate::value::Bytes;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// How often a reader of several keys looks again when they change under its eyes.
 const ATTEMPTS: usize = 8;
+
+/// So many keys are looked up without an allocation.
+pub const FEW: usize = 16;
+
+/// One of several keys.
+pub(super) struct Sought<'a> {
+    pub(super) db: Db,
+    pub(super) hash: u64,
+    key: &'a [u8],
+    found: Option<Shown<'a>>,
+}
+
+impl Sought<'_> {
+    fn is(&self, shown: Shown<'_>) -> bool {
+        shown.key() == self.key
+    }
+}
 
 /// Sees what is published. Any number of threads may each have one, or share one.
 #[derive(Clone, Debug)]
@@ -43,38 +60,43 @@ impl Reader {
         mut f: impl FnMut(usize, Option<&Entry>),
     ) -> Stamp {
         let pin = self.shared.pin();
-        let layout = &self.shared.layout;
-        let hashed = || keys.iter().map(|(db, key)| (*db, layout.hash(key.as_ref()), key.as_ref()));
-        let mut found: Vec<Option<Shown<'_>>> = Vec::with_capacity(keys.len());
+        let mut sought: SmallVec<[Sought<'_>; FEW]> = SmallVec::with_capacity(keys.len());
+        sought.extend(keys.iter().map(|(db, key)| {
+            let key = key.as_ref();
+            Sought { db: *db, hash: self.shared.layout.hash(key), key, found: None }
+        }));
+        self.shared.fetch(&pin, &sought);
         for _ in 0..ATTEMPTS {
-            found.clear();
-            let look = |(db, hash, key): (Db, u64, &[u8])| {
-                self.shared.find(&pin, db, hash, |shown| shown.key() == key).map(|shown| {
-                    found.push(shown);
-                })
-            };
-            if hashed().try_for_each(look).is_err() {
+            let Ok(()) = sought.iter_mut().try_for_each(|one| {
+                let found = self.shared.find(&pin, one.db, one.hash, |shown| one.is(shown));
+                found.map(|found| one.found = found)
+            }) else {
                 break;
-            }
+            };
             let stamp = self.shared.stamp();
             // What is still there was there at the time of the stamp.
-            let stands = hashed().zip(&found).all(|((db, hash, key), was)| {
-                let now = self.shared.find(&pin, db, hash, |shown| shown.key() == key);
-                matches!(now, Ok(now) if same(now, *was))
-            });
-            if stands {
-                for (at, shown) in found.iter().enumerate() {
-                    show(*shown, |entry| f(at, entry));
+            if sought.iter().all(|one| self.still(&pin, one)) {
+                for (at, one) in sought.iter().enumerate() {
+                    show(one.found, |entry| f(at, entry));
                 }
                 return stamp;
             }
         }
         // The writer changes these very keys without a pause: it is made to pause.
         let _writing = self.shared.writing.lock();
-        for (at, (db, hash, key)) in hashed().enumerate() {
-            show(self.shared.own_get(db, hash, key), |entry| f(at, entry));
+        for (at, one) in sought.iter().enumerate() {
+            show(self.shared.own_get(one.db, one.hash, one.key), |entry| f(at, entry));
         }
         self.shared.stamp()
+    }
+
+    /// Whether a second look finds what the first one found.
+    fn still(&self, pin: &Pin, one: &Sought<'_>) -> bool {
+        let now = match one.found {
+            Some(was) => self.shared.find(pin, one.db, one.hash, |shown| shown.is(was)),
+            None => self.shared.find(pin, one.db, one.hash, |shown| one.is(shown)),
+        };
+        now.is_ok_and(|now| now.is_some() == one.found.is_some())
     }
 
     /// The place in the primary's history that the published data stands for.
@@ -86,7 +108,9 @@ impl Reader {
     pub fn databases(&self) -> Vec<(Db, usize)> {
         let pin = self.shared.pin();
         self.shared.consistent(|_| {
-            let Some((databases, _)) = self.shared.root.get(&pin, &self.shared.commit) else { return Vec::new() };
+            let Some((databases, _)) = self.shared.root.get(&pin, &self.shared.commit) else {
+                return Vec::new();
+            };
             let keys = databases.iter().map(|(db, database)| (*db, database.sums.get().keys));
             keys.filter(|(_, keys)| *keys > 0).collect()
         })
@@ -96,7 +120,8 @@ impl Reader {
     pub fn count(&self, db: Db) -> usize {
         let pin = self.shared.pin();
         self.shared.consistent(|_| {
-            let database = self.shared.root.get(&pin, &self.shared.commit).and_then(|(all, _)| all.get(db));
+            let database =
+                self.shared.root.get(&pin, &self.shared.commit).and_then(|(all, _)| all.get(db));
             database.map_or(0, |database| database.sums.get().keys)
         })
     }
@@ -130,15 +155,6 @@ fn show<R>(shown: Option<Shown<'_>>, f: impl FnOnce(Option<&Entry>) -> R) -> R {
     match shown {
         Some(shown) => shown.lend(|entry| f(Some(entry))),
         None => f(None),
-    }
-}
-
-/// Whether two looks found the same thing.
-fn same(a: Option<Shown<'_>>, b: Option<Shown<'_>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.is(b),
-        (None, None) => true,
-        _ => false,
     }
 }
 

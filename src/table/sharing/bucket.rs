@@ -1,5 +1,7 @@
 //! A cache line of the index: seven slots, and in front a word that says what is in them.
 
+#![allow(unsafe_code)]
+
 use super::sync::{AtomicU64, Ordering};
 
 /// Slots of a bucket.
@@ -11,9 +13,10 @@ pub(crate) const MARK: u64 = 1 << 63;
 /// Of the control word: something that belongs here is in a bucket behind it.
 const SPILLED: u64 = 1 << 62;
 
-/// One in each of the tags, and the highest bit of each.
+/// One in each of the tags, their highest bits, and the others.
 const ONES: u64 = 0x0001_0101_0101_0101;
 const TOPS: u64 = 0x0080_8080_8080_8080;
+const LOWS: u64 = 0x007f_7f7f_7f7f_7f7f;
 
 /// Tags of seven slots, a byte each, and the flags above them. A slot without a tag is free.
 #[repr(C, align(64))]
@@ -34,18 +37,15 @@ pub(crate) fn tag_of(hash: u64) -> u8 {
 pub(crate) struct Control(pub(crate) u64);
 
 impl Control {
-    /// The slots that may have this tag, and perhaps some that do not.
+    /// The slots that have this tag, and no others: what was in a free one is gone.
     #[inline]
     pub(crate) fn with_tag(self, tag: u8) -> Places {
-        let differ = self.0 ^ (u64::from(tag) * ONES);
-        Places(differ.wrapping_sub(ONES) & !differ & TOPS)
+        Places(!nonzero(self.0 ^ (u64::from(tag) * ONES)) & TOPS)
     }
 
     /// The slots that have something.
     pub(crate) fn taken(self) -> Places {
-        let low = self.0 & !TOPS;
-        let any = (low.wrapping_add(!TOPS & 0x00ff_ffff_ffff_ffff) | self.0) & TOPS;
-        Places(any)
+        Places(nonzero(self.0))
     }
 
     /// A slot that has nothing.
@@ -65,6 +65,12 @@ impl Control {
     }
 }
 
+/// The highest bit of each of seven bytes that is not zero. No carry leaves its byte.
+#[inline]
+fn nonzero(bytes: u64) -> u64 {
+    ((bytes & LOWS) + LOWS | bytes) & TOPS
+}
+
 /// Some slots of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places(u64);
@@ -81,6 +87,27 @@ impl Iterator for Places {
         self.0 &= self.0 - 1;
         Some(place)
     }
+}
+
+impl Bucket {
+    /// A word that something of this hash may have: a guess, for which nothing else is looked at.
+    pub(crate) fn likely(&self, hash: u64) -> Option<u64> {
+        let control = Control(self.control.load(Ordering::Relaxed));
+        Some(self.slots.get(control.with_tag(tag_of(hash)).next()?)?.load(Ordering::Relaxed))
+    }
+}
+
+/// Has the processor fetch the line at this address, be there something or not.
+#[inline]
+pub(crate) fn fetch(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it is only a hint; nothing is read.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// The writer's side. Nobody else stores, so that it may read without an ordering.
@@ -139,5 +166,35 @@ impl Bucket {
 
     pub(crate) fn unmark(&self) {
         self.control.store(self.own_control().0 & !MARK, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_found_by_just_their_tags() {
+        for (tags, flags) in
+            [([0, 1, 2, 1, 255, 254, 128], 0), ([1, 0, 1, 0, 0, 3, 255], MARK | SPILLED)]
+        {
+            let bytes =
+                tags.iter().rev().fold(0_u64, |word, tag| word << 8 | u64::from(*tag as u8));
+            let control = Control(bytes | flags);
+            let places =
+                |tag: u8| (0..SLOTS).filter(|at| tags[*at] as u8 == tag).collect::<Vec<_>>();
+            for tag in 0..=255 {
+                assert_eq!(control.with_tag(tag).collect::<Vec<_>>(), places(tag), "{tag}");
+            }
+            let free = places(0);
+            assert_eq!(control.taken().count() + free.len(), SLOTS);
+            assert_eq!(control.free(), free.first().copied());
+            assert_eq!((control.is_marked(), control.is_spilled()), (flags != 0, flags != 0));
+        }
+    }
+
+    #[test]
+    fn no_hash_has_the_tag_of_a_free_slot() {
+        assert!((0..1000_u64).all(|n| tag_of(n << 32) != 0 && tag_of(n) != 0));
     }
 }

@@ -50,8 +50,8 @@ impl Pending {
 
     fn line(&self, address: usize) -> Option<&Line> {
         let mask = self.lines.len() - 1;
-        let start = address / size_of::<Bucket>();
-        let start = start.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> 20;
+        // Buckets lie next to each other, or anywhere.
+        let start = address / align_of::<Bucket>();
         (start..=start + mask).find_map(|at| {
             let line = self.lines.get(at & mask)?;
             // Acquire: a line that is named is complete.
@@ -165,12 +165,8 @@ impl Commit {
     #[inline]
     fn stands(&self, seen: &Seen<'_>) -> bool {
         match seen.as_of {
-            AsOf::Settled => {
-                !Control(seen.bucket.control.load(Ordering::Acquire)).is_marked()
-            }
-            AsOf::Committed(pending) => {
-                ptr::eq(self.pending.load(Ordering::Acquire), pending)
-            }
+            AsOf::Settled => !Control(seen.bucket.control.load(Ordering::Acquire)).is_marked(),
+            AsOf::Committed(pending) => ptr::eq(self.pending.load(Ordering::Acquire), pending),
             AsOf::Before(_) => true,
         }
     }
@@ -223,7 +219,8 @@ impl Commit {
         // SAFETY: it came from `begin`, and only the writer takes it away.
         let pending = (!pending.is_null()).then(|| unsafe { Box::from_raw(pending) })?;
         for line in &pending.lines {
-            let bucket = ptr::with_exposed_provenance::<Bucket>(line.bucket.load(Ordering::Relaxed));
+            let bucket =
+                ptr::with_exposed_provenance::<Bucket>(line.bucket.load(Ordering::Relaxed));
             // SAFETY: buckets stay where they are while a unit is being published.
             if let Some(bucket) = unsafe { bucket.as_ref() } {
                 bucket.unmark();
@@ -263,4 +260,3 @@ impl Pending {
         self.committed.store(true, Ordering::Release);
     }
 }
-

@@ -100,7 +100,9 @@ impl Seat {
     #[inline]
     pub(crate) fn enter(&self, fenced: bool) {
         // Acquire: who announces an epoch sees everything that was taken away before it began.
-        self.epoch.store(self.readers.epoch.load(Ordering::Acquire), Ordering::Relaxed);
+        let epoch = self.readers.epoch.load(Ordering::Acquire);
+        // Release: it also says that whatever was read before is done with.
+        self.epoch.store(epoch, Ordering::Release);
         if fenced {
             fence(Ordering::SeqCst);
         } else {

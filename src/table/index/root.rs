@@ -2,14 +2,14 @@
 
 #![allow(unsafe_code)]
 
-use super::database::Databases;
-use super::sharing::{AtomicUsize, Commit, Ordering, Pin};
+use crate::table::database::Databases;
+use crate::table::sharing::{AtomicUsize, Commit, Ordering, Pin};
 use std::ptr;
 
 /// The databases that are published. They are exchanged as a whole where one comes, goes or changes
 /// places.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(in crate::table) struct Root {
     /// Their address; the lowest bit is a mark, see [`Commit`].
     word: AtomicUsize,
 }
@@ -26,7 +26,7 @@ impl Default for Root {
 
 impl Root {
     /// For [`Commit`].
-    pub(super) fn word(&self) -> &AtomicUsize {
+    pub(in crate::table) fn word(&self) -> &AtomicUsize {
         &self.word
     }
 
@@ -40,7 +40,7 @@ impl Root {
     /// The databases as readers see them, and the word that stood for them; `None` if the writer
     /// came in the way too often.
     #[inline]
-    pub(super) fn get<'a>(
+    pub(in crate::table) fn get<'a>(
         &'a self,
         _: &'a Pin,
         commit: &Commit,
@@ -54,19 +54,19 @@ impl Root {
 
     /// Whether readers still see those that this word stood for.
     #[inline]
-    pub(super) fn is(&self, word: usize, _: &Pin, commit: &Commit) -> bool {
+    pub(in crate::table) fn is(&self, word: usize, _: &Pin, commit: &Commit) -> bool {
         // SAFETY: the reader is pinned.
         unsafe { commit.root(&self.word) == Some(word) }
     }
 
     /// The databases as the writer sees them, or who keeps it from writing.
-    pub(super) fn own(&self) -> &Databases {
+    pub(in crate::table) fn own(&self) -> &Databases {
         // SAFETY: nobody else exchanges them.
         unsafe { Self::databases(self.word.load(Ordering::Acquire)) }
     }
 
     /// Puts others in their place, which are marked or not; those from before are for the bin.
-    pub(super) fn exchange(&self, next: Databases, mark: bool) -> Box<Databases> {
+    pub(in crate::table) fn exchange(&self, next: Databases, mark: bool) -> Box<Databases> {
         let new = word_of(next) | usize::from(mark);
         let old = self.word.swap(new, Ordering::Release) & !1;
         // SAFETY: it came from a box, and nobody comes to it any more.

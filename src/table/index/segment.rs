@@ -6,9 +6,9 @@
 
 #![allow(unsafe_code)]
 
-use super::layout::Layout;
-use super::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
 use super::stored::{Shown, Stored};
+use crate::table::layout::Layout;
+use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -29,17 +29,17 @@ const SPILLS: usize = 3;
 /// The address of a segment, with its size in the bits to spare. Whoever has one makes sure that it
 /// is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Segment(pub(super) usize);
+pub(in crate::table) struct Segment(pub(in crate::table) usize);
 
 /// The segment's own memory, without what its words refer to.
 #[derive(Debug)]
-pub(super) struct OwnSegment(Segment);
+pub(in crate::table) struct OwnSegment(Segment);
 
 /// Where a word is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot<'a> {
-    pub(super) bucket: &'a Bucket,
-    pub(super) place: usize,
+pub(in crate::table) struct Spot<'a> {
+    pub(in crate::table) bucket: &'a Bucket,
+    pub(in crate::table) place: usize,
 }
 
 /// The smallest size that takes so many words; `None` if none does.
@@ -54,10 +54,10 @@ fn room_of(buckets: usize) -> usize {
 
 impl Segment {
     /// How many words the largest takes.
-    pub(super) const LARGEST: usize = 64 * (SLOTS - 1);
+    pub(in crate::table) const LARGEST: usize = 64 * (SLOTS - 1);
 
     /// One that takes so many words, or as many as one can.
-    pub(super) fn new(words: usize, depth: u32, born: u64) -> Self {
+    pub(in crate::table) fn new(words: usize, depth: u32, born: u64) -> Self {
         let size = size_for(words).unwrap_or(SIZES.len() - 1);
         let count = SIZES.get(size).copied().unwrap_or(1) + 1;
         let buckets: Box<[Bucket]> = (0..count).map(|_| Bucket::default()).collect();
@@ -79,7 +79,7 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn buckets<'a>(self) -> &'a [Bucket] {
+    pub(in crate::table) fn buckets<'a>(self) -> &'a [Bucket] {
         self.all().get(1..).unwrap_or_default()
     }
 
@@ -94,31 +94,31 @@ impl Segment {
     }
 
     /// How many of a hash's highest bits all its words have in common. Never changes.
-    pub(super) fn depth(self) -> u32 {
+    pub(in crate::table) fn depth(self) -> u32 {
         self.field(DEPTH) as u32
     }
 
-    pub(super) fn used(self) -> usize {
+    pub(in crate::table) fn used(self) -> usize {
         self.field(USED) as usize
     }
 
     /// Whether it was there when the snapshot of this number was made.
-    pub(super) fn is_older(self, snapshot: u64) -> bool {
+    pub(in crate::table) fn is_older(self, snapshot: u64) -> bool {
         self.field(BORN) < snapshot
     }
 
     /// How many words it takes.
-    pub(super) fn room(self) -> usize {
+    pub(in crate::table) fn room(self) -> usize {
         room_of(self.buckets().len())
     }
 
     /// Whether it takes so many words, and can't grow.
-    pub(super) fn is_largest(self) -> bool {
+    pub(in crate::table) fn is_largest(self) -> bool {
         self.0 & SIZE_BITS == SIZES.len() - 1
     }
 
     /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
-    pub(super) fn is_untidy(self, words: usize) -> bool {
+    pub(in crate::table) fn is_untidy(self, words: usize) -> bool {
         let buckets = self.buckets().len();
         let sparse = buckets > 1 && words < room_of(buckets) / 4;
         sparse || self.field(SPILLS) as usize > buckets / 2 + 1
@@ -133,21 +133,22 @@ impl Segment {
 
     /// The buckets where a word of this hash may be, in this order.
     #[inline]
-    pub(super) fn way<'a>(self, hash: u64) -> impl Iterator<Item = &'a Bucket> {
+    pub(in crate::table) fn way<'a>(self, hash: u64) -> impl Iterator<Item = &'a Bucket> {
         let buckets = self.buckets();
         let (before, from) = buckets.split_at(self.home(hash).min(buckets.len()));
         from.iter().chain(before)
     }
 
-    /// The bucket where a word of this hash is, if that is not full.
+    /// The bucket where a word of this hash is, if that was not full.
     #[inline]
-    pub(super) fn first<'a>(self, hash: u64) -> Option<&'a Bucket> {
-        self.buckets().get(self.home(hash))
+    pub(in crate::table) fn first<'a>(self, hash: u64) -> &'a Bucket {
+        let all = self.all();
+        all.get(1 + self.home(hash)).unwrap_or(&all[0])
     }
 
     /// What readers find that is `wanted`; the outer `None` if the writer came in the way too often.
     #[inline]
-    pub(super) fn find<'a>(
+    pub(in crate::table) fn find<'a>(
         self,
         _: &'a Pin,
         hash: u64,
@@ -178,7 +179,11 @@ impl Segment {
     }
 
     /// All that readers see; `None` if the writer came in the way too often.
-    pub(super) fn all_seen<'a>(self, _: &'a Pin, commit: &Commit) -> Option<Vec<Shown<'a>>> {
+    pub(in crate::table) fn all_seen<'a>(
+        self,
+        _: &'a Pin,
+        commit: &Commit,
+    ) -> Option<Vec<Shown<'a>>> {
         let mut all = Vec::new();
         for bucket in self.buckets() {
             let complete = all.len();
@@ -201,7 +206,7 @@ impl Segment {
 /// The writer's side.
 impl Segment {
     /// All that is stored.
-    pub(super) fn own_all<'a>(self) -> impl Iterator<Item = Shown<'a>> {
+    pub(in crate::table) fn own_all<'a>(self) -> impl Iterator<Item = Shown<'a>> {
         // SAFETY: what slots refer to is there as long as they refer to it; and whoever has the
         // segment makes sure of it.
         self.own_words().map(|word| unsafe { Shown::of(word) })
@@ -214,7 +219,7 @@ impl Segment {
     }
 
     /// Where this key is.
-    pub(super) fn own_find<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
+    pub(in crate::table) fn own_find<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
         for bucket in self.way(hash) {
             let control = bucket.own_control();
             for place in control.with_tag(tag_of(hash)) {
@@ -232,7 +237,7 @@ impl Segment {
 
     /// Stores what is new, for which there is room: who calls this has made it. `before` hears of a
     /// bucket before it changes.
-    pub(super) fn insert(self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
+    pub(in crate::table) fn insert(self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
         self.insert_word(hash, new.into_word(), before);
     }
 
@@ -255,21 +260,21 @@ impl Segment {
     }
 
     /// Takes away what is at a place of this segment.
-    pub(super) fn remove(self, spot: &Spot<'_>) -> Option<Stored> {
+    pub(in crate::table) fn remove(self, spot: &Spot<'_>) -> Option<Stored> {
         self.set(USED, self.field(USED).saturating_sub(1));
         // SAFETY: the slot owned it, and is free now.
         unsafe { Stored::from_word(spot.bucket.clear(spot.place)) }
     }
 
     /// The same words in a segment that has room for so many.
-    pub(super) fn rebuilt(self, words: usize, born: u64, layout: &Layout) -> Self {
+    pub(in crate::table) fn rebuilt(self, words: usize, born: u64, layout: &Layout) -> Self {
         let new = Self::new(words, self.depth(), born);
         self.own_words().for_each(|word| new.add(word, layout));
         new
     }
 
     /// The same words in the same places.
-    pub(super) fn copied(self, born: u64) -> Self {
+    pub(in crate::table) fn copied(self, born: u64) -> Self {
         let new = Self::new(self.room(), self.depth(), born);
         for (from, to) in self.buckets().iter().zip(new.buckets()) {
             to.copy(from);
@@ -280,7 +285,7 @@ impl Segment {
     }
 
     /// The same words by the next bit of their hashes.
-    pub(super) fn split(self, born: u64, layout: &Layout) -> [Self; 2] {
+    pub(in crate::table) fn split(self, born: u64, layout: &Layout) -> [Self; 2] {
         let depth = self.depth() + 1;
         let halves = self.own_words().map(|word| (half_of(word, depth, layout), word));
         let halves: Vec<(bool, u64)> = halves.collect();
@@ -301,7 +306,7 @@ impl Segment {
     }
 
     /// For the bin.
-    pub(super) fn own(self) -> OwnSegment {
+    pub(in crate::table) fn own(self) -> OwnSegment {
         OwnSegment(self)
     }
 }
@@ -313,14 +318,14 @@ fn half_of(word: u64, depth: u32, layout: &Layout) -> bool {
 }
 
 impl<'a> Spot<'a> {
-    pub(super) fn show(&self) -> Shown<'a> {
+    pub(in crate::table) fn show(&self) -> Shown<'a> {
         // SAFETY: what the writer's own slots refer to is there; and it is used up before the
         // writer changes the slot.
         unsafe { Shown::of(self.bucket.own_slot(self.place)) }
     }
 
     /// Stores something else of the same key there.
-    pub(super) fn exchange(&self, new: Stored) -> Option<Stored> {
+    pub(in crate::table) fn exchange(&self, new: Stored) -> Option<Stored> {
         // SAFETY: the slot owned it, and owns another now.
         unsafe { Stored::from_word(self.bucket.exchange(self.place, new.into_word())) }
     }
@@ -328,13 +333,13 @@ impl<'a> Spot<'a> {
 
 impl OwnSegment {
     /// Takes out all that is stored. Nobody else looks at this segment.
-    pub(super) fn drain(&self) -> Vec<Stored> {
+    pub(in crate::table) fn drain(&self) -> Vec<Stored> {
         let words = self.0.own_words();
         // SAFETY: the slots owned it, and nobody looks at them again.
         words.filter_map(|word| unsafe { Stored::from_word(word) }).collect()
     }
 
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::table) fn weight(&self) -> usize {
         size_of_val(self.0.all())
     }
 }

@@ -7,10 +7,19 @@
 
 #![allow(unsafe_code)]
 
+mod root;
+mod segment;
+mod stored;
+
+pub use stored::SLOT_BYTES;
+
+pub(super) use root::Root;
+pub(super) use segment::Segment;
+pub(super) use stored::{Shown, Stored, shared_memory};
+
 use super::layout::Layout;
-use super::segment::{OwnSegment, Segment, Spot};
-use super::sharing::{Bucket, Commit, Pin};
-use super::stored::{Shown, Stored};
+use super::sharing::{Bucket, Commit, Pin, fetch};
+use segment::{OwnSegment, Spot};
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -89,10 +98,16 @@ impl Index {
         self.directory().segment(hash)
     }
 
-    /// Where a key is looked for first; for a look ahead.
-    #[inline]
-    pub(super) fn first_bucket(&self, hash: u64) -> Option<&Bucket> {
-        self.segment(hash).first(hash)
+    /// Has the processor fetch what a lookup begins with.
+    pub(super) fn fetch_bucket(&self, hash: u64) {
+        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+    }
+
+    /// The same with what the lookup will probably find; the bucket is there by now.
+    pub(super) fn fetch_stored(&self, hash: u64) {
+        if let Some(word) = self.segment(hash).first(hash).likely(hash) {
+            fetch(word as usize);
+        }
     }
 
     /// What readers find that is `wanted`; the outer `None` if the writer came in the way too often.

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use super::entry::{Counts, Entry};
+use crate::table::entry::{Counts, Entry};
 use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -46,14 +46,14 @@ const APART: u64 = 1;
 /// A key with what it has, as one word: what a slot of the index holds. It is not changed but
 /// exchanged.
 #[derive(Debug)]
-pub(super) struct Stored(NonZeroU64);
+pub(in crate::table) struct Stored(NonZeroU64);
 
 /// What is large, withheld, or of a type that is no block.
 type Apart = (Bytes, Entry);
 
 /// A look at what is stored.
 #[derive(Clone, Copy)]
-pub(super) enum Shown<'a> {
+pub(in crate::table) enum Shown<'a> {
     /// A block, which an `Arc` owns that begins there.
     Packed(&'a [u8]),
     Apart(&'a Apart),
@@ -102,7 +102,7 @@ impl Head {
 }
 
 impl Stored {
-    pub(super) fn new(key: Bytes, entry: Entry) -> Self {
+    pub(in crate::table) fn new(key: Bytes, entry: Entry) -> Self {
         let word = match pack(&key, &entry) {
             Some(block) => Arc::into_raw(block).cast::<u8>().expose_provenance() as u64,
             None => Box::into_raw(Box::new((key, entry))).expose_provenance() as u64 | APART,
@@ -111,7 +111,7 @@ impl Stored {
     }
 
     /// For a slot, which then owns it.
-    pub(super) fn into_word(self) -> u64 {
+    pub(in crate::table) fn into_word(self) -> u64 {
         ManuallyDrop::new(self).0.get()
     }
 
@@ -119,21 +119,21 @@ impl Stored {
     ///
     /// # Safety
     /// The word came from [`Stored::into_word`], and nobody else takes it back.
-    pub(super) unsafe fn from_word(word: u64) -> Option<Self> {
+    pub(in crate::table) unsafe fn from_word(word: u64) -> Option<Self> {
         NonZeroU64::new(word).map(Self)
     }
 
-    pub(super) fn show(&self) -> Shown<'_> {
+    pub(in crate::table) fn show(&self) -> Shown<'_> {
         // SAFETY: what it refers to is there as long as it is.
         unsafe { Shown::of(self.0.get()) }
     }
 
-    pub(super) fn entry(&self) -> Entry {
+    pub(in crate::table) fn entry(&self) -> Entry {
         self.show().entry()
     }
 
     /// About what dropping it gives back, in bytes.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::table) fn weight(&self) -> usize {
         match self.show() {
             Shown::Packed(block) => block.len() + ALLOCATION_BYTES,
             Shown::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
@@ -141,7 +141,7 @@ impl Stored {
     }
 
     /// What it adds to the sums.
-    pub(super) fn counts(&self) -> Counts {
+    pub(in crate::table) fn counts(&self) -> Counts {
         match self.show() {
             Shown::Packed(block) => {
                 let head = Head::of(block);
@@ -180,7 +180,7 @@ impl<'a> Shown<'a> {
     /// The word came from [`Stored::into_word`], and what it refers to is not dropped as long as
     /// this is used.
     #[inline]
-    pub(super) unsafe fn of(word: u64) -> Self {
+    pub(in crate::table) unsafe fn of(word: u64) -> Self {
         if word & APART != 0 {
             let item = ptr::with_exposed_provenance::<Apart>((word & !APART) as usize);
             // SAFETY: that is what a marked word refers to.
@@ -195,7 +195,7 @@ impl<'a> Shown<'a> {
     }
 
     #[inline]
-    pub(super) fn key(self) -> &'a [u8] {
+    pub(in crate::table) fn key(self) -> &'a [u8] {
         match self {
             Self::Packed(block) => {
                 let (start, end) = key_in(block);
@@ -206,7 +206,7 @@ impl<'a> Shown<'a> {
     }
 
     /// Whether both are of the same place in memory.
-    pub(super) fn is(self, other: Self) -> bool {
+    pub(in crate::table) fn is(self, other: Self) -> bool {
         match (self, other) {
             (Self::Packed(a), Self::Packed(b)) => ptr::eq(a, b),
             (Self::Apart(a), Self::Apart(b)) => ptr::eq(a, b),
@@ -216,7 +216,7 @@ impl<'a> Shown<'a> {
 
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
     #[inline]
-    pub(super) fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
+    pub(in crate::table) fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
         match self {
             // SAFETY: as for `share`; and what is made here is never dropped, so that the count
             // is right again afterwards. Clones of it count themselves.
@@ -230,12 +230,12 @@ impl<'a> Shown<'a> {
     }
 
     /// What the key has. Constant time, and nothing is allocated.
-    pub(super) fn entry(self) -> Entry {
+    pub(in crate::table) fn entry(self) -> Entry {
         self.lend(Entry::clone)
     }
 
     /// The key and what it has. Constant time, and nothing is allocated.
-    pub(super) fn item(self) -> (Bytes, Entry) {
+    pub(in crate::table) fn item(self) -> (Bytes, Entry) {
         match self {
             Self::Packed(block) => {
                 let head = Head::of(block);
@@ -259,7 +259,7 @@ fn share(block: &[u8]) -> Arc<[u8]> {
 }
 
 /// An estimate of the memory that storing a clone of a stored key and entry does not take again.
-pub(super) fn shared_memory(key_len: usize, entry: &Entry) -> usize {
+pub(in crate::table) fn shared_memory(key_len: usize, entry: &Entry) -> usize {
     match flat(key_len, entry) {
         Some(flat) => packed_memory(key_len + flat.bytes.len()),
         None => apart_memory(key_len, entry),
