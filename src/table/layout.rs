@@ -1,7 +1,7 @@
 //! Where keys belong: the same in every database and generation of one table.
 
 use foldhash::quality::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 /// One for all indexes of a table, so that a walk can go on in another generation where it stopped
 /// in this one.
@@ -14,7 +14,10 @@ pub(super) struct Layout {
 impl Layout {
     #[inline]
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
+        // Of the bytes alone: there is nothing in front or behind to be told apart from.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 
     /// Whether both put every key in the same place.

@@ -36,12 +36,12 @@ pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
 pub use generation::Generation;
-pub use index::SLOT_BYTES;
+pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
 
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Root, Shown, Stored};
+use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use reader::Sought;

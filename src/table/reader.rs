@@ -44,12 +44,9 @@ impl Reader {
     /// Shows what a key has; takes no lock and allocates nothing. What `f` is shown is lent: it
     /// copies out what it needs.
     #[inline]
-    pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
+    pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<Shown<'_>>) -> R) -> R {
         let pin = self.shared.pin();
-        match self.shared.get(&pin, db, key) {
-            Some(shown) => shown.lend(|entry| f(Some(entry))),
-            None => f(None),
-        }
+        f(self.shared.get(&pin, db, key))
     }
 
     /// What several keys have, all at one published unit, and which one that is. `f` runs once for
@@ -57,7 +54,7 @@ impl Reader {
     pub fn read_many<K: AsRef<[u8]>>(
         &self,
         keys: &[(Db, K)],
-        mut f: impl FnMut(usize, Option<&Entry>),
+        mut f: impl FnMut(usize, Option<Shown<'_>>),
     ) -> Stamp {
         let pin = self.shared.pin();
         let mut sought: SmallVec<[Sought<'_>; FEW]> = SmallVec::with_capacity(keys.len());
@@ -77,7 +74,7 @@ impl Reader {
             // What is still there was there at the time of the stamp.
             if sought.iter().all(|one| self.still(&pin, one)) {
                 for (at, one) in sought.iter().enumerate() {
-                    show(one.found, |entry| f(at, entry));
+                    f(at, one.found);
                 }
                 return stamp;
             }
@@ -85,7 +82,7 @@ impl Reader {
         // The writer changes these very keys without a pause: it is made to pause.
         let _writing = self.shared.writing.lock();
         for (at, one) in sought.iter().enumerate() {
-            show(self.shared.own_get(one.db, one.hash, one.key), |entry| f(at, entry));
+            f(at, self.shared.own_get(one.db, one.hash, one.key));
         }
         self.shared.stamp()
     }
@@ -148,13 +145,6 @@ impl Reader {
         });
         let copy = copy.filter(|(_, entries)| !entries.is_empty()).collect();
         (copy, self.shared.stamp())
-    }
-}
-
-fn show<R>(shown: Option<Shown<'_>>, f: impl FnOnce(Option<&Entry>) -> R) -> R {
-    match shown {
-        Some(shown) => shown.lend(|entry| f(Some(entry))),
-        None => f(None),
     }
 }
 

@@ -74,7 +74,7 @@ fn many(reader: &Reader, keys: &[(Db, Bytes)]) -> (Vec<Option<Entry>>, Stamp) {
     let mut found = Vec::new();
     let stamp = reader.read_many(keys, |at, entry| {
         assert_eq!(at, found.len());
-        found.push(entry.cloned());
+        found.push(entry.map(Shown::entry));
     });
     (found, stamp)
 }
@@ -119,7 +119,7 @@ fn assert_shows(table: &Table, contents: &Contents, stamp: Stamp) {
     assert!(found == expected.collect::<Vec<_>>() && at == stamp);
     for (db, key) in &wanted {
         let expected = contents.get(&(*db, key.clone()));
-        reader.read(*db, key, |entry| assert_eq!(entry, expected));
+        reader.read(*db, key, |entry| assert_eq!(entry.map(Shown::entry).as_ref(), expected));
         assert_eq!(table.get(*db, key).as_ref(), expected);
     }
 }
@@ -285,7 +285,9 @@ fn assert_unit_sees(batch: &Batch, table: &Table, model: &Model) {
             let at = (db, key.clone());
             let expected = model.staged.get(&at).map(|(entry, _)| entry.clone());
             assert_eq!(batch.get(table, db, &key), expected);
-            reader.read(db, &key, |entry| assert_eq!(entry, model.published.get(&at)));
+            reader.read(db, &key, |entry| {
+                assert_eq!(entry.map(Shown::entry).as_ref(), model.published.get(&at));
+            });
         }
     }
     if batch.is_empty() {
@@ -407,7 +409,7 @@ fn readers_outlive_the_writer() {
     let reader = table.reader();
     drop(table);
     shared(&reader);
-    assert_eq!(reader.read(0, b"key1", |entry| entry.map(number_of)), Some(5));
+    assert_eq!(reader.read(0, b"key1", |entry| entry.map(|entry| entry.lend(number_of))), Some(5));
 }
 
 /// Keys that stay in databases 0, 1 and the last one, whatever [`churn`] does.

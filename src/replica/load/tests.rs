@@ -9,6 +9,7 @@ use crate::command::tests::truth::{
 };
 use crate::command::tests::{Bench, Script, entry_shown, veto};
 use crate::table::Db;
+use crate::table::Shown;
 use crate::value::{ABSENT, Bytes};
 use proptest::prelude::*;
 
@@ -356,7 +357,7 @@ fn readers_move_over_in_one_step_after_the_last_question() {
     let snapshot = Snapshot::new(0).with(&["a=9", "c=3"]).end();
     let mut seen = Vec::new();
     site.answer(&snapshot, &mut |change| {
-        let a = reader.read(0, b"a", entry_shown);
+        let a = reader.read(0, b"a", |found| entry_shown(found.map(Shown::entry).as_ref()));
         seen.push((change.phase, change.reason, change.offset, a, reader.count(0)));
         Verdict::Keep
     });

@@ -11,11 +11,11 @@ mod root;
 mod segment;
 mod stored;
 
-pub use stored::SLOT_BYTES;
+pub use stored::{Plain, SLOT_BYTES, Shown};
 
 pub(super) use root::Root;
 pub(super) use segment::Segment;
-pub(super) use stored::{Shown, Stored, shared_memory};
+pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin, fetch};

@@ -1,10 +1,9 @@
 //! How a key and what it has lie in memory: most of them as one block, which is all that they take
 //! besides their slot, and all that a lookup has to fetch.
 //!
-//! A block is, in this order: its length, the type and the marks below, the length of the key, the
-//! key, the version, the deadline where there is one, an aggregate's number of elements and its
-//! mark (see [`Flat`]), and the value to the end. It is never edited. What is read from it shares
-//! it.
+//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there is
+//! one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It
+//! is never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 
@@ -19,14 +18,7 @@ use std::sync::Arc;
 /// more than it saves.
 const PACKED_MAX: usize = 1536;
 
-/// What comes first in a block: how long it is.
-type BlockLen = u16;
-const BLOCK_LEN_BYTES: usize = size_of::<BlockLen>();
-
-/// Of the type: there is a deadline.
-const DEADLINE: u8 = 8;
-
-/// The type without it. Only these types are packed.
+/// Only these types are packed.
 const KINDS: [Type; 5] = [Type::String, Type::List, Type::Set, Type::Zset, Type::Hash];
 
 /// A slot of the index at its usual load, with a share of the bucket's control word: what each key
@@ -52,53 +44,106 @@ pub(in crate::table) struct Stored(NonZeroU64);
 type Apart = (Bytes, Entry);
 
 /// A look at what is stored.
-#[derive(Clone, Copy)]
-pub(in crate::table) enum Shown<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a>(Form<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'a> {
     /// A block, which an `Arc` owns that begins there.
     Packed(&'a [u8]),
     Apart(&'a Apart),
 }
 
-/// What a block says besides the value.
-struct Head {
-    kind: Type,
-    version: u64,
-    expires_at_ms: Option<i64>,
-    len: usize,
-    mark: usize,
-    /// Where the key begins and ends, and where the value begins.
-    key_at: usize,
-    key_end: usize,
-    value_at: usize,
-}
+/// What comes first in a block: all that it takes to find the key and the value of a string. From
+/// the lowest bit on: the block's length, that of the key, that of the version less one, the place
+/// of the type in [`KINDS`], and whether there is a deadline.
+#[derive(Clone, Copy)]
+struct Head(u32);
 
-/// Where the key is.
-#[inline]
-fn key_in(block: &[u8]) -> (usize, usize) {
-    let rest = block.get(BLOCK_LEN_BYTES + 1..).unwrap_or_default();
-    let (key_len, rest) = split_length(rest);
-    let key_at = block.len() - rest.len();
-    (key_at, (key_at + key_len).min(block.len()))
-}
+const HEAD_LEN: usize = size_of::<u32>();
+const LEN_BITS: u32 = 14;
+const KEY_BITS: u32 = 11;
+const VERSION_BITS: u32 = 3;
+const KIND_BITS: u32 = 3;
+
+const KEY_SHIFT: u32 = LEN_BITS;
+const VERSION_SHIFT: u32 = KEY_SHIFT + KEY_BITS;
+const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
+const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
+
+const _: () = assert!(DEADLINE_SHIFT < u32::BITS && PACKED_MAX < 1 << KEY_BITS);
 
 impl Head {
+    #[inline]
     fn of(block: &[u8]) -> Self {
-        let (key_at, key_end) = key_in(block);
-        let first = block.get(BLOCK_LEN_BYTES).copied().unwrap_or_default();
-        let kind = KINDS.get(usize::from(first % DEADLINE)).copied().unwrap_or(Type::String);
-        let (version, mut rest) = split_length(block.get(key_end..).unwrap_or_default());
-        let mut expires_at_ms = None;
-        if let (true, Some((at, behind))) = (first >= DEADLINE, rest.split_first_chunk::<8>()) {
-            (expires_at_ms, rest) = (Some(i64::from_le_bytes(*at)), behind);
-        }
-        let (mut len, mut mark) = (0, 0);
-        if kind != Type::String {
-            (len, rest) = split_length(rest);
-            (mark, rest) = split_length(rest);
-        }
-        let value_at = block.len() - rest.len();
-        Self { kind, version: version as u64, expires_at_ms, len, mark, key_at, key_end, value_at }
+        Self(block.first_chunk().map_or(0, |head| u32::from_le_bytes(*head)))
     }
+
+    #[inline]
+    fn bits(self, shift: u32, bits: u32) -> usize {
+        (self.0 >> shift & ((1 << bits) - 1)) as usize
+    }
+
+    /// Of the whole block.
+    #[inline]
+    fn len(self) -> usize {
+        self.bits(0, LEN_BITS)
+    }
+
+    #[inline]
+    fn kind(self) -> Type {
+        KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
+    }
+
+    #[inline]
+    fn key_end(self) -> usize {
+        HEAD_LEN + self.bits(KEY_SHIFT, KEY_BITS)
+    }
+
+    #[inline]
+    fn version_len(self) -> usize {
+        self.bits(VERSION_SHIFT, VERSION_BITS) + 1
+    }
+
+    #[inline]
+    fn has_deadline(self) -> bool {
+        self.0 >> DEADLINE_SHIFT != 0
+    }
+}
+
+/// A block taken apart. Of an aggregate, the value still begins with its number of elements and its
+/// mark.
+struct Parts<'a> {
+    kind: Type,
+    key: &'a [u8],
+    version: u64,
+    expires_at_ms: Option<i64>,
+    value: &'a [u8],
+}
+
+#[inline]
+fn parts(block: &[u8]) -> Parts<'_> {
+    let head = Head::of(block);
+    let key = block.get(HEAD_LEN..head.key_end()).unwrap_or_default();
+    let rest = block.get(head.key_end()..).unwrap_or_default();
+    let (version, mut value) = rest.split_at_checked(head.version_len()).unwrap_or_default();
+    let mut expires_at_ms = None;
+    if let (true, Some((at, behind))) = (head.has_deadline(), value.split_first_chunk::<8>()) {
+        (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
+    }
+    let version = version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte));
+    Parts { kind: head.kind(), key, version, expires_at_ms, value }
+}
+
+/// A string that is stored in one block.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    /// The value.
+    pub bytes: &'a [u8],
+    /// See [`Entry::version`].
+    pub version: u64,
+    /// See [`Entry::expires_at_ms`].
+    pub expires_at_ms: Option<i64>,
 }
 
 impl Stored {
@@ -134,26 +179,26 @@ impl Stored {
 
     /// About what dropping it gives back, in bytes.
     pub(in crate::table) fn weight(&self) -> usize {
-        match self.show() {
-            Shown::Packed(block) => block.len() + ALLOCATION_BYTES,
-            Shown::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
+        match self.show().0 {
+            Form::Packed(block) => block.len() + ALLOCATION_BYTES,
+            Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
         }
     }
 
     /// What it adds to the sums.
     pub(in crate::table) fn counts(&self) -> Counts {
-        match self.show() {
-            Shown::Packed(block) => {
-                let head = Head::of(block);
-                let len = head.key_end - head.key_at + block.len() - head.value_at;
+        match self.show().0 {
+            Form::Packed(block) => {
+                let parts = parts(block);
+                let (value, _) = elements(&parts);
                 Counts {
                     keys: 1,
-                    expires: usize::from(head.expires_at_ms.is_some()),
-                    memory: SLOT_BYTES + packed_memory(len),
+                    expires: usize::from(parts.expires_at_ms.is_some()),
+                    memory: SLOT_BYTES + packed_memory(parts.key.len() + value.len()),
                     ..Counts::default()
                 }
             }
-            Shown::Apart((key, entry)) => {
+            Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
                 Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
             }
@@ -168,7 +213,7 @@ impl Drop for Stored {
             let item = ptr::with_exposed_provenance_mut::<Apart>((word & !APART) as usize);
             // SAFETY: it came from a box, and this is the only owner.
             drop(unsafe { Box::from_raw(item) });
-        } else if let Shown::Packed(block) = self.show() {
+        } else if let Form::Packed(block) = self.show().0 {
             // SAFETY: the block came from an `Arc` of just these bytes, and this is its owner.
             drop(unsafe { Arc::from_raw(ptr::from_ref(block)) });
         }
@@ -184,66 +229,74 @@ impl<'a> Shown<'a> {
         if word & APART != 0 {
             let item = ptr::with_exposed_provenance::<Apart>((word & !APART) as usize);
             // SAFETY: that is what a marked word refers to.
-            return Self::Apart(unsafe { &*item });
+            return Self(Form::Apart(unsafe { &*item }));
         }
         let block = ptr::with_exposed_provenance::<u8>(word as usize);
-        // SAFETY: a block begins with its length.
-        let len = unsafe { block.cast::<[u8; BLOCK_LEN_BYTES]>().read() };
-        let len = usize::from(BlockLen::from_le_bytes(len));
-        // SAFETY: it has so many bytes.
-        Self::Packed(unsafe { std::slice::from_raw_parts(block, len) })
+        // SAFETY: a block begins with its head.
+        let head = unsafe { block.cast::<[u8; HEAD_LEN]>().read() };
+        let len = Head(u32::from_le_bytes(head)).len();
+        // SAFETY: that says how long it is.
+        Self(Form::Packed(unsafe { std::slice::from_raw_parts(block, len) }))
     }
 
     #[inline]
     pub(in crate::table) fn key(self) -> &'a [u8] {
-        match self {
-            Self::Packed(block) => {
-                let (start, end) = key_in(block);
-                block.get(start..end).unwrap_or_default()
+        match self.0 {
+            Form::Packed(block) => {
+                block.get(HEAD_LEN..Head::of(block).key_end()).unwrap_or_default()
             }
-            Self::Apart((key, _)) => key,
+            Form::Apart((key, _)) => key,
         }
     }
 
     /// Whether both are of the same place in memory.
     pub(in crate::table) fn is(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Packed(a), Self::Packed(b)) => ptr::eq(a, b),
-            (Self::Apart(a), Self::Apart(b)) => ptr::eq(a, b),
+        match (self.0, other.0) {
+            (Form::Packed(a), Form::Packed(b)) => ptr::eq(a, b),
+            (Form::Apart(a), Form::Apart(b)) => ptr::eq(a, b),
             _ => false,
         }
     }
 
+    /// A string, if it is one that is stored in one block: what most lookups are for, and cheaper
+    /// than [`Shown::lend`].
+    #[inline]
+    pub fn plain(self) -> Option<Plain<'a>> {
+        let Form::Packed(block) = self.0 else { return None };
+        let Parts { kind, version, expires_at_ms, value, .. } = parts(block);
+        (kind == Type::String).then_some(Plain { bytes: value, version, expires_at_ms })
+    }
+
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
     #[inline]
-    pub(in crate::table) fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
-        match self {
-            // SAFETY: as for `share`; and what is made here is never dropped, so that the count
-            // is right again afterwards. Clones of it count themselves.
-            Self::Packed(block) => {
+    pub fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
+        match self.0 {
+            Form::Packed(block) => {
+                // SAFETY: blocks come from an `Arc` of just these bytes; and what is made of it
+                // here is never dropped, so that its count is right again afterwards. Clones of
+                // it count themselves.
                 let owner = unsafe { Arc::from_raw(ptr::from_ref(block)) };
-                let entry = ManuallyDrop::new(unpack(owner, &Head::of(block)));
+                let entry = ManuallyDrop::new(unpack(owner, &parts(block)));
                 f(&entry)
             }
-            Self::Apart((_, entry)) => f(entry),
+            Form::Apart((_, entry)) => f(entry),
         }
     }
 
     /// What the key has. Constant time, and nothing is allocated.
-    pub(in crate::table) fn entry(self) -> Entry {
+    pub fn entry(self) -> Entry {
         self.lend(Entry::clone)
     }
 
     /// The key and what it has. Constant time, and nothing is allocated.
     pub(in crate::table) fn item(self) -> (Bytes, Entry) {
-        match self {
-            Self::Packed(block) => {
-                let head = Head::of(block);
+        match self.0 {
+            Form::Packed(block) => {
                 let owner = share(block);
-                let key = Bytes::part(&owner, head.key_at..head.key_end);
-                (key, unpack(owner, &head))
+                let key = Bytes::part(&owner, HEAD_LEN..Head::of(block).key_end());
+                (key, unpack(owner, &parts(block)))
             }
-            Self::Apart(item) => item.clone(),
+            Form::Apart(item) => item.clone(),
         }
     }
 }
@@ -286,12 +339,12 @@ fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
         return Some(block.clone());
     }
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
+    let version = entry.version.to_le_bytes();
+    let version_len = (8 - entry.version.leading_zeros() as usize / 8).max(1);
     let mut block = Vec::with_capacity(key.len() + flat.bytes.len() + 40);
-    block.extend_from_slice(&[0; BLOCK_LEN_BYTES]);
-    block.push(kind as u8 + if entry.expires_at_ms.is_some() { DEADLINE } else { 0 });
-    push_length(&mut block, key.len());
+    block.extend_from_slice(&[0; HEAD_LEN]);
     block.extend_from_slice(key);
-    push_length(&mut block, usize::try_from(entry.version).ok()?);
+    block.extend_from_slice(version.get(..version_len)?);
     if let Some(at) = entry.expires_at_ms {
         block.extend_from_slice(&at.to_le_bytes());
     }
@@ -300,8 +353,12 @@ fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
         push_length(&mut block, flat.mark);
     }
     block.extend_from_slice(&flat.bytes);
-    let len = BlockLen::try_from(block.len()).ok()?;
-    block.get_mut(..BLOCK_LEN_BYTES)?.copy_from_slice(&len.to_le_bytes());
+    let head = block.len()
+        | key.len() << KEY_SHIFT
+        | (version_len - 1) << VERSION_SHIFT
+        | kind << KIND_SHIFT
+        | usize::from(entry.expires_at_ms.is_some()) << DEADLINE_SHIFT;
+    block.get_mut(..HEAD_LEN)?.copy_from_slice(&u32::try_from(head).ok()?.to_le_bytes());
     Some(Arc::from(block))
 }
 
@@ -310,24 +367,34 @@ fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
 fn packed_before<'a>(key: &'a Bytes, entry: &Entry, flat: &Flat) -> Option<&'a Arc<[u8]>> {
     let block = key.common_block(&flat.bytes)?;
     // What is no block of this kind is not read as one.
-    let len = block.first_chunk().map(|len| usize::from(BlockLen::from_le_bytes(*len)));
-    if len != Some(block.len()) {
+    if Head::of(block).len() != block.len() {
         return None;
     }
-    let head = Head::of(block);
-    let is_this = (head.kind, head.version, head.expires_at_ms, head.len, head.mark)
+    let parts = parts(block);
+    let (value, (len, mark)) = elements(&parts);
+    let is_this = (parts.kind, parts.version, parts.expires_at_ms, len, mark)
         == (flat.kind, entry.version, entry.expires_at_ms, flat.len, flat.mark)
-        && key.is_same(&Bytes::part(block, head.key_at..head.key_end))
-        && flat.bytes.is_same(&Bytes::part(block, head.value_at..block.len()));
+        && ptr::eq(parts.key, &**key)
+        && ptr::eq(value, &*flat.bytes);
     is_this.then_some(block)
 }
 
-fn unpack(block: Arc<[u8]>, head: &Head) -> Entry {
-    let range = head.value_at..block.len();
+/// The value, and an aggregate's number of elements and mark.
+fn elements<'a>(parts: &Parts<'a>) -> (&'a [u8], (usize, usize)) {
+    if parts.kind == Type::String {
+        return (parts.value, (0, 0));
+    }
+    let (len, rest) = split_length(parts.value);
+    let (mark, rest) = split_length(rest);
+    (rest, (len, mark))
+}
+
+fn unpack(block: Arc<[u8]>, parts: &Parts<'_>) -> Entry {
+    let (value, (len, mark)) = elements(parts);
+    let range = block.len() - value.len()..block.len();
     let bytes = Bytes::within(block, range);
-    let flat = Flat { kind: head.kind, len: head.len, mark: head.mark, bytes };
-    let value: Value = flat.into_value();
-    Entry { version: head.version, ..Entry::new(value, head.expires_at_ms) }
+    let value: Value = Flat { kind: parts.kind, len, mark, bytes }.into_value();
+    Entry { version: parts.version, ..Entry::new(value, parts.expires_at_ms) }
 }
 
 #[cfg(test)]
@@ -356,7 +423,7 @@ mod tests {
                         let entry = Entry { version, ..Entry::new(value.clone(), expires_at_ms) };
                         let stored = Stored::new(Bytes::from(key), entry.clone());
                         assert_eq!(
-                            matches!(stored.show(), Shown::Packed(_)),
+                            matches!(stored.show().0, Form::Packed(_)),
                             at < 6 || key.is_empty() && at == 6
                         );
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
@@ -377,9 +444,9 @@ mod tests {
     fn what_is_stored_again_as_it_was_shares_its_block() {
         let new = |entry: Entry| Stored::new(Bytes::from(&b"key"[..]), entry);
         let stored = new(Entry::new(Value::List(["a", "b"].into_iter().collect()), Some(7)));
-        let block = |stored: &Stored| match stored.show() {
-            Shown::Packed(block) => share(block),
-            Shown::Apart(_) => panic!("it is small"),
+        let block = |stored: &Stored| match stored.show().0 {
+            Form::Packed(block) => share(block),
+            Form::Apart(_) => panic!("it is small"),
         };
         let (key, entry) = stored.show().item();
         let again = Stored::new(key.clone(), entry.clone());

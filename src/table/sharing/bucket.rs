@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering, Own};
 
 /// Slots of a bucket.
 pub(crate) const SLOTS: usize = 7;
@@ -113,11 +113,11 @@ pub(crate) fn fetch(address: usize) {
 /// The writer's side. Nobody else stores, so that it may read without an ordering.
 impl Bucket {
     pub(crate) fn own_control(&self) -> Control {
-        Control(self.control.load(Ordering::Relaxed))
+        Control(self.control.own())
     }
 
     pub(crate) fn own_slot(&self, place: usize) -> u64 {
-        self.slots.get(place).map_or(0, |slot| slot.load(Ordering::Relaxed))
+        self.slots.get(place).map_or(0, Own::own)
     }
 
     /// Puts another word where one is.

@@ -10,7 +10,7 @@
 
 use super::PATIENCE;
 use super::bucket::{Bucket, Control, SLOTS};
-use super::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, pause};
+use super::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, Own, pause};
 use std::ptr;
 
 /// The unit that is being published, if it is one that marks.
@@ -48,14 +48,14 @@ impl Pending {
         }
     }
 
-    fn line(&self, address: usize) -> Option<&Line> {
+    /// The line of a bucket, or the free one that it would get.
+    fn line(&self, address: usize, bucket: impl Fn(&Line) -> usize) -> Option<&Line> {
         let mask = self.lines.len() - 1;
         // Buckets lie next to each other, or anywhere.
         let start = address / align_of::<Bucket>();
         (start..=start + mask).find_map(|at| {
             let line = self.lines.get(at & mask)?;
-            // Acquire: a line that is named is complete.
-            let bucket = line.bucket.load(Ordering::Acquire);
+            let bucket = bucket(line);
             (bucket == address || bucket == 0).then_some(line)
         })
     }
@@ -66,8 +66,10 @@ impl Pending {
     }
 
     fn old(&self, bucket: &Bucket) -> Option<&Line> {
-        let line = self.line(ptr::from_ref(bucket).expose_provenance())?;
-        (line.bucket.load(Ordering::Relaxed) != 0).then_some(line)
+        let address = ptr::from_ref(bucket).expose_provenance();
+        // Acquire: a line that is named is complete.
+        let named = |line: &Line| line.bucket.load(Ordering::Acquire);
+        self.line(address, |line| named(line)).filter(|line| named(line) == address)
     }
 }
 
@@ -215,18 +217,17 @@ impl Commit {
     /// Takes all marks off. The unit, if there was one, goes into the bin: somebody may still be
     /// asking it.
     pub(crate) fn end(&self, root: &AtomicUsize) -> Option<Box<Pending>> {
-        let pending = self.pending.load(Ordering::Relaxed);
+        let pending = self.pending.own();
         // SAFETY: it came from `begin`, and only the writer takes it away.
         let pending = (!pending.is_null()).then(|| unsafe { Box::from_raw(pending) })?;
         for line in &pending.lines {
-            let bucket =
-                ptr::with_exposed_provenance::<Bucket>(line.bucket.load(Ordering::Relaxed));
+            let bucket = ptr::with_exposed_provenance::<Bucket>(line.bucket.own());
             // SAFETY: buckets stay where they are while a unit is being published.
             if let Some(bucket) = unsafe { bucket.as_ref() } {
                 bucket.unmark();
             }
         }
-        root.store(root.load(Ordering::Relaxed) & !1, Ordering::Release);
+        root.store(root.own() & !1, Ordering::Release);
         self.pending.store(ptr::null_mut(), Ordering::Release);
         Some(pending)
     }
@@ -236,10 +237,8 @@ impl Pending {
     /// Keeps what is in a bucket and marks it, unless that was done; before it is changed.
     pub(crate) fn keep(&self, bucket: &Bucket) {
         let address = ptr::from_ref(bucket).expose_provenance();
-        let Some(line) = self.line(address) else { return };
-        if line.bucket.load(Ordering::Relaxed) != 0 {
-            return;
-        }
+        let line = self.line(address, |line| line.bucket.own());
+        let Some(line) = line.filter(|line| line.bucket.own() == 0) else { return };
         line.control.store(bucket.own_control().0, Ordering::Relaxed);
         for (place, slot) in line.slots.iter().enumerate() {
             slot.store(bucket.own_slot(place), Ordering::Relaxed);
@@ -250,7 +249,7 @@ impl Pending {
 
     /// The same with the word that stands for all databases.
     pub(crate) fn keep_root(&self, root: &AtomicUsize) {
-        let word = root.load(Ordering::Relaxed);
+        let word = root.own();
         self.root.store(word, Ordering::Release);
         root.store(word | 1, Ordering::Release);
     }

@@ -1,7 +1,7 @@
 //! A few words that belong together, and the moments at which no unit is being published.
 
 use super::PATIENCE;
-use super::sync::{AtomicU64, Ordering, fence, pause};
+use super::sync::{AtomicU64, Ordering, Own, fence, pause};
 
 /// How many words.
 pub(crate) const WORDS: usize = 7;
@@ -45,7 +45,7 @@ impl SeqLock {
 
     /// What follows belongs together.
     pub(crate) fn begin(&self) {
-        self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.count.store(self.count.own() + 1, Ordering::Relaxed);
         // Who sees anything that is stored from here on sees that the count was odd.
         fence(Ordering::Release);
     }
@@ -55,6 +55,6 @@ impl SeqLock {
         for (place, word) in self.words.iter().zip(words) {
             place.store(word, Ordering::Relaxed);
         }
-        self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.count.store(self.count.own() + 1, Ordering::Release);
     }
 }

@@ -24,6 +24,32 @@ mod sync {
 
     /// Compilers are not part of the model.
     pub(crate) fn compiler_fence(_: Ordering) {}
+
+    /// A load would hide from the model checker that somebody looked there before.
+    pub(crate) trait Own<T> {
+        fn own(&self) -> T;
+    }
+
+    impl Own<u64> for AtomicU64 {
+        fn own(&self) -> u64 {
+            // SAFETY: nobody else stores there.
+            unsafe { self.unsync_load() }
+        }
+    }
+
+    impl Own<usize> for AtomicUsize {
+        fn own(&self) -> usize {
+            // SAFETY: nobody else stores there.
+            unsafe { self.unsync_load() }
+        }
+    }
+
+    impl<T> Own<*mut T> for AtomicPtr<T> {
+        fn own(&self) -> *mut T {
+            // SAFETY: nobody else stores there.
+            unsafe { self.unsync_load() }
+        }
+    }
 }
 
 mod models;
