@@ -162,7 +162,7 @@ impl Shared {
     #[inline]
     fn get<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Option<Shown<'a>> {
         let hash = self.layout.hash(key);
-        self.find(pin, db, hash, |shown| shown.key() == key).unwrap_or_else(|Obstructed| {
+        self.find(pin, db, hash, |shown| shown.has_key(key)).unwrap_or_else(|Obstructed| {
             let _writing = self.writing.lock();
             self.own_get(db, hash, key)
         })

@@ -26,7 +26,7 @@ pub(super) struct Sought<'a> {
 
 impl Sought<'_> {
     fn is(&self, shown: Shown<'_>) -> bool {
-        shown.key() == self.key
+        shown.has_key(self.key)
     }
 }
 

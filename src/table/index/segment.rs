@@ -26,7 +26,7 @@ const DEPTH: usize = 1;
 const BORN: usize = 2;
 const SPILLS: usize = 3;
 
-/// The address of a segment, with its size in the bits to spare. Whoever has one makes sure that it
+/// The address of a segment, with its number of buckets less one in the bits to spare. Whoever has one makes sure that it
 /// is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::table) struct Segment(pub(in crate::table) usize);
@@ -59,19 +59,25 @@ impl Segment {
     /// One that takes so many words, or as many as one can.
     pub(in crate::table) fn new(words: usize, depth: u32, born: u64) -> Self {
         let size = size_for(words).unwrap_or(SIZES.len() - 1);
-        let count = SIZES.get(size).copied().unwrap_or(1) + 1;
-        let buckets: Box<[Bucket]> = (0..count).map(|_| Bucket::default()).collect();
+        let count = SIZES.get(size).copied().unwrap_or(1);
+        let buckets: Box<[Bucket]> = (0..=count).map(|_| Bucket::default()).collect();
         let first = Box::into_raw(buckets).cast::<Bucket>();
-        let segment = Self(first.expose_provenance() | size);
+        let segment = Self(first.expose_provenance() | (count - 1));
         segment.set(DEPTH, depth.into());
         segment.set(BORN, born);
         segment
     }
 
+    /// How many buckets it has, without the one that comes first.
+    #[inline]
+    fn len(self) -> usize {
+        (self.0 & SIZE_BITS) + 1
+    }
+
     /// With the one that comes first.
     fn all<'a>(self) -> &'a [Bucket] {
         let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
-        let buckets = SIZES.get(self.0 & SIZE_BITS).copied().unwrap_or(0);
+        let buckets = self.len();
         // SAFETY: the address came from a box of so many buckets, and whoever has it makes sure
         // that it is still there: readers by being pinned, the writer by being the one who throws
         // it away.
@@ -114,7 +120,7 @@ impl Segment {
 
     /// Whether it takes so many words, and can't grow.
     pub(in crate::table) fn is_largest(self) -> bool {
-        self.0 & SIZE_BITS == SIZES.len() - 1
+        self.len() > SIZE_BITS
     }
 
     /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
@@ -126,7 +132,7 @@ impl Segment {
 
     #[inline]
     fn home(self, hash: u64) -> usize {
-        let buckets = SIZES.get(self.0 & SIZE_BITS).copied().unwrap_or(0) as u64;
+        let buckets = self.len() as u64;
         // The lowest bits: the highest chose the segment, those between are the tag.
         ((u64::from(hash as u32) * buckets) >> 32) as usize
     }
@@ -142,8 +148,9 @@ impl Segment {
     /// The bucket where a word of this hash is, if that was not full.
     #[inline]
     pub(in crate::table) fn first<'a>(self, hash: u64) -> &'a Bucket {
-        let all = self.all();
-        all.get(1 + self.home(hash)).unwrap_or(&all[0])
+        let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
+        // SAFETY: as for `all`; and no hash's home is behind the last bucket.
+        unsafe { &*first.add(1 + self.home(hash)) }
     }
 
     /// What readers find that is `wanted`; the outer `None` if the writer came in the way too often.
@@ -155,15 +162,45 @@ impl Segment {
         commit: &Commit,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        let tag = tag_of(hash);
+        // Most are where they belong, and no unit is being published there.
+        let bucket = self.first(hash);
+        // SAFETY: the reader is pinned.
+        if let Some(seen) = unsafe { commit.look(bucket) } {
+            let mut stands = true;
+            for place in seen.control.with_tag(tag_of(hash)) {
+                let Some(word) = commit.word(&seen, place) else {
+                    stands = false;
+                    break;
+                };
+                // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
+                // reader is pinned.
+                let shown = unsafe { Shown::of(word) };
+                if wanted(shown) {
+                    return Some(Some(shown));
+                }
+            }
+            if stands && !seen.control.is_spilled() {
+                return Some(None);
+            }
+        }
+        self.find_on_the_way(hash, commit, wanted)
+    }
+
+    /// The same, wherever it is and whatever happens there.
+    #[cold]
+    fn find_on_the_way<'a>(
+        self,
+        hash: u64,
+        commit: &Commit,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
         for bucket in self.way(hash) {
             'again: loop {
-                // SAFETY: the reader is pinned.
+                // SAFETY: as in `find`.
                 let seen = unsafe { commit.look(bucket)? };
-                for place in seen.control.with_tag(tag) {
+                for place in seen.control.with_tag(tag_of(hash)) {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
-                    // reader is pinned.
+                    // SAFETY: as in `find`.
                     let shown = unsafe { Shown::of(word) };
                     if wanted(shown) {
                         return Some(Some(shown));
@@ -224,7 +261,7 @@ impl Segment {
             let control = bucket.own_control();
             for place in control.with_tag(tag_of(hash)) {
                 let spot = Spot { bucket, place };
-                if spot.show().key() == key {
+                if spot.show().has_key(key) {
                     return Some(spot);
                 }
             }

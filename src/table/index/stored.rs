@@ -249,6 +249,24 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// Whether it is stored under this key.
+    #[inline]
+    pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
+        let own = self.key();
+        let (Some(a), Some(b)) = (own.first_chunk::<8>(), key.first_chunk::<8>()) else {
+            return own == key;
+        };
+        let (Some(c), Some(d)) = (own.last_chunk::<8>(), key.last_chunk::<8>()) else {
+            return false;
+        };
+        // Most keys are decided by their ends, without a call.
+        let ends = [
+            u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
+            u64::from_le_bytes(*c) ^ u64::from_le_bytes(*d),
+        ];
+        own.len() == key.len() && ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+    }
+
     /// Whether both are of the same place in memory.
     pub(in crate::table) fn is(self, other: Self) -> bool {
         match (self.0, other.0) {

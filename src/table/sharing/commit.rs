@@ -179,6 +179,16 @@ impl Commit {
     /// The caller is pinned, or is the writer.
     #[inline]
     pub(crate) unsafe fn root(&self, root: &AtomicUsize) -> Option<usize> {
+        let word = root.load(Ordering::Acquire);
+        if word & 1 == 0 {
+            return Some(word);
+        }
+        // SAFETY: the same conditions.
+        unsafe { self.root_behind_mark(root) }
+    }
+
+    #[cold]
+    unsafe fn root_behind_mark(&self, root: &AtomicUsize) -> Option<usize> {
         for _ in 0..PATIENCE {
             let word = root.load(Ordering::Acquire);
             if word & 1 == 0 {
