@@ -2,7 +2,7 @@
 //! connections whose bytes take their time, in pieces, or never arrive.
 
 use crate::support::random::Dice;
-use rets::env::{Address, Connection, Env, Interest, Thread, Waker};
+use rets::env::{Address, Connection, Env, Interest, Thread, TryLock, Waker};
 use rets::error::{Error, Kind, Result};
 use std::collections::VecDeque;
 use std::io;
@@ -315,5 +315,8 @@ impl Env for Machine {
     }
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         Err(Error::new(Kind::Io, format!("can't read file {path}: there are no files")))
+    }
+    fn try_lock(&self, path: &str) -> Result<TryLock> {
+        Err(Error::new(Kind::Io, format!("can't lock file {path}: there are no files")))
     }
 }
