@@ -461,7 +461,7 @@ impl Link {
         let has_room = self.control.has_room();
         let spool_size = self.config.spool_size;
         if let Some(text) = self.behind.look(&self.control, spool_size, !has_room, now) {
-            log::log(Level::Warning, &text);
+            log::log(Level::Warning, &format!("{}: {text}", self.address()));
         }
         let (read, left_ms) = if has_room {
             if let Some(count) = self.receive(&mut wire, now)? {
