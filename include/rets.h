@@ -969,8 +969,9 @@ RETS_API void rets_free(rets_t *r);
  *         meanwhile see keys of before beside keys of after (mixed in rets_info());
  *         auto begins aside and goes on in place where max-memory would be passed.
  *     ack   (truth)
- *         truth or never-counted. What the primary is told: the applied offset, or a
- *         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes
+ *         truth or never-counted. What the primary is told: the applied offset, which
+ *         WAIT counts and for which a FAILOVER that names no replica may choose us,
+ *         in vain; or a constant that satisfies neither but shows as lag, makes
  *         SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and
  *         newer.
  *     link-timeout   (60000)

@@ -264,9 +264,10 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "truth or never-counted",
         default: "truth",
-        doc: "What the primary is told: the applied offset, or a constant that satisfies no WAIT \
-            and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER \
-            SETSLOT time out on Valkey 8 and newer.",
+        doc: "What the primary is told: the applied offset, which WAIT counts and for which a \
+            FAILOVER that names no replica may choose us, in vain; or a constant that satisfies \
+            neither but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER SETSLOT time \
+            out on Valkey 8 and newer.",
         set: |c, v| {
             c.ack = word(v, &[("truth", Ack::Truth), ("never-counted", Ack::NeverCounted)])?;
             Ok(())

@@ -1,5 +1,5 @@
-//! A lock between processes of one machine: a file that one of them has locked. The kernel takes the
-//! lock back when its holder dies, so that none is ever left behind.
+//! A lock between processes of one machine: a file that one of them has locked. The kernel takes
+//! the lock back when its holder dies, so that none is ever left behind.
 
 #![allow(unsafe_code)]
 

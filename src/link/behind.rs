@@ -7,6 +7,10 @@ use super::control::Control;
 /// each time.
 const STALLED_MS: i64 = 3_000;
 
+/// How long little must have waited before it is told again that much does: a small spool is full
+/// again and again.
+const CALM_MS: i64 = 60_000;
+
 /// What is known of the apply thread.
 #[derive(Default)]
 pub(super) struct Behind {
@@ -17,6 +21,8 @@ pub(super) struct Behind {
     patience_ms: i64,
     /// The fullness that was told last.
     told: Fullness,
+    /// When that much waited last.
+    told_ms: i64,
 }
 
 /// How much of `spool-size` waits.
@@ -41,12 +47,15 @@ impl Behind {
         let fullness = match waiting {
             _ if is_full => Fullness::Full,
             n if n >= spool_size / 2 => Fullness::Half,
-            // What goes up and down around a half is told once.
-            n if n >= spool_size / 4 => self.told,
             _ => Fullness::Low,
         };
+        if fullness > Fullness::Low {
+            self.told_ms = now;
+        } else if now.saturating_sub(self.told_ms) >= CALM_MS {
+            self.told = Fullness::Low;
+        }
         let is_news = fullness > self.told;
-        self.told = if fullness == Fullness::Low { fullness } else { self.told.max(fullness) };
+        self.told = self.told.max(fullness);
         if is_news {
             let what = match fullness {
                 Fullness::Full => "the spool is full, the primary has to keep what follows",

@@ -1,5 +1,5 @@
-//! Whose turn it is: where the option `sync-lock` asks for it, the processes of a host sync fully one
-//! after another, by a file that the one whose turn it is has locked.
+//! Whose turn it is: where the option `sync-lock` asks for it, the processes of a host sync fully
+//! one after another, by a file that the one whose turn it is has locked.
 //!
 //! Nobody can know what a primary will answer to PSYNC. So who has nothing to go on from takes the
 //! lock before it asks. Who has a position asks without it; answered with a full sync it takes the

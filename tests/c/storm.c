@@ -37,7 +37,9 @@ int main(int argc, char **argv) {
     rets_t *r = NULL;
     int at;
     EXPECT(rets_new(argv[1], &r), RETS_OK);
-    for (at = 2; at + 1 < argc; at += 2) EXPECT(rets_set_option(r, argv[at], argv[at + 1]), RETS_OK);
+    for (at = 2; at + 1 < argc; at += 2) {
+        EXPECT(rets_set_option(r, argv[at], argv[at + 1]), RETS_OK);
+    }
     EXPECT(rets_set_callback(r, on_change, NULL), RETS_OK);
     EXPECT(rets_set_state_callback(r, on_state, NULL), RETS_OK);
     puts("armed");

@@ -240,11 +240,16 @@ fn who_does_not_keep_up_is_told_once_and_then_less_and_less() {
     bench.control.came(900);
     let told = pass(&mut behind, 2, true, &mut said);
     assert_eq!(told, ["the spool is full, the primary has to keep what follows"]);
-    bench.control.consumed(700);
-    assert!(pass(&mut behind, 2, false, &mut said).is_empty());
-    bench.control.consumed(100);
-    assert!(pass(&mut behind, 2, false, &mut said).is_empty());
-    bench.control.came(400);
+    // A small spool is full again and again.
+    for _ in 0..3 {
+        bench.control.consumed(1_000);
+        assert!(pass(&mut behind, 20, false, &mut said).is_empty());
+        bench.control.came(1_000);
+        assert!(pass(&mut behind, 2, true, &mut said).is_empty());
+    }
+    bench.control.consumed(1_000);
+    assert!(pass(&mut behind, 61, false, &mut said).is_empty());
+    bench.control.came(500);
     let told = pass(&mut behind, 2, false, &mut said);
     assert_eq!(told, ["the spool is half full, the callback is slower than the primary"]);
 }
