@@ -72,7 +72,8 @@ fn sentinel_promotes_the_real_replica_and_never_us(which: Which) {
     client.accepted(&["INCR", "n"]);
     let offset = catch_up(&ours, &mut client);
     wait_until("the real replica has it all", || real.offset() >= offset);
-    (primary.kill(), lonely.kill());
+    primary.kill();
+    lonely.kill();
     wait_until("the real replica is promoted", || {
         let address = asks.accepted(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "pair"]);
         address.array()[1].text() == second.port().to_string()

@@ -116,7 +116,8 @@ fn who_is_answered_with_a_full_sync_takes_a_turn_that_is_free() {
 
 #[test]
 fn a_turn_ends_with_the_connection_however_that_ends() {
-    let ends: [(&str, fn(&mut Bench)); 5] = [
+    type End = fn(&mut Bench);
+    let ends: [(&str, End); 5] = [
         ("lost", |bench| bench.hang_up()),
         ("refused", |bench| bench.say("-NOAUTH x\r\n-NOAUTH x\r\n-NOAUTH x\r\n")),
         ("restarted", |bench| bench.control.restart_sync(Error::protocol("broken"))),
