@@ -132,6 +132,8 @@ impl Storm {
         let program = folder.path().join("storm");
         cc::compile(&cc::root().join("tests/c/storm.c"), &program);
         let lock = folder.path().join("lock").display().to_string();
+        // However long the primary is down, they come back within half a second of each other.
+        let options = [options, &["retry-max", "500"]].concat();
         let options: Vec<_> =
             options.iter().map(|o| if *o == "LOCK" { lock.as_str() } else { o }).collect();
         let start = |_| Process::start(&program, &server.url(), &options);
@@ -155,11 +157,14 @@ impl Storm {
         client.accepted(&["SAVE"]);
         client.accepted(&["SET", "lost", "1"]);
         let offset = client.offset();
-        let acknowledged = |client: &mut Client| {
-            let text = client.accepted(&["INFO", "replication"]).text();
-            text.lines().filter(|line| line.contains(&format!("offset={offset},"))).count()
+        let has_all = |row: &&str| {
+            let acknowledged = row.split(',').find_map(|pair| pair.strip_prefix("offset="));
+            acknowledged.and_then(|n| n.parse::<i64>().ok()).is_some_and(|n| n >= offset)
         };
-        wait_until("all have it all", || acknowledged(&mut client) == self.processes.len());
+        wait_until("all have it all", || {
+            let text = client.accepted(&["INFO", "replication"]).text();
+            text.lines().filter(has_all).count() == self.processes.len()
+        });
         self.server.kill();
         self.server.start_again();
         self.rush(2)
@@ -172,10 +177,10 @@ impl Storm {
         let spans = self.processes.iter().map(|p| p.synced(times, patience)).collect();
         let time = began.elapsed();
         let mut client = self.server.client();
-        let (digest, offset) = (client.digest(), client.offset());
+        let digest = client.digest();
         for process in &mut self.processes {
             process.tell("digest");
-            assert_eq!(process.hear("digest", patience), [digest.clone(), offset.to_string()]);
+            assert_eq!(process.hear("digest", patience), [digest.clone()]);
         }
         let forks = client.info("total_forks").parse().expect("a number");
         Rush { forks, time, spans }
@@ -205,8 +210,8 @@ fn is_long() -> bool {
 
 fn a_primary_forks_for_all_and_not_for_each(which: Which) {
     let Some(count) = count(which, 20) else { return };
-    // In a short run each server has one, not to wait for the delay of the first.
-    let short = if which == Which::Redis62 { &MANNERS[2..] } else { &MANNERS[1..2] };
+    // In a short run each server has one, and none waits for the delay of the first.
+    let short = if which == Which::Distribution { &MANNERS[1..2] } else { &MANNERS[2..] };
     for manner in if is_long() { &MANNERS } else { short } {
         let mut storm = Storm::new(which, manner.args, KEY_DELAY_US, count, &[]);
         let rushes = [&storm.start(), &storm.restart()];
