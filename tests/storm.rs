@@ -15,7 +15,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use support::long::number;
 use support::server::spawn;
-use support::{Client, PATIENCE, Server, Which, on_each_server, wait_until};
+use support::{PATIENCE, Server, Which, on_each_server, wait_until};
 
 on_each_server!(a_primary_forks_for_all_and_not_for_each, with_a_lock_they_sync_one_after_another);
 
@@ -180,7 +180,7 @@ impl Storm {
         let digest = client.digest();
         for process in &mut self.processes {
             process.tell("digest");
-            assert_eq!(process.hear("digest", patience), [digest.clone()]);
+            assert_eq!(process.hear("digest", patience), std::slice::from_ref(&digest));
         }
         let forks = client.info("total_forks").parse().expect("a number");
         Rush { forks, time, spans }
