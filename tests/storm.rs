@@ -19,9 +19,10 @@ use support::{PATIENCE, Server, Which, on_each_server, wait_until};
 
 on_each_server!(a_primary_forks_for_all_and_not_for_each, with_a_lock_they_sync_one_after_another);
 
-/// The data: a megabyte, or ten for a long run. A digest of it is most of what a process computes.
+/// The data: half a megabyte, or ten for a long run. A digest of it is most of what a process
+/// computes.
 const KEYS: &str = "2000";
-const VALUE_BYTES: [&str; 2] = ["500", "5000"];
+const VALUE_BYTES: [&str; 2] = ["250", "5000"];
 
 /// How long the primary takes over each key of a snapshot, in microseconds: a transfer takes more
 /// than a second on any machine, so that all who come at once come before it is over. Where they
@@ -178,15 +179,16 @@ impl Storm {
         let time = began.elapsed();
         let mut client = self.server.client();
         let digest = client.digest();
-        for process in &mut self.processes {
-            process.tell("digest");
+        self.processes.iter_mut().for_each(|process| process.tell("digest"));
+        for process in &self.processes {
             assert_eq!(process.hear("digest", patience), std::slice::from_ref(&digest));
         }
         let forks = client.info("total_forks").parse().expect("a number");
         Rush { forks, time, spans }
     }
 
-    fn end(self) {
+    fn end(mut self) {
+        self.processes.iter_mut().for_each(|process| process.orders = None);
         self.processes.into_iter().for_each(Process::end);
     }
 }
