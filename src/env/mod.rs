@@ -2,6 +2,7 @@
 //! can stand in for the clocks, the network, the disk and the threads at once.
 
 mod barrier;
+mod lock;
 mod socket;
 mod thread;
 mod waker;
@@ -36,11 +37,31 @@ pub trait Env: Send + Sync {
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>>;
     /// The whole of a small file.
     fn read_file(&self, path: &str) -> Result<Vec<u8>>;
+    /// Takes the lock that a file stands for, if nobody on this machine has it; makes the file
+    /// where there is none. Returns at once.
+    fn try_lock(&self, path: &str) -> Result<TryLock>;
     /// What makes all threads of the process pass a full barrier of memory; `None` where there is
     /// no such call.
     fn barrier(&self) -> Option<fn()> {
         None
     }
+}
+
+/// What became of an attempt to take a lock.
+pub enum TryLock {
+    /// It is ours until this is dropped or the process ends, however it ends.
+    Ours(Box<dyn Lock>),
+    /// Somebody else has it.
+    Theirs {
+        /// Another number each time the holder has called [`Lock::show_progress`].
+        progress: i64,
+    },
+}
+
+/// A lock that is held.
+pub trait Lock: Send {
+    /// Shows those who want the lock that its holder gets on.
+    fn show_progress(&self);
 }
 
 /// Where a primary listens.
@@ -175,6 +196,10 @@ impl Env for System {
             return Err(Error::new(Kind::Io, text));
         }
         Ok(bytes)
+    }
+
+    fn try_lock(&self, path: &str) -> Result<TryLock> {
+        lock::try_lock(path)
     }
 
     fn barrier(&self) -> Option<fn()> {

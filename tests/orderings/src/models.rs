@@ -84,6 +84,19 @@ impl Table {
         std::mem::forget(self.commit.end(&self.root));
     }
 
+    /// A unit that takes both words away.
+    fn clear_both(&self) {
+        let pending = self.commit.begin(Box::new(Pending::new(2)));
+        for bucket in &self.buckets {
+            pending.keep(bucket);
+            bucket.clear(0);
+        }
+        self.stamp.begin();
+        pending.commit();
+        self.stamp.end([9; WORDS]);
+        std::mem::forget(self.commit.end(&self.root));
+    }
+
     /// A unit that writes into one.
     fn write_one(&self, at: usize, word: u64) {
         self.stamp.begin();
@@ -123,6 +136,25 @@ fn the_same_while_one_unit_follows_another() {
             assert!(first <= second, "{first}, then {second}");
         }
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn the_same_while_what_was_written_is_taken_away_again() {
+    check(2, || {
+        let table = table();
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                table.write_both(2);
+                table.clear_both();
+            })
+        };
+        if let (Some(first), Some(second)) = (table.get(0), table.get(1)) {
+            assert!(first != 0 || second == 0, "{first}, then {second}");
+        }
+        writer.join().unwrap();
+        assert_eq!((table.get(0), table.get(1)), (Some(0), Some(0)));
     });
 }
 
