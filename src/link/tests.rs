@@ -1,6 +1,7 @@
 //! The link, stepped over a scripted network under a simulated clock.
 
 mod bench;
+mod citizen;
 mod fetch;
 
 use std::collections::VecDeque;
