@@ -3,6 +3,8 @@
 use super::Unit;
 use crate::table::Db;
 use crate::value::Bytes;
+use foldhash::fast::RandomState;
+use std::collections::HashSet;
 
 /// Who wants to know what happens to a key.
 pub trait Watch {
@@ -19,6 +21,8 @@ pub struct Touched {
     pub upheaved: Vec<Db>,
     /// All databases were flushed.
     pub flushed: bool,
+    /// By the command in hand, so that each is told once of it.
+    by_command: HashSet<(Db, Bytes), RandomState>,
 }
 
 /// A command and a key that it has to do with.
@@ -56,6 +60,7 @@ impl<'a> Unit<'a> {
     /// Which command of the unit comes next.
     pub fn set_place(&mut self, place: usize) {
         self.place = place;
+        self.touched.get_mut().by_command.clear();
     }
 
     /// Reading counts as well: a command may do to a value what nobody hears of.
@@ -84,11 +89,9 @@ impl<'a> Unit<'a> {
 
     fn note(&self, db: Db, key: &[u8]) {
         let mut touched = self.touched.borrow_mut();
-        let (selected, place) = (self.db, self.place);
-        let mut of_command = touched.keys.iter().rev().take_while(|touch| touch.place == place);
-        if of_command.any(|touch| touch.db == db && *touch.key == *key) {
-            return;
+        let (selected, place, key) = (self.db, self.place, Bytes::from(key));
+        if touched.by_command.insert((db, key.clone())) {
+            touched.keys.push(Touch { db, key, selected, place });
         }
-        touched.keys.push(Touch { db, key: Bytes::from(key), selected, place });
     }
 }

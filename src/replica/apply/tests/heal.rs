@@ -526,3 +526,17 @@ fn whatever_is_asked_edited_and_answered_in_between_the_table_is_the_primary_s()
     }
     assert!(healed > 1_000, "{healed}");
 }
+
+#[test]
+fn a_command_that_looks_at_a_key_twice_is_recorded_once() {
+    let mut world = World::new(&[]);
+    assert!(world.does("RPUSH raw:l 1 2 3 4 5") && world.does("COPY raw:l l"));
+    while world.deliver() {}
+    assert!(world.serve());
+    assert!(world.does("RPOPLPUSH l l") && world.does("LPOP l;RPUSH l 7;LPOP l"));
+    while world.deliver() {}
+    assert!(world.answer());
+    world.is_equal();
+    let shown = kept(world.site.apply.table.entries()).remove(&(0, b"l".to_vec()));
+    assert_eq!(shown.as_deref(), Some("[2 3 4 7]"));
+}
