@@ -365,7 +365,8 @@ fn kill_others(client: &mut Client, spared: &[i64]) -> usize {
 }
 
 fn keys_are_healed_under_a_writer_while_connections_die(which: Which) {
-    let server = Server::start(which);
+    // Enough for whatever the writers do while the link is down.
+    let server = Server::start_with(which, &["--repl-backlog-size", "256mb"]);
     let mut client = server.client();
     run(
         &mut client,
