@@ -93,7 +93,7 @@ enum Phase {
     /// On the way to a connection.
     Dialing { connection: Box<dyn Connection>, deadline_ms: i64, credentials: Credentials },
     /// Agreeing.
-    Shaking { wire: Wire, handshake: Handshake, waiting_told: bool },
+    Shaking { wire: Wire, handshake: Handshake, granted_ms: Option<i64> },
     /// Passing on.
     Attached { wire: Wire, manner: Manner },
 }
@@ -171,8 +171,8 @@ impl Link {
             Phase::Dialing { connection, deadline_ms, credentials } => {
                 self.dialing(connection, deadline_ms, credentials)
             }
-            Phase::Shaking { wire, handshake, waiting_told } => {
-                self.shaking(wire, handshake, waiting_told)
+            Phase::Shaking { wire, handshake, granted_ms } => {
+                self.shaking(wire, handshake, granted_ms)
             }
             Phase::Attached { wire, manner } => self.attached(wire, manner),
         };
@@ -364,7 +364,7 @@ impl Link {
             let resume = if self.force_full { None } else { self.resume };
             let handshake = Handshake::new(credentials, resume);
             let wire = Wire::new(connection, now);
-            return Ok((Phase::Shaking { wire, handshake, waiting_told: false }, Step::Again));
+            return Ok((Phase::Shaking { wire, handshake, granted_ms: None }, Step::Again));
         }
         if now >= deadline_ms {
             let limit = self.config.connect_timeout_ms;
@@ -380,7 +380,7 @@ impl Link {
         &mut self,
         mut wire: Wire,
         mut handshake: Handshake,
-        mut waiting_told: bool,
+        mut granted_ms: Option<i64>,
     ) -> std::result::Result<Next, Failure> {
         while let Some(event) = handshake.next() {
             match event {
@@ -399,7 +399,8 @@ impl Link {
                     if let Transfer::Mark(_) = transfer {
                         wire.first_acks = Some(0);
                     }
-                    self.tell(Feed::FullSync { replid, offset, transfer });
+                    let at_ms = granted_ms.unwrap_or(wire.last_read_ms);
+                    self.tell(Feed::FullSync { replid, offset, transfer, at_ms });
                     return Ok(self.attach(wire, handshake, manner));
                 }
                 Event::Partial { replid } => {
@@ -411,8 +412,8 @@ impl Link {
                 }
             }
         }
-        if handshake.waits_for_snapshot() && !waiting_told {
-            waiting_told = true;
+        if handshake.waits_for_snapshot() && granted_ms.is_none() {
+            granted_ms = Some(wire.last_read_ms);
             self.tell(Feed::Status(LinkState::WaitingForSnapshot));
         }
         wire.flush();
@@ -424,14 +425,13 @@ impl Link {
             }
             None => wire.wait(true, self.silence_left(&wire, now)?),
         };
-        Ok((Phase::Shaking { wire, handshake, waiting_told }, step))
+        Ok((Phase::Shaking { wire, handshake, granted_ms }, step))
     }
 
     /// The handshake is over; what came behind it belongs to the snapshot or stream.
     fn attach(&mut self, wire: Wire, mut handshake: Handshake, manner: Manner) -> Next {
         self.tell(Feed::Status(LinkState::Attached));
-        let now = self.env.ticks_ms();
-        self.pass_on(handshake.take_rest(), now);
+        self.pass_on(handshake.take_rest(), wire.last_read_ms);
         // A GETACK of the last connection is none of this one.
         self.control.take_ack_due();
         (Phase::Attached { wire, manner }, Step::Again)

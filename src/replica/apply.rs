@@ -106,8 +106,8 @@ impl Apply {
     /// Takes in one feed of the link.
     pub(super) fn take(&mut self, feed: Feed) {
         match feed {
-            Feed::FullSync { replid, offset, transfer } => {
-                self.begin_load(replid, offset, transfer)
+            Feed::FullSync { replid, offset, transfer, at_ms } => {
+                self.begin_load(Position { replid, offset, db: 0 }, transfer, at_ms)
             }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes { bytes, at_ms } => {
@@ -139,12 +139,10 @@ impl Apply {
         self.settings = self.shared.settings.lock().clone();
     }
 
-    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+    fn begin_load(&mut self, position: Position, transfer: Transfer, begun_at_ms: i64) {
         self.take_settings();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
-        let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
-        let begun_at_ms = self.env.ticks_ms();
         let later = self.ready.then_some(self.settings.resync);
         let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
         self.mode = Mode::Loading(Box::new(load));

@@ -119,8 +119,12 @@ impl Site {
     }
 
     fn begin_sync(&mut self, len: usize) {
+        self.begin_sync_at(len, 0);
+    }
+
+    fn begin_sync_at(&mut self, len: usize, at_ms: i64) {
         let transfer = Transfer::Length(len as u64);
-        self.apply.take(Feed::FullSync { replid: Some(ID), offset: 500, transfer });
+        self.apply.take(Feed::FullSync { replid: Some(ID), offset: 500, transfer, at_ms });
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -433,7 +437,7 @@ fn a_primary_without_offsets_is_followed_but_not_resumed() {
     let mut site = Site::new();
     let bytes = snapshot(&[("n", "1")]);
     let transfer = Transfer::Length(bytes.len() as u64);
-    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer, at_ms: 0 });
     site.bytes(&bytes);
     site.bytes(b"select 0\r\n");
     site.send("INCR n");
@@ -620,11 +624,11 @@ fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
     let mut site = Site::with(&[("max-staleness", "20000")]);
     assert_eq!(site.info().data_age_ms, -1);
     let snapshot = snapshot(&[("k", "v")]);
-    site.begin_sync(snapshot.len());
+    site.begin_sync_at(snapshot.len(), -1500);
     site.bytes_at(&snapshot[..20], -10);
     assert_eq!(site.info().data_age_ms, -1);
     site.bytes_at(&snapshot[20..], -10);
-    assert_eq!(site.info().data_age_ms, 0, "as of when the sync began, not of when it ended");
+    assert_eq!(site.info().data_age_ms, 1500, "as of when it was announced, not of when it came");
     let mut units = stream("MULTI;SET k w;EXEC");
     let half = units.len() / 2;
     site.bytes_at(PING, -900);
@@ -754,7 +758,7 @@ fn a_wait_for_an_offset_knows_the_history_and_what_has_no_offsets() {
     // Servers before 2.8.
     let bytes = snapshot(&[]);
     let transfer = Transfer::Length(bytes.len() as u64);
-    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer, at_ms: 0 });
     site.bytes(&bytes);
     assert_eq!(wait(&site, None, 0), Ok(WaitOutcome::Unsupported));
 }
