@@ -376,7 +376,7 @@ impl Gate for UntilStopped<'_> {
             return Verdict::Keep;
         }
         let verdict = self.gate.ask(change);
-        if verdict == Verdict::Keep {
+        if verdict == Verdict::Keep || change.effect.happens_anyway() {
             self.events.record(change);
         }
         verdict
