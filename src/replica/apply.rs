@@ -232,8 +232,9 @@ impl Apply {
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
         counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
+        let asked = std::mem::take(&mut load.asked);
         if self.shared.gate.is_set() {
-            self.count_asked(std::mem::take(&mut load.asked));
+            self.count_asked(asked);
         }
         match progress {
             Ok(Progress::More) => {

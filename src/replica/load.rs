@@ -184,7 +184,11 @@ impl Load {
                 self.target = Target::InPlace(Seen::default());
                 self.delete_unseen(&seen, around, gate)?;
             }
-            Target::Nowhere | Target::Table => {}
+            Target::Nowhere => {
+                *around.unit += 1;
+                around.table.stamp(self.stamp(*around.unit));
+            }
+            Target::Table => {}
         }
         Ok(Progress::Complete { position: self.position, rest })
     }
@@ -375,7 +379,8 @@ impl Load {
         let (batch, asked, _) = unit.finish();
         drop(gate);
         self.asked.add(asked);
-        if self.is_in_place() && batch.is_empty() {
+        let is_nowhere = matches!(self.target, Target::Nowhere);
+        if is_nowhere || (self.is_in_place() && batch.is_empty()) {
             return result;
         }
         *around.unit += 1;

@@ -696,6 +696,32 @@ fn a_program_that_only_listens_hears_each_load_whole_and_then_the_stream() {
 }
 
 #[test]
+fn a_load_that_nobody_stores_is_of_no_offset_before_it_is_complete() {
+    let mut site = Site::with(&[("store", "none")]).in_sync(&[("k", "v")]);
+    let as_of = |site: &Site| site.replica.lookups().get_many(&[(0, b"k")], |_, _| {});
+    let length = site.send("SET k w");
+    assert_eq!(as_of(&site), Answer::Found(500 + length));
+    let snapshot = snapshot(&[("k", "v")]);
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot[..snapshot.len() - 1]);
+    assert_eq!(as_of(&site), Answer::Found(500 + length));
+    site.bytes(&snapshot[snapshot.len() - 1..]);
+    assert_eq!(as_of(&site), Answer::Found(500));
+}
+
+#[test]
+fn what_nobody_was_asked_is_not_counted_later() {
+    let mut site = Site::new();
+    let snapshot = snapshot(&[("a", "1"), ("b", "2")]);
+    site.begin_sync(snapshot.len());
+    site.replica.set_gate(None).unwrap();
+    site.bytes(&snapshot[..snapshot.len() - 1]);
+    site.replica.set_gate(Some(site.ears.clone())).unwrap();
+    site.bytes(&snapshot[snapshot.len() - 1..]);
+    assert_eq!((site.heard(), site.info().callbacks), (Vec::new(), 0));
+}
+
+#[test]
 fn versions_grow_over_units_loads_and_pings() {
     let mut site = Site::new().in_sync(&[("k", "v")]);
     let version = |site: &Site| match site.replica.lookups().get(0, b"k", |_, version| version) {
