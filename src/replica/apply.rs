@@ -503,18 +503,25 @@ impl Apply {
         let Position { replid, offset, .. } = self.position;
         let resume = replid.filter(|_| self.resumable).map(|replid| (replid, offset));
         self.shared.control.resume(resume);
-        let state = if self.ready { State::Reconnecting } else { State::Connecting };
-        self.enter(state, Moment::LinkLost);
+        self.enter(self.unattached(), Moment::LinkLost);
+    }
+
+    /// The state while there is no link.
+    fn unattached(&self) -> State {
+        if self.ready { State::Reconnecting } else { State::Connecting }
     }
 
     fn refused(&mut self, error: Error) {
         let now_ms = self.now_ms();
         let shared = self.shared.clone();
+        // With a newer configuration it is tried again at once.
+        let otherwise = self.unattached();
         let is_final = shared.board.update(|status| {
             // Looked at under the lock under which a new configuration takes the state back.
             let is_final = shared.control.is_refusal_current();
-            if is_final {
-                status.state = State::Failed;
+            let state = if is_final { State::Failed } else { otherwise };
+            if status.state != state {
+                status.state = state;
                 status.since_ms = now_ms;
             }
             status.trouble = Some(Trouble { error, at_ms: now_ms });
@@ -534,8 +541,7 @@ impl Apply {
             LinkState::Handshaking => Moment::Connected,
             LinkState::WaitingForSnapshot | LinkState::Attached => return,
         };
-        let state = if self.ready { State::Reconnecting } else { State::Connecting };
-        self.enter(state, moment);
+        self.enter(self.unattached(), moment);
     }
 
     /// Ends following until the options change; what is there stays readable.
