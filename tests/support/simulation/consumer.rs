@@ -18,7 +18,7 @@ pub struct Consumer {
     pub held: BTreeSet<Place>,
 }
 
-fn value_of(value: &TableValue) -> Value {
+pub fn value_of(value: &TableValue) -> Value {
     match value {
         TableValue::String(bytes) => Value::Text(bytes.to_vec()),
         TableValue::List(list) => Value::List(list.iter().map(<[u8]>::to_vec).collect()),

@@ -1,6 +1,7 @@
 //! What a primary has, in plain collections and by the plainest rules: the judge of the table,
 //! which shares no code with it.
 
+use super::history::NOTHING;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -134,6 +135,9 @@ impl Data {
         let name = text(&words[0]).to_ascii_uppercase();
         let key = words.get(1).map_or(&b""[..], Vec::as_slice);
         let args = words.get(2..).unwrap_or_default();
+        if key == NOTHING {
+            return;
+        }
         match name.as_str() {
             "DEL" | "UNLINK" => words[1..].iter().for_each(|key| drop(self.remove(db, key))),
             "PEXPIREAT" => self.set_deadline(db, key, Some(int(&args[0]))),
@@ -153,7 +157,8 @@ impl Data {
             "FLUSHALL" => self.flush(None),
             "FLUSHDB" => self.flush(Some(db)),
             "SWAPDB" => self.swap(int(key) as u32, int(&args[0]) as u32),
-            "SELECT" | "PING" | "REPLCONF" | "PUBLISH" | "NEW.WRITE" => {}
+            "SELECT" | "PING" | "REPLCONF" | "PUBLISH" => {}
+            name if name.starts_with("NEW.") => {}
             name if name.starts_with('H') => self.apply_to_hash(db, name, key, args),
             name if name.starts_with('S') && name != "SET" && name != "SETRANGE" => {
                 self.apply_to_set(db, name, key, args);

@@ -41,7 +41,9 @@ impl Writer<'_> {
                 db = self.db();
             }
             let writer = Writer { dice: self.dice, data: &data, ..*self };
-            if let Some(command) = writer.command(db) {
+            // What stands before one that can't be followed would be asked about for nothing.
+            let is_late_swap = |command: &Words| command[0] == b"SWAPDB" && !unit.is_empty();
+            if let Some(command) = writer.command(db).filter(|command| !is_late_swap(command)) {
                 data.apply(db, &command);
                 unit.push((db, command));
             }
