@@ -262,7 +262,10 @@ impl Apply {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
             status.diverged = false;
+            // Together: nobody is to be told the old offset of the new data.
             status.mixed = false;
+            status.offset = position.offset;
+            status.replid = position.replid;
         });
         log::log(Level::Info, &format!("snapshot complete: {} keys", load.keys));
         self.follow_from_here();

@@ -652,6 +652,7 @@ fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
 #[test]
 fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
     let mut site = Site::with(&[("resync", "in-place")]).in_sync(&[("a", "1"), ("b", "1")]);
+    site.replica.engine.lock().life = crate::replica::Life::Running;
     assert!(!site.info().mixed, "a first load is seen by nobody");
     let snapshot = snapshot(&[("a", "2"), ("c", "2"), ("d", "2")]);
     site.begin_sync(snapshot.len());
@@ -661,12 +662,17 @@ fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
     site.has(0, "b", "1");
     let Answer::Found(digest) = site.replica.digest() else { panic!("closed") };
     assert!(!digest.complete);
+    assert_eq!((site.info().offset, site.info().offset_received), (-1, -1));
     site.lose();
+    assert_eq!(site.info().offset, -1);
+    let waited = site.replica.wait_offset(None, 500, 0);
+    assert_eq!(waited.unwrap_err().kind(), Kind::Timeout, "what was there may be gone");
     assert!(site.info().mixed, "broken off, it stays so");
     assert_eq!(site.resume(), Some(None), "only a full sync helps");
     site.begin_sync(snapshot.len());
     site.bytes(&snapshot);
     assert!(!site.info().mixed);
+    assert_eq!(site.replica.wait_offset(None, 500, 0), Ok(WaitOutcome::Reached));
     assert_eq!(site.get(0, "b"), Answer::NotFound);
     site.has(0, "d", "2");
 }

@@ -331,6 +331,9 @@ impl Core {
             self.fail(format!("ready: {}, it says {}", self.was_ready, info.ready));
         }
         self.judge_age();
+        if info.mixed && (info.offset >= 0 || self.replica.wait_offset(None, 0, 0).is_ok()) {
+            self.fail(format!("offset {} is told of a table that is mixed", info.offset));
+        }
         let history = info.replid.and_then(|id| self.primaries.history(&id));
         let Some(end) = history.map(History::end).filter(|_| !self.is_blind()) else { return };
         let received = info.offset_received;
