@@ -219,9 +219,11 @@ impl Primaries {
         Some(own.min(heard).max(stalled)).filter(|at| *at < i64::MAX)
     }
 
-    /// Everybody sends as fast as they can.
+    /// Everybody sends as fast as they can, and nobody lies any more.
     pub fn hurry(&mut self) {
-        self.peers.iter_mut().for_each(|peer| peer.manners.chunk = 100_000);
+        for peer in &mut self.peers {
+            (peer.manners.chunk, peer.manners.lie) = (100_000, None);
+        }
     }
 
     /// Cuts every connection to a node.
