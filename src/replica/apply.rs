@@ -8,7 +8,7 @@ mod unknown;
 
 use super::Shared;
 use super::follow::{Next, Stream, View};
-use super::load::{Load, Progress, Surroundings};
+use super::load::{Load, Progress, Surroundings, ToldInVain};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -60,6 +60,8 @@ pub(super) struct Apply {
     resumable: bool,
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
     synced_for: SyncedFor,
+    /// Keys of which the callback has heard what did not happen: the next load tells what there is.
+    told_in_vain: ToldInVain,
 }
 
 enum Mode {
@@ -100,6 +102,7 @@ impl Apply {
             ready: false,
             resumable: false,
             synced_for: SyncedFor::default(),
+            told_in_vain: ToldInVain::new(),
         }
     }
 
@@ -144,7 +147,8 @@ impl Apply {
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
         let scope = &self.settings.scope;
         let later = self.ready.then_some(self.settings.resync);
-        let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
+        let mut load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
+        load.told_in_vain.clone_from(&self.told_in_vain);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
         self.hold(0);
@@ -255,6 +259,7 @@ impl Apply {
 
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
+        self.told_in_vain.clear();
         self.shared.view.freshness().set_as_of(load.begun_at_ms);
         let server = &load.server;
         self.server = Server::new(server.valkey, &server.version);
@@ -372,7 +377,12 @@ impl Apply {
         }
         drop(gate);
         // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome.inspect_err(|_| self.shared.events.discard())?;
+        let diverged = outcome.inspect_err(|_| {
+            self.shared.events.discard();
+            if heard {
+                self.told_in_vain.extend(batch.touched(&self.table));
+            }
+        })?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -443,31 +453,6 @@ impl Apply {
             }
         }
         Ok(diverged)
-    }
-
-    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
-        Counters::add(&self.shared.counters.failed_commands, 1);
-        failed_command(args, text)
-    }
-
-    /// The table differs from the primary from here on; true if it did not before.
-    fn diverge(&self) -> bool {
-        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
-    }
-
-    /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
-        match policy {
-            Policy::Continue => {
-                let again = self.shared.board.read().diverged;
-                let level = if again { Level::Debug } else { Level::Warning };
-                log::log(level, &format!("not followed: {error}"));
-                self.trouble(error);
-                Ok(())
-            }
-            Policy::Resync => Err(Broken::Resync(error)),
-            Policy::Stop => Err(Broken::Stop(error)),
-        }
     }
 
     fn count_asked(&self, asked: Asked) {

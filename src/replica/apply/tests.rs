@@ -678,6 +678,28 @@ fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
 }
 
 #[test]
+fn what_was_heard_of_a_unit_that_is_dropped_is_told_again_as_it_is() {
+    for how in ["aside", "in-place"] {
+        let options = [("resync", how)];
+        let mut site = Site::with(&options).in_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        site.send("MULTI;SET a 2;DEL b;SET new 2;LPUSH c x;EXEC");
+        let heard = site.heard().len();
+        assert_eq!((heard, site.offset()), (3, 500));
+        site.has(0, "a", "1");
+        site.has(0, "b", "1");
+        assert_eq!(site.get(0, "new"), Answer::NotFound);
+        // Meanwhile all is as it was.
+        site.full_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let mut heard = site.heard();
+        heard.sort();
+        let right = ["delete new (resync) gone", "set a \"1\" (resync)", "set b \"1\" (resync)"];
+        assert_eq!(heard, right.map(|told| format!("500:{told}")), "{how}");
+        site.full_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        assert_eq!(site.heard(), [""; 0], "once");
+    }
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");

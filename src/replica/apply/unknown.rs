@@ -1,7 +1,7 @@
-//! What to do about commands that nobody knows: modules bring their own, and newer servers have
-//! more.
+//! What to do about commands that can't be followed: those that do not fit what we have, and those
+//! that nobody knows, as modules bring their own and newer servers have more.
 
-use super::{Apply, Broken, Counters, View, database, name};
+use super::{Apply, Broken, Counters, View, database, failed_command, name};
 use crate::command::{Action, Row, Unit};
 use crate::config::Policy;
 use crate::error::{Error, Kind};
@@ -73,6 +73,31 @@ impl Apply {
             Policy::Continue | Policy::Resync => self.judge(Policy::Continue, error)?,
         }
         Ok(is_withheld)
+    }
+
+    pub(super) fn failed(&self, args: &[&[u8]], text: &str) -> Error {
+        Counters::add(&self.shared.counters.failed_commands, 1);
+        failed_command(args, text)
+    }
+
+    /// The table differs from the primary from here on; true if it did not before.
+    pub(super) fn diverge(&self) -> bool {
+        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
+    }
+
+    /// What the policy makes of a command that was not applied.
+    pub(super) fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
+        match policy {
+            Policy::Continue => {
+                let again = self.shared.board.read().diverged;
+                let level = if again { Level::Debug } else { Level::Warning };
+                log::log(level, &format!("not followed: {error}"));
+                self.trouble(error);
+                Ok(())
+            }
+            Policy::Resync => Err(Broken::Resync(error)),
+            Policy::Stop => Err(Broken::Stop(error)),
+        }
     }
 
     fn was_synced_for(&self, args: &[&[u8]]) -> bool {
