@@ -1,7 +1,7 @@
 //! What a program makes of the events alone: a map that takes over what the callback kept. It must
 //! have what the table has.
 
-use super::model::{Data, Value};
+use super::model::{Data, Item, Value};
 use rets::change::{Change, Effect, Verdict};
 use rets::replica::{Answer, Replica, Type, Whole};
 use rets::value::Value as TableValue;
@@ -123,9 +123,11 @@ impl Consumer {
         self.data.set_deadline(db, key, change.expires_at_ms);
     }
 
-    /// Where a table differs from what the events made.
-    pub fn difference(&self, table: &Data) -> Option<String> {
-        for (db, key, item) in self.data.items() {
+    /// Where a table differs from what the events made, but for what they told in vain.
+    pub fn difference(&self, table: &Data, disowned: &BTreeMap<Place, bool>) -> Option<String> {
+        let is_owned =
+            |(db, key, _): &(u32, &Vec<u8>, &Item)| !disowned.contains_key(&(*db, (*key).clone()));
+        for (db, key, item) in self.data.items().filter(is_owned) {
             let seen = table.get(db, key);
             let is_held = self.held.contains(&(db, key.clone()));
             let is_same = match seen {
@@ -138,7 +140,7 @@ impl Consumer {
                 return Some(format!("db {db} {key}: events say {item:?}, the table {seen:?}"));
             }
         }
-        for (db, key, item) in table.items() {
+        for (db, key, item) in table.items().filter(is_owned) {
             if self.data.get(db, key).is_none() {
                 let key = key.escape_ascii();
                 return Some(format!("db {db} {key}: nobody was told of {item:?}"));

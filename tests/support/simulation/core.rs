@@ -91,6 +91,10 @@ pub struct Core {
     pub gate: Option<u64>,
     /// Nobody was asked for a while, and whoever is asked now has not seen the table since.
     pub has_missed: bool,
+    /// What callbacks were told of units that were dropped, and whether they were told anew.
+    pub disowned: BTreeMap<Place, bool>,
+    /// What they were told of the unit in hand.
+    told: Vec<Place>,
     /// Which callback heard of the unit in hand.
     unit_heard_by: Option<(UnitName, u64)>,
     /// What a program that only listens has heard of the load in hand.
@@ -175,6 +179,8 @@ impl Core {
             gates: 0,
             gate: None,
             has_missed: false,
+            disowned: BTreeMap::new(),
+            told: Vec::new(),
             unit_heard_by: None,
             heard_load: None,
             queue: Queue::default(),
@@ -432,12 +438,14 @@ impl Core {
         self.write_unit(node, &unit);
     }
 
-    /// A strange command by itself, or with one that is not behind it. What stands before one that
-    /// does not fit would be asked about, though the unit may be dropped.
+    /// A strange command by itself, or with others around it.
     fn with_company(&mut self, strange: Words) -> Unit {
         let mut unit = vec![(u32::MAX, strange)];
-        if self.chance.writes.percent(40) {
-            unit.push((0, words(&["SET", "s1", "company"])));
+        if self.chance.writes.percent(50) {
+            let number = self.chance.writes.below(5).to_string();
+            unit.push((0, words(&["SET", &format!("s{number}"), "company"])));
+            unit.insert(0, (1, words(&["DEL", &format!("h{number}")])));
+            unit.insert(0, (0, words(&["SADD", &format!("t{number}"), "f1"])));
         }
         unit
     }

@@ -110,7 +110,7 @@ impl Habits {
             write_weight: *dice.pick(&[20, 80, 200]),
             time_weight: *dice.pick(&[30, 100, 200]),
             fault_weight: *dice.pick(&[2, 8, 30]),
-            longest_pause_ms: *dice.pick(&[5_000, 100_000]),
+            longest_pause_ms: *dice.pick(&[5_000, 100_000, 8_000_000]),
             skip_percent: *dice.pick(&[2, 10, 40]),
             slow_percent: *dice.pick(&[2, 30]),
             salt: dice.any(),

@@ -85,6 +85,7 @@ impl Core {
         };
         self.consumer = Consumer { data: table, held };
         self.has_missed = false;
+        self.disowned.clear();
         self.held_before.0 = None;
     }
 }

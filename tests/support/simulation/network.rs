@@ -48,8 +48,9 @@ pub struct Wire {
     pub sent: u64,
     /// How many bytes the replica had read after each read, and when that was.
     reads: Vec<(u64, i64)>,
-    /// Whom the replica wanted.
+    /// Whom the replica wanted, and what the only file was then.
     pub host: String,
+    pub password: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -348,6 +349,7 @@ impl Env for Machine {
             sent: 0,
             reads: Vec::new(),
             host,
+            password: net.files.values().next().cloned(),
         });
         Ok(Box::new(End { sim: Arc::clone(&self.0), at: net.wires.len() - 1 }))
     }

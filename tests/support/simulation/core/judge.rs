@@ -39,6 +39,13 @@ impl Core {
             match texts[..] {
                 ["REPLCONF", "ACK", offset] => self.hear_ack(offset.parse().expect("a number")),
                 ["PSYNC", id, wanted] => self.hear_psync(id, wanted),
+                ["AUTH", said] => {
+                    let file = sim.net().wires[at - 1].password.clone();
+                    let file = String::from_utf8(file.unwrap_or_default()).expect("text");
+                    if said != file.trim_end() {
+                        self.fail(format!("the password is said to be {said:?}, not {file:?}"));
+                    }
+                }
                 _ => {}
             }
         }
@@ -167,6 +174,11 @@ impl Core {
         if self.has_missed && self.gate.is_some() {
             self.look_at_everything();
         }
+        let untold = self.disowned.iter().find(|(_, is_told)| !**is_told);
+        if let Some((place, _)) = untold.filter(|_| self.gate.is_some()) {
+            let (db, key) = (place.0, place.1.escape_ascii());
+            self.fail(format!("db {db} {key} was told of in vain, and nothing is told of it now"));
+        }
     }
 
     pub fn has_given_up(&self) -> bool {
@@ -176,6 +188,15 @@ impl Core {
     /// After each step of the apply task.
     pub fn judge_step(&mut self) {
         let info = self.replica.info();
+        // What the last unit told is seen by now, or it was dropped.
+        let told = std::mem::take(&mut self.told);
+        let before = self.unit_heard_by.map(|((units, ..), _)| units);
+        if before == Some(info.units) {
+            // What was kept from vanishing before is nothing to tell of.
+            let held = &self.held_before.1;
+            let disowned = told.into_iter().map(|place| (held.contains(&place), place));
+            self.disowned.extend(disowned.map(|(was_held, place)| (place, was_held)));
+        }
         self.judge_passed(&info);
         self.judge_counters(&info);
         self.judge_freshness(&info);
@@ -200,6 +221,7 @@ impl Core {
         } else {
             self.consumer.hear(change, verdict);
         }
+        self.hear_anew(change, verdict);
         if change.reason == Reason::Resync {
             self.hear_difference(change);
         }
@@ -234,7 +256,26 @@ impl Core {
             self.fail("two callbacks are asked about one unit");
         }
         if self.held_before.0 != Some(unit) {
+            self.told.clear();
             self.held_before = (Some(unit), self.consumer.held.clone());
+        }
+    }
+
+    /// What was told in vain is told anew. Where that is skipped, the table keeps what it has, of
+    /// which the callback knows nothing.
+    fn hear_anew(&mut self, change: &Change<'_>, verdict: Verdict) {
+        let Some(db) = change.db.filter(|_| !change.effect.happens_anyway()) else { return };
+        let place = (db, change.key.to_vec());
+        let is_live = change.phase == Phase::Live;
+        match (change.effect, verdict) {
+            (Effect::Set | Effect::Delete, Verdict::Keep) => drop(self.disowned.remove(&place)),
+            (_, Verdict::Skip) if !is_live => {
+                self.disowned.entry(place.clone()).and_modify(|is_told| *is_told = true);
+            }
+            _ => {}
+        }
+        if is_live && verdict == Verdict::Keep {
+            self.told.push(place);
         }
     }
 
@@ -426,7 +467,8 @@ impl Core {
         }
         if let Some(truth) = self.truth().filter(|_| knows_held && !is_mixed) {
             let held = if in_callback { &self.held_before.1 } else { &self.consumer.held };
-            if let Some(difference) = difference(&truth, &table, &names, held) {
+            let held = held.iter().chain(self.disowned.keys()).cloned().collect();
+            if let Some(difference) = difference(&truth, &table, &names, &held) {
                 self.fail(difference);
             }
         }
@@ -443,7 +485,7 @@ impl Core {
 
     /// The table has what the events that were kept made of a map.
     fn compare_with_events(&mut self, table: &Data) {
-        if let Some(difference) = self.consumer.difference(table) {
+        if let Some(difference) = self.consumer.difference(table, &self.disowned) {
             self.fail(difference);
         }
     }

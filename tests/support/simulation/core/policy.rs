@@ -3,7 +3,7 @@
 
 use super::super::history::{NOTHING, Strange};
 use super::Core;
-use rets::replica::Info;
+use rets::replica::{Info, State};
 use std::collections::BTreeMap;
 
 /// For the same unknown command a full sync is not asked for again so soon.
@@ -218,6 +218,13 @@ impl Core {
                      were {unknown_passed} and {failed_passed}; what comes next is {next:?}"
                 );
                 return self.fail(text);
+            }
+        }
+        if policy == Some(Policy::Stop) && unknown + failed > unknown_passed + failed_passed {
+            // Unless the options have changed meanwhile, which may help.
+            if !matches!(info.state, State::Failed | State::Reconnecting) {
+                let state = info.state;
+                self.fail(format!("it has to stop, but is {state:?}"));
             }
         }
         let policies = &self.policies;
