@@ -93,7 +93,7 @@ enum Phase {
     /// On the way to a connection.
     Dialing { connection: Box<dyn Connection>, deadline_ms: i64, credentials: Credentials },
     /// Agreeing.
-    Shaking { wire: Wire, handshake: Handshake, granted_ms: Option<i64> },
+    Shaking { wire: Wire, handshake: Handshake },
     /// Passing on.
     Attached { wire: Wire, manner: Manner },
 }
@@ -171,9 +171,7 @@ impl Link {
             Phase::Dialing { connection, deadline_ms, credentials } => {
                 self.dialing(connection, deadline_ms, credentials)
             }
-            Phase::Shaking { wire, handshake, granted_ms } => {
-                self.shaking(wire, handshake, granted_ms)
-            }
+            Phase::Shaking { wire, handshake } => self.shaking(wire, handshake),
             Phase::Attached { wire, manner } => self.attached(wire, manner),
         };
         let (phase, step) = next.unwrap_or_else(|failure| (self.fail(failure), Step::Again));
@@ -364,7 +362,7 @@ impl Link {
             let resume = if self.force_full { None } else { self.resume };
             let handshake = Handshake::new(credentials, resume);
             let wire = Wire::new(connection, now);
-            return Ok((Phase::Shaking { wire, handshake, granted_ms: None }, Step::Again));
+            return Ok((Phase::Shaking { wire, handshake }, Step::Again));
         }
         if now >= deadline_ms {
             let limit = self.config.connect_timeout_ms;
@@ -380,7 +378,6 @@ impl Link {
         &mut self,
         mut wire: Wire,
         mut handshake: Handshake,
-        mut granted_ms: Option<i64>,
     ) -> std::result::Result<Next, Failure> {
         while let Some(event) = handshake.next() {
             match event {
@@ -399,7 +396,7 @@ impl Link {
                     if let Transfer::Mark(_) = transfer {
                         wire.first_acks = Some(0);
                     }
-                    let at_ms = granted_ms.unwrap_or(wire.last_read_ms);
+                    let at_ms = wire.announced_ms.unwrap_or(wire.last_read_ms);
                     self.tell(Feed::FullSync { replid, offset, transfer, at_ms });
                     return Ok(self.attach(wire, handshake, manner));
                 }
@@ -412,8 +409,8 @@ impl Link {
                 }
             }
         }
-        if handshake.waits_for_snapshot() && granted_ms.is_none() {
-            granted_ms = Some(wire.last_read_ms);
+        if handshake.waits_for_snapshot() && wire.announced_ms.is_none() {
+            wire.announced_ms = Some(wire.last_read_ms);
             self.tell(Feed::Status(LinkState::WaitingForSnapshot));
         }
         wire.flush();
@@ -425,7 +422,7 @@ impl Link {
             }
             None => wire.wait(true, self.silence_left(&wire, now)?),
         };
-        Ok((Phase::Shaking { wire, handshake, granted_ms }, step))
+        Ok((Phase::Shaking { wire, handshake }, step))
     }
 
     /// The handshake is over; what came behind it belongs to the snapshot or stream.

@@ -12,6 +12,9 @@ fn is_pair(key: &[u8]) -> bool {
     key.starts_with(b"pair:")
 }
 
+/// A list of databases and what is on it.
+type List = (&'static str, fn(u32) -> bool);
+
 /// For the option `keys`.
 const KEYS: &[Pattern] = &[
     ("", |_| true),
@@ -29,14 +32,14 @@ const EXCLUDED: &[Pattern] = &[
 ];
 
 /// For the option `databases`.
-const LISTS: &[(&str, fn(u32) -> bool)] =
+const LISTS: &[List] =
     &[("all", |_| true), ("all", |_| true), ("0", |db| db == 0), ("2,0", |db| db != 1)];
 
 #[derive(Clone, Debug)]
 pub struct Scope {
     keys: Pattern,
     excluded: Pattern,
-    databases: (&'static str, fn(u32) -> bool),
+    databases: List,
 }
 
 impl Scope {

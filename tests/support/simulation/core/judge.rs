@@ -287,7 +287,7 @@ impl Core {
         }
         let held = &self.consumer.held;
         let hides = |word: &&[u8]| self.habits.scope.may_hide(word, |place| held.contains(place));
-        if !change.args.iter().any(|word| hides(word)) {
+        if !change.args.iter().any(hides) {
             let key = change.key.escape_ascii();
             self.fail(format!("{key} is withheld, but nothing was that it depends on"));
         }
@@ -412,13 +412,16 @@ impl Core {
             self.fail(format!("ready: {}, but a lookup says {found:?}", self.was_ready));
         }
         self.judge_stale(&found);
-        let place = (db, key);
+        let place = (db, key.clone());
         if let Answer::Found((version, bytes)) = found {
             let before = self.versions.get(&place);
             if before.is_some_and(|(old, was)| *old == version && *was != bytes) {
                 self.fail(format!("{place:?} has another value with the same version {version}"));
             }
             self.versions.insert(place, (version, bytes));
+        }
+        if !in_callback {
+            self.judge_text(db, &key);
         }
         let [a, b] = PAIR;
         let mut pair = Vec::new();
@@ -448,6 +451,28 @@ impl Core {
             if wanted.as_ref().is_some_and(|wanted| *wanted != seen) {
                 self.fail(format!("a reader sees {seen:?} at {offset}, it was {wanted:?}"));
             }
+        }
+    }
+
+    /// A reader finds what the primary had, but for what has expired by the clock as it stands.
+    fn judge_text(&mut self, db: u32, key: &[u8]) {
+        let found = self.replica.lookups().get(db, key, |bytes, _| bytes.to_vec());
+        let place = (db, key.to_vec());
+        let is_held = self.consumer.held.contains(&place) || self.disowned.contains_key(&place);
+        if is_held || !self.knows_held() || matches!(found, Answer::Stale | Answer::NotReady) {
+            return;
+        }
+        let Some(truth) = self.truth() else { return };
+        let now_ms = self.sim.net().now_ms();
+        let item = truth.get(db, key).filter(|item| item.at.is_none_or(|at| now_ms <= at));
+        let wanted = match item.map(|item| &item.value) {
+            _ if self.habits.listens || !self.habits.scope.admits(db, key) => Answer::Withheld,
+            Some(Value::Text(text)) => Answer::Found(text.clone()),
+            _ => Answer::NotFound,
+        };
+        if found != wanted {
+            let key = key.escape_ascii();
+            self.fail(format!("db {db} {key} is read as {found:?}, not {wanted:?}"));
         }
     }
 
