@@ -30,8 +30,8 @@ pub(super) fn difference(
 }
 
 impl Core {
-    /// A load begins that may go into the table that is read: from its first key on, each key may be
-    /// what it was, or what it is in this snapshot.
+    /// A load begins that may go into the table that is read: from its first key on, each key may
+    /// be what it was, or what it is in this snapshot.
     pub(super) fn may_become_mixed(&mut self) {
         let scope: Scope = self.habits.scope.clone();
         if !self.replica.info().mixed {
