@@ -1,7 +1,7 @@
 //! What a program makes of the events alone: a map that takes over what the callback kept. It must
 //! have what the table has.
 
-use super::model::{Data, Item, Value};
+use super::model::{Data, Item, Stream, Value};
 use rets::change::{Change, Effect, Verdict};
 use rets::replica::{Answer, Replica, Type, Whole};
 use rets::value::Value as TableValue;
@@ -33,9 +33,22 @@ pub fn value_of(value: &TableValue) -> Value {
             };
             Value::Hash(fields.map(field).collect())
         }
+        TableValue::Stream(stream) => stream_of(stream),
         // Of a first load that is damaged: the checksum comes last.
         other => Value::Text(format!("{:?}", other.kind()).into_bytes()),
     }
+}
+
+fn stream_of(stream: &rets::replica::Stream) -> Value {
+    let pair = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    let entries = stream.iter();
+    let id = |id: rets::value::Id| (id.ms, id.seq);
+    Value::Stream(Stream {
+        entries: entries.map(|entry| (id(entry.id), entry.fields.map(pair).collect())).collect(),
+        last: id(stream.last_id()),
+        max_deleted: id(stream.max_deleted_id()),
+        added: stream.added(),
+    })
 }
 
 impl Consumer {
@@ -195,6 +208,7 @@ fn value_of_whole(whole: &Whole) -> Value {
                 |e: rets::replica::Element<'_>| (bytes(e.field), (bytes(e.value), e.expires_at_ms));
             Value::Hash(elements.map(field).collect())
         }
+        Type::Stream => stream_of(whole.stream().expect("a stream")),
         other => panic!("nobody sent a {other:?}"),
     }
 }

@@ -16,13 +16,26 @@ pub enum Value {
     /// Fields with their values and deadlines.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>),
     Zset(BTreeMap<Vec<u8>, f64>),
+    Stream(Stream),
 }
+
+/// A stream without groups. It stays when its last entry goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {
+    pub entries: BTreeMap<Id, Vec<(Vec<u8>, Vec<u8>)>>,
+    pub last: Id,
+    pub max_deleted: Id,
+    pub added: u64,
+}
+
+/// Of an entry of a stream: time and number.
+pub type Id = (u64, u64);
 
 impl Value {
     /// An aggregate without elements, which is no key.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Text(_) => false,
+            Self::Text(_) | Self::Stream(_) => false,
             Self::List(list) => list.is_empty(),
             Self::Set(set) => set.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
@@ -52,6 +65,11 @@ fn text(bytes: &[u8]) -> &str {
 
 fn int(bytes: &[u8]) -> i64 {
     text(bytes).parse().expect("a number")
+}
+
+fn id(bytes: &[u8]) -> Id {
+    let (ms, seq) = text(bytes).split_once('-').expect("an id");
+    (ms.parse().expect("a number"), seq.parse().expect("a number"))
 }
 
 fn score(bytes: &[u8]) -> f64 {
@@ -163,6 +181,7 @@ impl Data {
             name if name.starts_with('S') && name != "SET" && name != "SETRANGE" => {
                 self.apply_to_set(db, name, key, args);
             }
+            "XADD" | "XDEL" | "XTRIM" => self.apply_to_stream(db, &name, key, args),
             name if name.starts_with('Z') => self.apply_to_zset(db, name, key, args),
             "RPUSH" | "LPUSH" | "RPOP" | "LPOP" | "LREM" | "LSET" | "LTRIM" | "LINSERT"
             | "LMOVE" => self.apply_to_list(db, &name, key, args),
@@ -342,6 +361,33 @@ impl Data {
                     }
                 }
                 other => panic!("the model knows no {other}"),
+            }
+        });
+    }
+
+    fn apply_to_stream(&mut self, db: u32, name: &str, key: &[u8], args: &[Vec<u8>]) {
+        self.edit(db, key, Value::Stream(Stream::default()), |value| {
+            let Value::Stream(stream) = value else { panic!("not a stream") };
+            match name {
+                "XADD" => {
+                    let pairs = args[1..].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+                    stream.last = id(&args[0]);
+                    stream.entries.insert(stream.last, pairs.collect());
+                    stream.added += 1;
+                }
+                "XDEL" => {
+                    for id in args.iter().map(|arg| id(arg)) {
+                        if stream.entries.remove(&id).is_some() {
+                            stream.max_deleted = stream.max_deleted.max(id);
+                        }
+                    }
+                }
+                // key MAXLEN = count
+                _ => {
+                    while stream.entries.len() > int(&args[2]) as usize {
+                        stream.entries.pop_first();
+                    }
+                }
             }
         });
     }
