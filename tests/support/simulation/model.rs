@@ -22,11 +22,14 @@ pub enum Value {
 /// A stream without groups. It stays when its last entry goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stream {
-    pub entries: BTreeMap<Id, Vec<(Vec<u8>, Vec<u8>)>>,
+    pub entries: BTreeMap<Id, Pairs>,
     pub last: Id,
     pub max_deleted: Id,
     pub added: u64,
 }
+
+/// What an entry of a stream has: names and values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Of an entry of a stream: time and number.
 pub type Id = (u64, u64);
