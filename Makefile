@@ -12,6 +12,11 @@
 #                   random commands on one server for so long, digests compared after each burst
 #   make chaos SERVER=8.2 SECONDS=600 SEED=1
 #                   servers die and come back as others, the network is cut, slow or silent
+#   make storm SERVER=8.2 PROCESSES=50
+#                   so many processes attach at once, and again when their primary comes back: how
+#                   often it forks for them, in each of its ways to make a snapshot
+#   make slow SERVER=8.2 SECONDS=60
+#                   a callback that does not return for so long, while a writer writes
 #   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
 #                   what it costs beside real servers, as tables and in target/bench/results.json
 #   make simulate SECONDS=3600
@@ -49,8 +54,9 @@ SEED ?=
 TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
+PROCESSES ?= 50
 
-.PHONY: help library demo test differential chaos simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos storm slow simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -95,6 +101,17 @@ chaos:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test chaos a_replica_survives -- --nocapture
+
+storm:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_PROCESSES=$(PROCESSES) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test storm -- --nocapture --test-threads=1
+
+slow: SECONDS = 60
+slow:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test slow -- --nocapture --test-threads=1
 
 # Memory is measured from a C program, as a user would have it.
 bench: $(target)/bench/resident

@@ -103,11 +103,12 @@ impl Core {
         if !self.resync_told.is_empty() && info.moment != Moment::Ready && !info.mixed {
             self.fail(format!("a resync was told, and then it is {:?}", info.moment));
         }
-        if self.has_given_up && info.moment != Moment::Connecting {
+        let begins = matches!(info.moment, Moment::Connecting | Moment::WaitingForTurn);
+        if self.has_given_up && !begins {
             self.fail(format!("it had given up, and then it is {:?}", info.moment));
         }
         match info.moment {
-            Moment::Connecting => self.has_given_up = false,
+            Moment::Connecting | Moment::WaitingForTurn => self.has_given_up = false,
             Moment::Ready => self.hear_ready(info),
             Moment::SyncBegun => {
                 self.resumable = false;
