@@ -56,6 +56,7 @@ impl Core {
         if !had_none && dice.percent(30) {
             note!(self, "no callback");
             self.gate = None;
+            self.remember_held();
             return self.replica.set_gate(None).expect("no gate");
         }
         self.set_gate();

@@ -3,6 +3,7 @@
 
 use super::consumer::{Consumer, Place, read_table};
 use super::core::{Core, note};
+use super::faults::Fault;
 use super::model::Data;
 use super::writer::{DATABASES, PAIR};
 use rets::change::{Phase, Verdict};
@@ -65,6 +66,15 @@ impl Core {
             self.fail("half a unit is told before an overflow");
         }
         self.queue.has_gap = true;
+    }
+
+    /// Nobody will know any more what callbacks held back. The queue has not told of it, so that its
+    /// map may have what was there before, until that is told anew.
+    pub fn remember_held(&mut self) {
+        if self.habits.has(Fault::Queue) {
+            self.take_events(usize::MAX, true);
+            self.queue.map.held.extend(self.consumer.held.iter().cloned());
+        }
     }
 
     /// Nothing is left in the queue.
