@@ -68,8 +68,8 @@ impl Core {
         self.queue.has_gap = true;
     }
 
-    /// Nobody will know any more what callbacks held back. The queue has not told of it, so that its
-    /// map may have what was there before, until that is told anew.
+    /// Nobody will know any more what callbacks held back. The queue has not told of it, so that
+    /// its map may have what was there before, until that is told anew.
     pub fn remember_held(&mut self) {
         if self.habits.has(Fault::Queue) {
             self.take_events(usize::MAX, true);
