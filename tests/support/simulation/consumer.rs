@@ -164,18 +164,19 @@ impl Consumer {
 
     fn swap(&mut self, a: u32, b: u32) {
         self.data.swap(a, b);
-        let swapped = |(db, key): Place| {
-            let db = if db == a {
-                b
-            } else if db == b {
-                a
-            } else {
-                db
-            };
-            (db, key)
-        };
-        self.held = std::mem::take(&mut self.held).into_iter().map(swapped).collect();
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.held = held.map(|place| swapped(place, a, b)).collect();
     }
+}
+
+/// Where a key is when two databases have changed places.
+pub fn swapped((db, key): Place, a: u32, b: u32) -> Place {
+    let db = match db {
+        _ if db == a => b,
+        _ if db == b => a,
+        _ => db,
+    };
+    (db, key)
 }
 
 /// All that readers can see, with what is logically expired: the values, and the names of all keys

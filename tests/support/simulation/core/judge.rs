@@ -1,7 +1,7 @@
 //! Whether what is said and seen in a run can be: every word of the link, every question to the
 //! callback, every look of a reader.
 
-use super::super::consumer::{read_table, value_of};
+use super::super::consumer::{read_table, swapped, value_of};
 use super::super::faults::Fault;
 use super::super::history::History;
 use super::super::model::{Data, Value};
@@ -265,6 +265,11 @@ impl Core {
     /// What was told in vain is told anew. Where that is skipped, the table keeps what it has, of
     /// which the callback knows nothing.
     fn hear_anew(&mut self, change: &Change<'_>, verdict: Verdict) {
+        if let (Effect::Swap { other }, Some(db)) = (change.effect, change.db) {
+            let disowned = std::mem::take(&mut self.disowned).into_iter();
+            let swapped = |(place, is_told)| (swapped(place, db, other), is_told);
+            self.disowned = disowned.map(swapped).collect();
+        }
         let Some(db) = change.db.filter(|_| !change.effect.happens_anyway()) else { return };
         let place = (db, change.key.to_vec());
         let is_live = change.phase == Phase::Live;
