@@ -1,8 +1,8 @@
 //! What a program may ask of the table: the one place where readiness, deadlines, filters and what
 //! a callback withheld are turned into an answer.
 //!
-//! Lookups run on the program's own threads. They take the table's read lock for as long as one
-//! answer takes, never allocate for a single element, and never wait for the engine.
+//! Lookups run on the program's own threads. They take no lock, never allocate for a single element,
+//! and never wait for the engine.
 
 use super::freshness::Freshness;
 use crate::table::{Cursor, Db, Entry, Hold, Reader, Shown};
@@ -336,7 +336,7 @@ impl Lookups {
         into: &mut Whole,
     ) -> crate::error::Result<Answer<()>> {
         into.clear();
-        // Cloning takes constant time; the copy itself is made outside the lock.
+        // Cloning takes constant time; the copy itself is made when nothing is kept waiting.
         let found = self.locate_as(db, key, raw, |entry, value| {
             Answer::Found((value.clone(), entry.expires_at_ms, is_complete(entry, value)))
         });
