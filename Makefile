@@ -50,7 +50,7 @@ TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential chaos simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos simulate bench bench-maps fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -96,15 +96,35 @@ chaos:
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test chaos a_replica_survives -- --nocapture
 
-# Memory is measured from a C program, as a user would have it.
-bench: $(target)/bench/resident
-	@tests/support/install servers
+# What is measured of rets is measured from C programs, as a user would have it. Those named here
+# need nothing but rets; the others are its peers.
+bench_own := $(addprefix $(target)/bench/,resident lookups-rets lookups-memory)
+bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb)
+
+bench:
+	@tests/support/install servers libhiredis-dev liblmdb-dev
+	@$(MAKE) --no-print-directory $(bench_own) $(bench_peers) bench-maps
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
 	    cargo bench --bench peers
 
+bench_cc = @mkdir -p $(@D); $(CC) -std=c99 -D_GNU_SOURCE $(strict) $(CFLAGS) -o $@ $<
+
 $(target)/bench/%: benches/%.c include/rets.h | library
-	@mkdir -p $(@D)
-	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+	$(bench_cc) $(uses_rets)
+
+$(target)/bench/lookups-%: benches/lookups/%.c benches/lookups/contender.h include/rets.h | library
+	$(bench_cc) $(uses_rets)
+
+$(target)/bench/lookups-redis: benches/lookups/redis.c benches/lookups/contender.h
+	$(bench_cc) -pthread -lhiredis
+
+$(target)/bench/lookups-lmdb: benches/lookups/lmdb.c benches/lookups/contender.h
+	$(bench_cc) -pthread -llmdb
+
+bench-maps:
+	@echo "building the maps that lookups are compared with"
+	cargo build --release --manifest-path benches/maps/Cargo.toml --target-dir $(target)/bench/maps
+	ln -sfn maps/release/rets-bench-maps $(target)/bench/lookups-maps
 
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
 simulate:

@@ -440,7 +440,7 @@ impl Race {
 }
 
 /// Runs the part.
-pub(crate) fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Vec<Report> {
     let mut race = Race::new(options);
     progress("edits: filling");
     race.fill();
@@ -449,7 +449,7 @@ pub(crate) fn run(options: &Options) -> Report {
         race.round(round);
     }
     race.check();
-    report(&race)
+    vec![report(&race)]
 }
 
 fn report(race: &Race) -> Report {

@@ -7,10 +7,13 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
+mod contender;
 mod edits;
 mod feed;
+mod lookups;
 mod memory;
 mod report;
+mod snapshot;
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -20,10 +23,11 @@ use serde_json::json;
 use support::{Which, target_dir};
 
 /// The name of a part, and what runs it.
-type Part = (&'static str, fn(&Options) -> Report);
+type Part = (&'static str, fn(&Options) -> Vec<Report>);
 
 /// In the order in which they run.
-const PARTS: [Part; 2] = [("edits", edits::run), ("memory", memory::run)];
+const PARTS: [Part; 3] =
+    [("lookups", lookups::run), ("edits", edits::run), ("memory", memory::run)];
 
 /// What whoever runs it may ask for; the Makefile says how.
 struct Options {
@@ -33,14 +37,20 @@ struct Options {
     keys: u64,
     /// Elements of a large aggregate.
     elements: u64,
+    /// How long a turn takes whose length is free, in milliseconds.
+    turn_ms: u64,
+    /// Whether there are others than rets and the machine itself: not so in a mere trial.
+    peers: bool,
     servers: Vec<Which>,
 }
 
 fn main() {
     let options = Options {
-        rounds: number("RETS_ROUNDS", 3).max(1) as usize,
+        rounds: number("RETS_ROUNDS", 5).max(1) as usize,
         keys: number("RETS_KEYS", 1_000_000),
         elements: number("RETS_ELEMENTS", 1_000_000),
+        turn_ms: number("RETS_TURN_MS", 200).max(1),
+        peers: std::env::var("RETS_PEERS").unwrap_or_default() != "none",
         servers: Which::chosen(),
     };
     let wanted = std::env::var("RETS_PART").unwrap_or_default();
@@ -49,16 +59,20 @@ fn main() {
     for name in &wanted {
         assert!(known.contains(name), "there is no part {name:?}; there are {known:?}");
     }
-    let mut results = serde_json::Map::new();
+    let (mut results, mut reports) = (serde_json::Map::new(), Vec::new());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     results.insert("machine".into(), json!({ "cores": cores, "os": std::env::consts::OS }));
     for (name, run) in PARTS {
         if wanted.is_empty() || wanted.contains(&name) {
-            let report = run(&options);
-            println!("\n{report}");
-            results.insert(name.into(), report.json());
+            let tables = run(&options);
+            tables.iter().for_each(|table| println!("\n{table}"));
+            results.insert(name.into(), tables.iter().map(Report::json).collect());
+            reports.extend(tables);
         }
     }
+    let goals = report::goals(&reports);
+    println!("\n{goals}");
+    results.insert("goals".into(), goals.json());
     let folder = target_dir().join("bench");
     std::fs::create_dir_all(&folder).expect("a folder for the results");
     let file = folder.join("results.json");

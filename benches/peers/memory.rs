@@ -197,7 +197,7 @@ fn replica(url: &str, settings: &[&str]) -> (u64, u64, u64) {
 }
 
 /// Runs the part.
-pub(crate) fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Vec<Report> {
     let servers: Vec<String> =
         options.servers.iter().map(|which: &Which| format!("redis {}", which.names()[0])).collect();
     let head = ["data", "payload", "rets", "short spool", "estimate"].map(String::from).into_iter();
@@ -248,5 +248,5 @@ pub(crate) fn run(options: &Options) -> Report {
             "ratio_with_short_spool": found.short / least,
         }));
     }
-    report
+    vec![report]
 }
