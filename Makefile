@@ -14,6 +14,8 @@
 #                   servers die and come back as others, the network is cut, slow or silent
 #   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
 #                   what it costs beside real servers, as tables and in target/bench/results.json
+#   make bench-counts
+#                   instructions of the hot paths, beside benches/counts.baseline (BLESS=1: anew)
 #   make simulate SECONDS=3600
 #                   the engine under a simulated clock, network and primary; a seed that fails is
 #                   told with the words that do the same again: make simulate SEED=1
@@ -50,7 +52,7 @@ TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential chaos simulate bench bench-maps fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos simulate bench bench-counts bench-maps fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -120,6 +122,11 @@ $(target)/bench/lookups-redis: benches/lookups/redis.c benches/lookups/contender
 
 $(target)/bench/lookups-lmdb: benches/lookups/lmdb.c benches/lookups/contender.h
 	$(bench_cc) -pthread -llmdb
+
+# Its own build: with hashes that are the same in every run.
+bench-counts:
+	@tests/support/install valgrind
+	RETS_BLESS=$(BLESS) cargo bench --features fixed-seed --bench counts
 
 bench-maps:
 	@echo "building the maps that lookups are compared with"

@@ -3,6 +3,9 @@
 use super::entry::Entry;
 use super::stored::Stored;
 use crate::value::Bytes;
+#[cfg(feature = "fixed-seed")]
+use foldhash::quality::FixedState as RandomState;
+#[cfg(not(feature = "fixed-seed"))]
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
