@@ -100,13 +100,14 @@ chaos:
 
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.
-bench_own := $(addprefix $(target)/bench/,resident lookups-rets lookups-memory)
+bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
 bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb)
 
 bench:
 	@tests/support/install servers libhiredis-dev liblmdb-dev
 	@$(MAKE) --no-print-directory $(bench_own) $(bench_peers) bench-maps
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
+	    RETS_COMMANDS=$(COMMANDS) RETS_TURN_MS=$(TURN_MS) \
 	    cargo bench --bench peers
 
 bench_cc = @mkdir -p $(@D); $(CC) -std=c99 -D_GNU_SOURCE $(strict) $(CFLAGS) -o $@ $<

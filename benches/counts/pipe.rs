@@ -14,6 +14,7 @@ pub(crate) struct Pipe(Arc<Mutex<Wire>>);
 #[derive(Default)]
 struct Wire {
     snapshot: Vec<u8>,
+    attached: bool,
     heard: Reader,
     /// What the replica has not read yet.
     says: Vec<u8>,
@@ -53,8 +54,9 @@ impl Wire {
                     self.says
                         .extend_from_slice(format!("+FULLRESYNC {id} 0\r\n${len}\r\n").as_bytes());
                     self.says.extend_from_slice(&self.snapshot);
+                    self.attached = true;
                 }
-                Some(&b"REPLCONF") if command.args.get(1) == Some(&b"ACK".as_slice()) => {}
+                _ if self.attached => {}
                 _ => self.says.extend_from_slice(b"+OK\r\n"),
             }
         }

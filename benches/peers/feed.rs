@@ -25,6 +25,8 @@ pub(crate) struct Feed {
     snapshot: Arc<Vec<u8>>,
     /// How many histories it has begun: each attachment is to another one.
     histories: u64,
+    /// When the last snapshot was begun.
+    begun: Instant,
     stream: TcpStream,
     reader: Reader,
     offset: u64,
@@ -41,8 +43,8 @@ impl Feed {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         attach(listener.local_addr().expect("an address").port());
         let stream = accepted(&listener);
-        let mut feed =
-            Self { listener, snapshot, histories: 0, stream, reader: Reader::new(), offset: 0 };
+        let (begun, reader) = (Instant::now(), Reader::new());
+        let mut feed = Self { listener, snapshot, histories: 0, begun, stream, reader, offset: 0 };
         feed.greet();
         feed
     }
@@ -73,6 +75,7 @@ impl Feed {
             b"PSYNC" => {
                 let id = format!("{:040x}", self.histories);
                 self.say(format!("+FULLRESYNC {id} 0\r\n${}\r\n", self.snapshot.len()).as_bytes());
+                self.begun = Instant::now();
                 let snapshot = Arc::clone(&self.snapshot);
                 self.say(&snapshot);
                 return true;
@@ -105,6 +108,11 @@ impl Feed {
         self.write(stream);
         self.settle();
         began.elapsed()
+    }
+
+    /// Seconds since the beginning of the last snapshot.
+    pub(crate) fn since_begun(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
     }
 
     /// Sends a piece of the stream.

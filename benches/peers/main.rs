@@ -14,20 +14,27 @@ mod lookups;
 mod memory;
 mod report;
 mod snapshot;
+mod stream;
+mod sync;
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
 use report::Report;
 use serde_json::json;
-use support::{Which, target_dir};
+use support::{Server, Which, target_dir};
 
 /// The name of a part, and what runs it.
 type Part = (&'static str, fn(&Options) -> Vec<Report>);
 
 /// In the order in which they run.
-const PARTS: [Part; 3] =
-    [("lookups", lookups::run), ("edits", edits::run), ("memory", memory::run)];
+const PARTS: [Part; 5] = [
+    ("lookups", lookups::run),
+    ("sync", sync::run),
+    ("stream", stream::run),
+    ("edits", edits::run),
+    ("memory", memory::run),
+];
 
 /// What whoever runs it may ask for; the Makefile says how.
 struct Options {
@@ -41,7 +48,17 @@ struct Options {
     turn_ms: u64,
     /// Whether there are others than rets and the machine itself: not so in a mere trial.
     peers: bool,
+    /// Commands of a recorded stream.
+    commands: u64,
     servers: Vec<Which>,
+}
+
+impl Options {
+    /// The servers that are raced where time is measured: the oldest of all tells nothing new.
+    fn replicas(&self) -> Vec<Which> {
+        let newer = |which: &Which| *which != Which::Redis62 || self.servers.len() == 1;
+        self.servers.iter().copied().filter(newer).collect()
+    }
 }
 
 fn main() {
@@ -49,6 +66,7 @@ fn main() {
         rounds: number("RETS_ROUNDS", 5).max(1) as usize,
         keys: number("RETS_KEYS", 1_000_000),
         elements: number("RETS_ELEMENTS", 1_000_000),
+        commands: number("RETS_COMMANDS", 5_000_000),
         turn_ms: number("RETS_TURN_MS", 200).max(1),
         peers: std::env::var("RETS_PEERS").unwrap_or_default() != "none",
         servers: Which::chosen(),
@@ -100,4 +118,9 @@ fn mixed(number: u64) -> u64 {
 /// Says how far it is, on a line that stays.
 fn progress(text: &str) {
     println!("  {text}");
+}
+
+fn name_of(server: &Server) -> String {
+    let (major, minor, _) = server.version();
+    format!("redis {major}.{minor}")
 }

@@ -5,13 +5,12 @@
 //! filled by pipelined commands before anybody attaches, so that it has no backlog yet; the replica
 //! has loaded a snapshot, and still has what the load needed, as far as the allocator kept it.
 
+use crate::contender::Program;
 use crate::report::{Report, Samples, short};
 use crate::support::client::{Client, write_command};
-use crate::support::{Server, Which, target_dir};
-use crate::{Options, mixed, progress};
+use crate::support::{Server, Which};
+use crate::{Options, mixed, name_of, progress};
 use serde_json::json;
-use std::path::PathBuf;
-use std::process::Command;
 
 /// Commands that are on their way before the answers are read.
 const PIPELINED: u64 = 500;
@@ -29,7 +28,7 @@ const SHORT_SPOOL: &str = "spool-size=1mb";
 type Words = Vec<Vec<u8>>;
 
 /// Data of one kind.
-struct Dataset {
+pub(crate) struct Dataset {
     name: &'static str,
     /// Bytes of a key with its value, or of an element, that no representation can do without.
     payload: u64,
@@ -47,7 +46,7 @@ const fn elements(name: &'static str, payload: u64, command: fn(u64) -> Words) -
     Dataset { name, payload, single: true, command }
 }
 
-const DATASETS: &[Dataset] = &[
+pub(crate) const DATASETS: &[Dataset] = &[
     keys("string 16 B -> 32 B", 48, |n| words("SET", key(n), [text(n, 32)])),
     keys("string 40 B -> 8 B", 48, |n| words("SET", text(n, 40), [text(n, 8)])),
     keys("hash of 5 small fields", 81, |n| {
@@ -115,12 +114,17 @@ impl Dataset {
         if self.single && self.name != "entry of a stream" { FILLED_AT_ONCE } else { 1 }
     }
 
-    fn fill(&self, client: &mut Client, units: u64) {
+    /// Brings so many units; each key begins with the prefix.
+    pub(crate) fn fill(&self, client: &mut Client, units: u64, prefix: &str) {
         let commands = units.div_ceil(self.step());
         for first in (0..commands).step_by(PIPELINED as usize) {
             let some = first..commands.min(first + PIPELINED);
             let mut out = Vec::new();
-            some.clone().for_each(|n| write_command(&mut out, &(self.command)(n * self.step())));
+            for n in some.clone() {
+                let mut words = (self.command)(n * self.step());
+                words[1].splice(..0, prefix.bytes());
+                write_command(&mut out, &words);
+            }
             client.raw(&out);
             for _ in some {
                 let reply = client.reply().expect("the server answers");
@@ -153,11 +157,13 @@ fn measure(dataset: &Dataset, options: &Options) -> Found {
         let mut client = Client::unix(&server.socket()).expect("the server accepts");
         let per_unit = |before: u64, after: u64| after.saturating_sub(before) as f64 / units as f64;
         let before = (resident(&server), used(&mut client));
-        dataset.fill(&mut client, units);
+        dataset.fill(&mut client, units, "");
         let after = (resident(&server), used(&mut client));
-        let (major, minor, _) = server.version();
-        let name = format!("redis {major}.{minor}");
-        found.servers.push((name, per_unit(before.0, after.0), per_unit(before.1, after.1)));
+        found.servers.push((
+            name_of(&server),
+            per_unit(before.0, after.0),
+            per_unit(before.1, after.1),
+        ));
         let (before, after, estimate) = replica(&server.unix_url(), &[]);
         found.ours.push(per_unit(before, after));
         found.estimate.push(per_unit(0, estimate));
@@ -182,18 +188,20 @@ fn resident(server: &Server) -> u64 {
     kilobytes * 1024
 }
 
-/// Runs `benches/resident.c`.
+/// Resident bytes before the load and after it, and the estimate, of a replica.
 fn replica(url: &str, settings: &[&str]) -> (u64, u64, u64) {
-    let program: PathBuf = target_dir().join("bench").join("resident");
-    let output = Command::new(&program).arg(url).args(settings).output();
-    let output = output.unwrap_or_else(|error| {
-        panic!("{}: {error}; `make bench` builds it", program.display());
-    });
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    let [before, after, estimate] = numbers[..] else { panic!("resident: {said}{complaint}") };
-    (before, after, estimate)
+    let args: Vec<&str> = [url].into_iter().chain(settings.iter().copied()).collect();
+    let mut program = Program::start("follow", &args);
+    let before = before_start(&mut program);
+    let [after, estimate] = program.ask("now")[..] else { panic!("it says two numbers") };
+    (before, after as u64, estimate as u64)
+}
+
+/// Waits until it is ready; the bytes that were resident before.
+fn before_start(program: &mut Program) -> u64 {
+    let line = program.hear();
+    let before = line.strip_prefix("ready ").and_then(|bytes| bytes.parse().ok());
+    before.unwrap_or_else(|| panic!("follow says {line:?}"))
 }
 
 /// Runs the part.
