@@ -101,13 +101,13 @@ chaos:
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.
 bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
-bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb)
+bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb latency)
 
 bench:
 	@tests/support/install servers libhiredis-dev liblmdb-dev
 	@$(MAKE) --no-print-directory $(bench_own) $(bench_peers) bench-maps
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
-	    RETS_COMMANDS=$(COMMANDS) RETS_TURN_MS=$(TURN_MS) \
+	    RETS_COMMANDS=$(COMMANDS) RETS_SCALE=$(SCALE) RETS_TURN_MS=$(TURN_MS) \
 	    cargo bench --bench peers
 
 bench_cc = @mkdir -p $(@D); $(CC) -std=c99 -D_GNU_SOURCE $(strict) $(CFLAGS) -o $@ $<
@@ -123,6 +123,9 @@ $(target)/bench/lookups-redis: benches/lookups/redis.c benches/lookups/contender
 
 $(target)/bench/lookups-lmdb: benches/lookups/lmdb.c benches/lookups/contender.h
 	$(bench_cc) -pthread -llmdb
+
+$(target)/bench/latency: benches/latency.c benches/lookups/contender.h include/rets.h | library
+	$(bench_cc) $(uses_rets) -lhiredis
 
 # Its own build: with hashes that are the same in every run.
 bench-counts:

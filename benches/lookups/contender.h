@@ -30,7 +30,7 @@ enum { TAIL_MAX = 1 << 22 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-static void fail(const char *what, const char *detail) {
+static inline void fail(const char *what, const char *detail) {
     fprintf(stderr, "%s: %s\n", what, detail);
     exit(1);
 }
@@ -259,7 +259,7 @@ static void tail_turn(const struct mode *mode, uint64_t span, int ms) {
 
 /* Does what stdin says until it ends. `write` is NULL where somebody else writes: it is called with
  * 1 and 0, and answers the second with the writes per second. */
-static void contend(const struct mode *modes, double (*write)(int on)) {
+ALWAYS_INLINE void contend(const struct mode *modes, double (*write)(int on)) {
     char line[256], name[64];
     printf("ready\n");
     fflush(stdout);

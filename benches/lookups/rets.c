@@ -80,7 +80,53 @@ static uint64_t field(void *own, const uint64_t *numbers) {
     return differs(&name, value);
 }
 
+/* One value of so many bytes. */
+struct large {
+    char key[32];
+    char *room;
+    uint64_t size;
+};
+
+static void *make_room(uint64_t size) {
+    struct large *large = malloc(sizeof *large);
+    if (!large || !(large->room = malloc(size)))
+        fail("large", "no memory");
+    memset(large->room, 0, size);
+    snprintf(large->key, sizeof large->key, "large:%llu", (unsigned long long)size);
+    large->size = size;
+    return large;
+}
+
+static void free_room(void *own) {
+    struct large *large = own;
+    free(large->room);
+    free(large);
+}
+
+static uint64_t whole(void *own, const uint64_t *numbers) {
+    struct large *large = own;
+    size_t len;
+    (void)numbers;
+    if (rets_get(replica, 0, large->key, strlen(large->key), large->room, large->size, &len) !=
+        RETS_OK)
+        return 1;
+    return len ^ large->size;
+}
+
+/* The same key of many databases. */
+static uint64_t database(void *own, const uint64_t *numbers) {
+    struct key key = key_of(0);
+    char value[VALUE_LEN];
+    size_t len;
+    (void)own;
+    if (rets_get(replica, (int32_t)*numbers, &key, KEY_LEN, value, sizeof value, &len) != RETS_OK)
+        return 1;
+    return differs(&key, value);
+}
+
 MODE_LOOPS(single, single, 1, 1024, 0)
+MODE_LOOPS(whole, whole, 1, 1, 0)
+MODE_LOOPS(database, database, 1, 1024, 0)
 MODE_LOOPS(many, many, MANY, 1024, 0)
 MODE_LOOPS(unchanged, unchanged, 1, 1024, 1)
 MODE_LOOPS(field, field, 1, 1024, 0)
@@ -90,6 +136,8 @@ static const struct mode modes[] = {
     {"get_many", 0, NULL, NULL, NULL, many_get, many_tail},
     {"get_if_changed", 0, read_all, NULL, free, unchanged_get, unchanged_tail},
     {"hget", 0, NULL, NULL, NULL, field_get, field_tail},
+    {"large", 0, make_room, NULL, free_room, whole_get, whole_tail},
+    {"databases", 0, NULL, NULL, NULL, database_get, database_tail},
     {NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 

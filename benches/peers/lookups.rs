@@ -33,7 +33,7 @@ const PIECE: usize = 64 << 10;
 
 /// Bytes that a key with its value takes in memory, more or less: what the region of the machine's
 /// own contender has for each.
-const BYTES_PER_KEY: &str = "96";
+pub(crate) const BYTES_PER_KEY: &str = "96";
 
 /// How it is asked.
 #[derive(Clone, Copy, PartialEq)]
@@ -124,7 +124,7 @@ impl Contender {
     }
 }
 
-fn key(number: u64) -> [u8; 16] {
+pub(crate) fn key(number: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&mixed(number).to_ne_bytes());
     key[8..].copy_from_slice(&number.to_ne_bytes());
@@ -132,7 +132,7 @@ fn key(number: u64) -> [u8; 16] {
 }
 
 /// A value begins with its key.
-fn value(number: u64, serial: u64) -> [u8; 32] {
+pub(crate) fn value(number: u64, serial: u64) -> [u8; 32] {
     let mut value = [0; 32];
     value[..16].copy_from_slice(&key(number));
     value[16..24].copy_from_slice(&serial.to_ne_bytes());

@@ -10,9 +10,11 @@
 mod contender;
 mod edits;
 mod feed;
+mod latency;
 mod lookups;
 mod memory;
 mod report;
+mod scale;
 mod snapshot;
 mod stream;
 mod sync;
@@ -28,10 +30,12 @@ use support::{Server, Which, target_dir};
 type Part = (&'static str, fn(&Options) -> Vec<Report>);
 
 /// In the order in which they run.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 7] = [
     ("lookups", lookups::run),
     ("sync", sync::run),
     ("stream", stream::run),
+    ("latency", latency::run),
+    ("scale", scale::run),
     ("edits", edits::run),
     ("memory", memory::run),
 ];
@@ -48,6 +52,8 @@ struct Options {
     turn_ms: u64,
     /// Whether there are others than rets and the machine itself: not so in a mere trial.
     peers: bool,
+    /// Keys of the largest table.
+    scale: u64,
     /// Commands of a recorded stream.
     commands: u64,
     servers: Vec<Which>,
@@ -66,6 +72,7 @@ fn main() {
         rounds: number("RETS_ROUNDS", 5).max(1) as usize,
         keys: number("RETS_KEYS", 1_000_000),
         elements: number("RETS_ELEMENTS", 1_000_000),
+        scale: number("RETS_SCALE", 10_000_000),
         commands: number("RETS_COMMANDS", 5_000_000),
         turn_ms: number("RETS_TURN_MS", 200).max(1),
         peers: std::env::var("RETS_PEERS").unwrap_or_default() != "none",

@@ -6,11 +6,15 @@
 //! has loaded a snapshot, and still has what the load needed, as far as the allocator kept it.
 
 use crate::contender::Program;
-use crate::report::{Report, Samples, short};
+use crate::feed::Feed;
+use crate::report::{Goal, Report, Samples, short};
+use crate::snapshot;
 use crate::support::client::{Client, write_command};
 use crate::support::{Server, Which};
 use crate::{Options, mixed, name_of, progress};
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Commands that are on their way before the answers are read.
 const PIPELINED: u64 = 500;
@@ -18,8 +22,19 @@ const PIPELINED: u64 = 500;
 /// Elements that one command brings to a large aggregate.
 const FILLED_AT_ONCE: u64 = 100;
 
-/// Not more than this for one of the leanest server's bytes: the goal on the way to fewer.
-const BOUND: f64 = 1.5;
+/// Of the leanest server's bytes, for the first of the datasets.
+const BOUNDS: [f64; 6] = [0.70, 0.70, 0.80, 0.80, 0.85, 0.80];
+
+/// Of what is resident with the data: while the same is loaded once more, and after all of it was
+/// deleted.
+const RESYNC_BOUND: f64 = 1.35;
+const LEFT_BOUND: f64 = 0.1;
+
+/// What a process has resident is looked at so often while it loads.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// An allocator may take its time to give memory back.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// Leaves little in the replica's process but the data: what is received waits outside of it.
 const SHORT_SPOOL: &str = "spool-size=1mb";
@@ -221,25 +236,28 @@ pub(crate) fn run(options: &Options) -> Vec<Report> {
             "spool: the same once more with spool-size=1mb, so that what was received faster than",
             "decoded is not counted; estimate: memory_bytes of rets_info. Servers: resident bytes,",
             "in brackets what they say they use. To the leanest: ours, and with a short spool, to",
-            "the least resident of the servers; * marks what is above 1.5.",
+            "the least resident of the servers.",
         ]
         .map(String::from)
         .to_vec(),
         ..Report::default()
     };
-    for dataset in DATASETS {
+    for (at, dataset) in DATASETS.iter().enumerate() {
         progress(&format!("memory: {}", dataset.name));
         let found = measure(dataset, options);
         let least = found.servers.iter().map(|(_, resident, _)| *resident).fold(f64::MAX, f64::min);
         let ratio = found.ours.median() / least;
-        let mark = if ratio > BOUND { " *" } else { "" };
+        if let Some(bound) = BOUNDS.get(at) {
+            let figure = format!("memory, {}: rets / the leanest server", dataset.name);
+            report.goals.push(Goal::at_most(&figure, *bound, ratio));
+        }
         let head = [dataset.name.to_owned(), dataset.payload.to_string()].into_iter();
         let ours = [found.ours.spread(1.0), short(found.short), short(found.estimate.median())];
         let theirs = found
             .servers
             .iter()
             .map(|(_, resident, used)| format!("{} ({})", short(*resident), short(*used)));
-        let last = [format!("{} / {}{mark}", short(ratio), short(found.short / least))];
+        let last = [format!("{} / {}", short(ratio), short(found.short / least))];
         report.rows.push(head.chain(ours).chain(theirs).chain(last).collect());
         let servers = found.servers.iter().map(|(name, resident, used)| {
             (name.clone(), json!({ "resident": resident, "used": used }))
@@ -256,5 +274,76 @@ pub(crate) fn run(options: &Options) -> Vec<Report> {
             "ratio_with_short_spool": found.short / least,
         }));
     }
-    vec![report]
+    vec![report, of_one_life(options)]
+}
+
+/// What one replica has resident in its life: loaded, while the same data comes once more, after
+/// that, and after everything was deleted.
+fn of_one_life(options: &Options) -> Report {
+    let dataset = &DATASETS[0];
+    progress("memory: a resync, and deleting all");
+    let server = Server::start(options.replicas()[0]);
+    let mut client = Client::unix(&server.socket()).expect("the server accepts");
+    dataset.fill(&mut client, options.keys, "");
+    let data = Arc::new(snapshot::of(&server));
+    let [mut loaded, mut peak, mut synced, mut left] = [(); 4].map(|()| Samples::default());
+    for _ in 0..options.rounds.min(3) {
+        let mut program = None;
+        let mut feed = Feed::with(Arc::clone(&data), |port| {
+            let url = format!("redis://127.0.0.1:{port}");
+            program = Some(Program::start("follow", &[&url, SHORT_SPOOL]));
+        });
+        let mut program = program.expect("it was started");
+        let before = before_start(&mut program) as f64;
+        let mut now = || program.ask("now")[0] - before;
+        feed.settle();
+        loaded.push(now());
+        let resync = std::thread::spawn(move || {
+            feed.resync();
+            feed.settle();
+            feed
+        });
+        let mut most = now();
+        while !resync.is_finished() {
+            most = most.max(now());
+            std::thread::sleep(LOOK_EVERY);
+        }
+        peak.push(most);
+        synced.push(now());
+        let mut feed = resync.join().expect("it came back");
+        for first in (0..options.keys).step_by(PIPELINED as usize) {
+            let mut out = Vec::new();
+            let some = first..options.keys.min(first + PIPELINED);
+            some.for_each(|n| write_command(&mut out, &[b"DEL", &*(dataset.command)(n)[1]]));
+            feed.write(&out);
+        }
+        feed.settle();
+        std::thread::sleep(GIVING_BACK);
+        left.push(now());
+    }
+    let mut report = Report {
+        title: format!("Resident bytes of one replica, {} strings", short(options.keys as f64)),
+        columns: ["state", "bytes per key", "to loaded"].map(String::from).to_vec(),
+        notes: vec![format!("Beyond those of before the start; {SHORT_SPOOL}.")],
+        ..Report::default()
+    };
+    let states = [
+        ("loaded", &loaded),
+        ("while the same is loaded once more", &peak),
+        ("after that", &synced),
+        ("all deleted", &left),
+    ];
+    for (state, samples) in states {
+        let ratio = samples.median() / loaded.median();
+        report.rows.push(vec![state.to_owned(), samples.spread(options.keys as f64), short(ratio)]);
+        report.figures.push(json!({ "state": state, "bytes": samples.json(), "to_loaded": ratio }));
+    }
+    let goal = |figure, bound, samples: &Samples| {
+        Goal::at_most(figure, bound, samples.median() / loaded.median())
+    };
+    report.goals = vec![
+        goal("memory, resync of the same: peak / loaded", RESYNC_BOUND, &peak),
+        goal("memory, all deleted: left / loaded", LEFT_BOUND, &left),
+    ];
+    report
 }

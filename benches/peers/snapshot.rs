@@ -34,8 +34,11 @@ pub(crate) fn of(server: &Server) -> Vec<u8> {
 pub(crate) fn scan(server: &Server) {
     let mut link = TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts");
     link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    link.write_all(b"REPLCONF capa eof capa psync2\r\nPSYNC ? -1\r\n").expect("the server reads");
     let mut bytes = vec![0; 1 << 20];
+    link.write_all(b"REPLCONF capa eof capa psync2\r\n").expect("the server reads");
+    let count = link.read(&mut bytes).expect("an answer");
+    assert_eq!(bytes[..count], *b"+OK\r\n");
+    link.write_all(b"PSYNC ? -1\r\n").expect("the server reads");
     let (mut mark, mut held) = (None, Vec::new());
     loop {
         let count = link.read(&mut bytes).expect("the server goes on");
