@@ -12,8 +12,10 @@
 #                   random commands on one server for so long, digests compared after each burst
 #   make chaos SERVER=8.2 SECONDS=600 SEED=1
 #                   servers die and come back as others, the network is cut, slow or silent
-#   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
-#                   what it costs beside real servers, as tables and in target/bench/results.json
+#   make bench      what it costs beside its peers: tables, ratios, what is to be reached, and
+#                   target/bench/results.json and plots/ (BLESS=1: benches/plots, of the README)
+#     PART=lookups,sync,stream,latency,scale,edits,memory ROUNDS=5 TURN_MS=200
+#     KEYS=1000000 ELEMENTS=1000000 COMMANDS=5000000 SCALE=10000000
 #   make bench-counts
 #                   instructions of the hot paths, beside benches/counts.baseline (BLESS=1: anew)
 #   make simulate SECONDS=3600
@@ -52,7 +54,7 @@ TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
 
-.PHONY: help library demo test differential chaos simulate bench bench-counts bench-maps fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -109,6 +111,15 @@ bench:
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
 	    RETS_COMMANDS=$(COMMANDS) RETS_SCALE=$(SCALE) RETS_TURN_MS=$(TURN_MS) \
 	    cargo bench --bench peers
+	cargo run --release --locked --manifest-path benches/draw/Cargo.toml --target-dir $(target)/bench/draw -- \
+	    $(target)/bench/results.json $(if $(BLESS),benches/plots,$(target)/bench/plots)
+
+# Whether the benches still run, in small: without those parts and peers that take long or have to be
+# installed, and nothing is measured.
+bench-trial: $(bench_own)
+	RETS_PEERS=none RETS_PART=lookups,sync,stream,scale RETS_TEST_SERVERS=$(or $(RETS_TEST_SERVERS),7.0) \
+	    RETS_ROUNDS=1 RETS_TURN_MS=1 RETS_KEYS=2000 RETS_ELEMENTS=1000 RETS_COMMANDS=1000 \
+	    RETS_SCALE=10000 cargo test --quiet --bench peers
 
 bench_cc = @mkdir -p $(@D); $(CC) -std=c99 -D_GNU_SOURCE $(strict) $(CFLAGS) -o $@ $<
 
@@ -134,7 +145,7 @@ bench-counts:
 
 bench-maps:
 	@echo "building the maps that lookups are compared with"
-	cargo build --release --manifest-path benches/maps/Cargo.toml --target-dir $(target)/bench/maps
+	cargo build --release --locked --manifest-path benches/maps/Cargo.toml --target-dir $(target)/bench/maps
 	ln -sfn maps/release/rets-bench-maps $(target)/bench/lookups-maps
 
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
@@ -186,7 +197,7 @@ fmt:
 lint:
 	@tests/support/install rustfmt clippy
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --all-features -- -D warnings
 
 clean:
 	cargo clean

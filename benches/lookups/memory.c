@@ -3,7 +3,8 @@
  *
  *     lookups-memory BYTES_PER_KEY
  *
- * The modes are the sizes of the pages: `small` and `huge`, where the system gives huge ones.
+ * The modes are the sizes of the pages: `small` and `huge`, where the system gives huge ones. And
+ * `copy`: what it takes to copy so many bytes as one.
  */
 
 #include "contender.h"
@@ -74,11 +75,42 @@ static uint64_t follow(void *own, const uint64_t *numbers) {
     return 0;
 }
 
+struct copy {
+    char *from, *to;
+    size_t size;
+};
+
+static void *two_places(uint64_t size) {
+    struct copy *copy = malloc(sizeof *copy);
+    if (!copy || !(copy->from = malloc(size)) || !(copy->to = malloc(size)))
+        fail("copy", "no memory");
+    memset(copy->from, 1, size);
+    memset(copy->to, 0, size);
+    copy->size = size;
+    return copy;
+}
+
+static void give_back(void *own) {
+    struct copy *copy = own;
+    free(copy->from);
+    free(copy->to);
+    free(copy);
+}
+
+static uint64_t copied(void *own, const uint64_t *numbers) {
+    struct copy *copy = own;
+    (void)numbers;
+    memcpy(copy->to, copy->from, copy->size);
+    return copy->to[copy->size - 1] != 1;
+}
+
 MODE_LOOPS(follow, follow, 1, 1024, 1)
+MODE_LOOPS(copied, copied, 1, 1, 1)
 
 static const struct mode modes[] = {
     {"small", 0, small, NULL, forget, follow_get, follow_tail},
     {"huge", 0, huge, NULL, forget, follow_get, follow_tail},
+    {"copy", 0, two_places, NULL, give_back, copied_get, copied_tail},
     {NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -30,6 +30,11 @@ impl Program {
         Self { child, to, from }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that it says.
     pub(crate) fn hear(&mut self) -> String {
         let mut line = String::new();
@@ -51,6 +56,17 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Seconds that all threads of a process, such as live now, have had a core. Other programs on the
+/// machine, which make everything take longer, make no difference to it.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a live process");
+    let ns = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    ns.sum::<f64>() / 1e9
 }
 
 /// Does the same over and over in a thread, between [`Background::start`] and

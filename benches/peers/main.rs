@@ -12,6 +12,7 @@ mod edits;
 mod feed;
 mod latency;
 mod lookups;
+mod machine;
 mod memory;
 mod report;
 mod scale;
@@ -23,7 +24,6 @@ mod sync;
 mod support;
 
 use report::Report;
-use serde_json::json;
 use support::{Server, Which, target_dir};
 
 /// The name of a part, and what runs it.
@@ -85,8 +85,8 @@ fn main() {
         assert!(known.contains(name), "there is no part {name:?}; there are {known:?}");
     }
     let (mut results, mut reports) = (serde_json::Map::new(), Vec::new());
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    results.insert("machine".into(), json!({ "cores": cores, "os": std::env::consts::OS }));
+    results.insert("machine".into(), machine::description());
+    results.insert("peers".into(), machine::peers(&options));
     for (name, run) in PARTS {
         if wanted.is_empty() || wanted.contains(&name) {
             let tables = run(&options);
@@ -98,6 +98,10 @@ fn main() {
     let goals = report::goals(&reports);
     println!("\n{goals}");
     results.insert("goals".into(), goals.json());
+    if !options.peers {
+        println!("this was a trial: it says nothing, and nothing is written");
+        return;
+    }
     let folder = target_dir().join("bench");
     std::fs::create_dir_all(&folder).expect("a folder for the results");
     let file = folder.join("results.json");

@@ -1,7 +1,7 @@
 //! How many commands a second are applied that come faster than that: a recorded stream, fed by a
 //! source that is never slow (`feed.rs`) to rets and to real servers as replicas.
 
-use crate::contender::Program;
+use crate::contender::{Program, cpu_seconds};
 use crate::feed::Feed;
 use crate::report::{Goal, Report, Samples, short};
 use crate::support::client::write_command;
@@ -50,8 +50,18 @@ fn mix(out: &mut Vec<u8>, n: u64) {
 struct Contender {
     name: String,
     feed: Feed,
+    pid: u32,
     _program: Option<Program>,
     _server: Option<Server>,
+}
+
+/// What one contender did with one stream.
+#[derive(Clone, Default)]
+struct Found {
+    /// Commands a second.
+    rate: Samples,
+    /// Nanoseconds of a core for one command.
+    cpu: Samples,
 }
 
 fn rets(name: &str, settings: &[&str]) -> Contender {
@@ -62,7 +72,8 @@ fn rets(name: &str, settings: &[&str]) -> Contender {
         let args: Vec<&str> = [url.as_str()].into_iter().chain(settings).collect();
         program = Some(Program::start("follow", &args));
     });
-    Contender { name: name.into(), feed, _program: program, _server: None }
+    let pid = program.as_ref().map_or(0, Program::pid);
+    Contender { name: name.into(), feed, pid, _program: program, _server: None }
 }
 
 fn server(which: Which) -> Contender {
@@ -70,12 +81,13 @@ fn server(which: Which) -> Contender {
     let feed = Feed::to(|port| {
         server.client().accepted(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
     });
-    Contender { name: name_of(&server), feed, _program: None, _server: Some(server) }
+    let pid = server.pid().expect("it runs");
+    Contender { name: name_of(&server), feed, pid, _program: None, _server: Some(server) }
 }
 
 /// Runs the part.
 pub(crate) fn run(options: &Options) -> Vec<Report> {
-    let mut samples: Vec<Vec<Samples>> = Vec::new();
+    let mut all: Vec<Vec<Found>> = Vec::new();
     let mut names = Vec::new();
     for (name, make) in STREAMS {
         progress(&format!("stream: recording {} commands, {name}", options.commands));
@@ -83,7 +95,7 @@ pub(crate) fn run(options: &Options) -> Vec<Report> {
         (0..options.commands).for_each(|n| make(&mut stream, n));
         let mut contenders = vec![rets("rets", &[]), rets("rets, callback", &["callback"])];
         contenders.extend(options.replicas().into_iter().map(server));
-        let mut rates = vec![Samples::default(); contenders.len()];
+        let mut found = vec![Found::default(); contenders.len()];
         // Each has all keys before anything is timed.
         for contender in &mut contenders {
             progress(&format!("stream: {name}, {} for the first time", contender.name));
@@ -93,24 +105,29 @@ pub(crate) fn run(options: &Options) -> Vec<Report> {
             progress(&format!("stream: {name}, round {} of {}", round + 1, options.rounds));
             for turn in 0..contenders.len() {
                 let who = (turn + round) % contenders.len();
-                let took = contenders[who].feed.send(&stream);
-                rates[who].push(options.commands as f64 / took.as_secs_f64());
+                let contender = &mut contenders[who];
+                let before = cpu_seconds(contender.pid);
+                let took = contender.feed.send(&stream);
+                let cpu = cpu_seconds(contender.pid) - before;
+                found[who].rate.push(options.commands as f64 / took.as_secs_f64());
+                found[who].cpu.push(cpu * 1e9 / options.commands as f64);
             }
         }
         names = contenders.iter().map(|contender| contender.name.clone()).collect();
-        samples.push(rates);
+        all.push(found);
     }
-    vec![report(options, &names, &samples)]
+    vec![report(options, &names, &all)]
 }
 
-fn report(options: &Options, names: &[String], samples: &[Vec<Samples>]) -> Report {
+fn report(options: &Options, names: &[String], all: &[Vec<Found>]) -> Report {
     let mut report = Report {
         title: format!("Commands applied a second, of {} recorded", short(options.commands as f64)),
-        columns: ["replica"].into_iter().chain(STREAMS.map(|(name, _)| name)).map(String::from).collect(),
+        columns: ["replica", "SET", "mix", "SET, CPU ns", "mix, CPU ns"].map(String::from).to_vec(),
         notes: [
             "From the first byte that is sent until the last is acknowledged; all keys are there",
             "before. mix: SET, HSET, INCR, ZADD and LPUSH, as many of each. callback: each change is",
-            "shown to a C function that returns at once. Median (least-most) of the rounds.",
+            "shown to a C function that returns at once. CPU: what all threads of the replica together",
+            "need for one command. Median (least-most) of the rounds.",
         ]
         .map(String::from)
         .to_vec(),
@@ -118,14 +135,18 @@ fn report(options: &Options, names: &[String], samples: &[Vec<Samples>]) -> Repo
     };
     let rate = |stream: usize, name: &str| {
         let at = names.iter().position(|known| known == name);
-        at.map_or(f64::NAN, |at| samples[stream][at].median())
+        at.map_or(f64::NAN, |at| all[stream][at].rate.median())
     };
     for (at, name) in names.iter().enumerate() {
-        let cells = samples.iter().map(|samples| samples[at].spread(1.0));
+        let rates = all.iter().map(|found| found[at].rate.spread(1.0));
+        let cells = rates.chain(all.iter().map(|found| found[at].cpu.spread(1.0)));
         report.rows.push([name.clone()].into_iter().chain(cells).collect());
-        for ((stream, _), samples) in STREAMS.iter().zip(samples) {
+        for ((stream, _), found) in STREAMS.iter().zip(all) {
             report.figures.push(json!({
-                "contender": name, "stream": stream, "per_second": samples[at].json(),
+                "contender": name,
+                "stream": stream,
+                "per_second": found[at].rate.json(),
+                "cpu_ns": found[at].cpu.json(),
             }));
         }
     }

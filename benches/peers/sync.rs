@@ -1,7 +1,7 @@
 //! How long the first sync takes: of the same snapshot out of memory, from a source that is never
 //! slow (`feed.rs`), and attached to a live primary, which has to make the snapshot first.
 
-use crate::contender::Program;
+use crate::contender::{Program, cpu_seconds};
 use crate::feed::Feed;
 use crate::memory::DATASETS;
 use crate::report::{Goal, Report, Samples, short};
@@ -57,11 +57,12 @@ impl Replica {
         }
     }
 
-    /// Seconds from the beginning of the snapshot until the stream is followed; fed.
-    fn fed(self, data: &Arc<Vec<u8>>) -> f64 {
+    /// Seconds from the beginning of the snapshot until the stream is followed, and those of a core;
+    /// fed.
+    fn fed(self, data: &Arc<Vec<u8>>) -> [f64; 2] {
         let data = Arc::clone(data);
         match self {
-            Self::Scan => f64::NAN,
+            Self::Scan => [f64::NAN; 2],
             Self::Rets => {
                 let mut program = None;
                 let mut feed = Feed::with(data, |port| {
@@ -69,15 +70,17 @@ impl Replica {
                     program = Some(Program::start("follow", &[&url]));
                 });
                 feed.settle();
-                feed.since_begun()
+                [feed.since_begun(), program.map_or(f64::NAN, |p| cpu_seconds(p.pid()))]
             }
             Self::Server(which) => {
                 let server = Server::start_with(which, &SETTINGS);
+                let pid = server.pid().expect("it runs");
+                let before = cpu_seconds(pid);
                 let mut feed = Feed::with(data, |port| {
                     server.client().accepted(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
                 });
                 feed.settle();
-                feed.since_begun()
+                [feed.since_begun(), cpu_seconds(pid) - before]
             }
         }
     }
@@ -112,6 +115,7 @@ impl Replica {
 #[derive(Clone, Default)]
 struct Found {
     fed: Samples,
+    cpu: Samples,
     attached: Samples,
 }
 
@@ -131,7 +135,9 @@ fn race(options: &Options, which: Which, data: &str) -> Report {
         progress(&format!("sync: {data}, round {} of {}", round + 1, options.rounds));
         for turn in 0..replicas.len() {
             let who = (turn + round) % replicas.len();
-            found[who].fed.push(replicas[who].fed(&bytes));
+            let [fed, cpu] = replicas[who].fed(&bytes);
+            found[who].fed.push(fed);
+            found[who].cpu.push(cpu);
             found[who].attached.push(replicas[who].attached(&primary));
         }
     }
@@ -146,9 +152,12 @@ fn race(options: &Options, which: Which, data: &str) -> Report {
 fn report(title: String, data: &str, names: &[String], found: &[Found]) -> Report {
     let mut report = Report {
         title,
-        columns: ["replica", "fed from memory", "attached to a primary"].map(String::from).to_vec(),
+        columns: ["replica", "fed from memory", "fed, CPU", "attached to a primary"]
+            .map(String::from)
+            .to_vec(),
         notes: [
-            "fed: from the first byte of the snapshot until the stream behind it is acknowledged.",
+            "fed: from the first byte of the snapshot until the stream behind it is acknowledged;",
+            "CPU: seconds that the threads of the replica had a core for it.",
             "attached: from being told of an idle primary until everything is there; scan: the same",
             "for a reader that throws the snapshot away. mix: as many each of strings, hashes, sets,",
             "sorted sets and lists. Servers load straight from the socket.",
@@ -158,11 +167,17 @@ fn report(title: String, data: &str, names: &[String], found: &[Found]) -> Repor
         ..Report::default()
     };
     for (name, found) in names.iter().zip(found) {
-        report.rows.push(vec![name.clone(), found.fed.spread(1.0), found.attached.spread(1.0)]);
+        report.rows.push(vec![
+            name.clone(),
+            found.fed.spread(1.0),
+            found.cpu.spread(1.0),
+            found.attached.spread(1.0),
+        ]);
         report.figures.push(json!({
             "contender": name,
             "data": data,
             "fed_s": found.fed.json(),
+            "fed_cpu_s": found.cpu.json(),
             "attached_s": found.attached.json(),
         }));
     }
