@@ -4,8 +4,8 @@
  *     follow URL [callback] [OPTION=VALUE]...
  *
  * With `callback` each change is shown to a function that returns at once. Says `ready` and the
- * resident bytes of before the start, once everything is loaded; and for each line on stdin how many
- * bytes of this process are resident now, and what rets_info estimates.
+ * resident bytes of before the start, once everything is loaded; and for each line on stdin how
+ * many bytes of this process are resident now, and what rets_info estimates.
  */
 
 #include <rets.h>

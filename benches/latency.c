@@ -88,12 +88,13 @@ static void attach(const char *path) {
 }
 
 static void track(const char *path) {
-    redisReply *id;
+    redisReply *id, *on;
     reader = dial(path);
     pushes = dial(path);
     id = answered(redisCommand(pushes, "CLIENT ID"));
     freeReplyObject(answered(redisCommand(pushes, "SUBSCRIBE __redis__:invalidate")));
-    freeReplyObject(answered(redisCommand(reader, "CLIENT TRACKING ON REDIRECT %lld", id->integer)));
+    on = redisCommand(reader, "CLIENT TRACKING ON REDIRECT %lld", id->integer);
+    freeReplyObject(answered(on));
     freeReplyObject(id);
     freeReplyObject(answered(redisCommand(reader, "GET " KEY)));
 }

@@ -1,5 +1,5 @@
-//! What is counted: lookups through the C ABI of a whole engine, and what the apply thread does with
-//! commands and snapshots, in an engine that is stepped over bytes in memory.
+//! What is counted: lookups through the C ABI of a whole engine, and what the apply thread does
+//! with commands and snapshots, in an engine that is stepped over bytes in memory.
 
 use crate::feed::Feed;
 use crate::only_this_is_counted;

@@ -2,8 +2,8 @@
 //!
 //! It serves a snapshot from memory, an empty one unless told otherwise, and then the bytes that it
 //! is given. What is timed begins with the first byte that is written and ends when the replica has
-//! acknowledged the last one: reading from the socket, parsing, applying, and one acknowledgement on
-//! demand. That is the same for every replica, and the best case for it: no client is served, no
+//! acknowledged the last one: reading from the socket, parsing, applying, and one acknowledgement
+//! on demand. That is the same for every replica, and the best case for it: no client is served, no
 //! reply is written, nothing is saved.
 
 use crate::support::PATIENCE;

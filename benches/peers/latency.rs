@@ -1,6 +1,6 @@
 //! How long it takes until a write is seen that the primary has answered: polled in rets, fetched
-//! anew after the push of client-side caching, and polled at a real replica; on an idle primary, and
-//! on one that takes other writes.
+//! anew after the push of client-side caching, and polled at a real replica; on an idle primary,
+//! and on one that takes other writes.
 
 use crate::contender::{Background, Program};
 use crate::report::{Goal, Report, Samples, short};
@@ -114,11 +114,11 @@ fn report(contenders: &[Contender; 3], rates: &Samples) -> Report {
         title: "From a writer's reply until the value is seen, us".to_owned(),
         columns: head.map(String::from).to_vec(),
         notes: vec![
-            "rets: rets_get, polled; client-side caching: the push of the invalidation is waited for,"
+            "rets: rets_get, polled; client-side caching: the push of the invalidation is waited"
                 .to_owned(),
-            "and the key fetched anew; replica: GET over a Unix socket, polled. busy: the primary takes"
+            "for, and the key fetched anew; replica: GET over a Unix socket, polled. busy: the"
                 .to_owned(),
-            format!("{} other writes a second.", rates.spread(1.0)),
+            format!("primary takes {} other writes a second.", rates.spread(1.0)),
         ],
         ..Report::default()
     };

@@ -368,11 +368,12 @@ fn table(options: &Options, found: Vec<Vec<Found>>) -> Report {
         title: format!("One lookup among {} keys, ns per key", short(options.keys as f64)),
         columns: head.chain(["writes/s", "counted"]).map(String::from).collect(),
         notes: [
-            "Keys of 16 bytes, values of 32, copied out; hot: among 10,000 of them; rets_hget: in a",
-            "hash with as many fields. Median (least-most) of the rounds, in each thread. writer:",
-            "one that writes to random keys as fast as it can, which is writes/s. main memory: a",
-            "read that depends on the one before it, in a region as large as the data. counted: the",
-            "share of lookups during which no other program took the core; only those are timed.",
+            "Keys of 16 bytes, values of 32, copied out; hot: among 10,000 of them; rets_hget: in",
+            "a hash with as many fields. Median (least-most) of the rounds, in each thread.",
+            "writer: one that writes to random keys as fast as it can, which is writes/s. main memory: a",
+            "read that depends on the one before it, in a region as large as the data. counted:",
+            "the share of lookups during which no other program took the core; only those are",
+            "timed.",
             "sharded: 64 parking_lot locks over hashbrown; hashbrown: one map, unprotected.",
         ]
         .map(String::from)

@@ -1,9 +1,9 @@
 //! Whether anything costs more where there is more of it: lookups and edits among a thousand keys
-//! and among millions, in hashes of as many fields, in values of up to 100 MB, and over thousands of
-//! databases.
+//! and among millions, in hashes of as many fields, in values of up to 100 MB, and over thousands
+//! of databases.
 //!
-//! One replica grows from size to size. Main memory, read in a region as large as the data would be,
-//! shows which part of a rise is the machine's: what no longer fits into its caches.
+//! One replica grows from size to size. Main memory, read in a region as large as the data would
+//! be, shows which part of a rise is the machine's: what no longer fits into its caches.
 
 use crate::contender::Program;
 use crate::feed::Feed;
@@ -182,8 +182,9 @@ fn report(lines: &[Line]) -> Report {
         title: "What it costs against how much there is".to_owned(),
         columns: head.map(String::from).to_vec(),
         notes: [
-            "Of so many keys, fields, bytes or databases. SET and HSET: attached, one of many in a",
-            "stream. main memory: a dependent read in a region of as many keys. Median (least-most).",
+            "Of so many keys, fields, bytes or databases. SET and HSET: attached, one of many in",
+            "a stream. main memory: a dependent read in a region of as many keys. Median",
+            "(least-most).",
         ]
         .map(String::from)
         .to_vec(),

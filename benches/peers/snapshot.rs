@@ -30,7 +30,8 @@ pub(crate) fn of(server: &Server) -> Vec<u8> {
     snapshot
 }
 
-/// Reads a whole snapshot as a replica of today gets it, with a mark at its end, and throws it away.
+/// Reads a whole snapshot as a replica of today gets it, with a mark at its end, and throws it
+/// away.
 pub(crate) fn scan(server: &Server) {
     let mut link = TcpStream::connect(("127.0.0.1", server.port())).expect("the server accepts");
     link.set_read_timeout(Some(PATIENCE)).expect("a timeout");

@@ -125,9 +125,9 @@ fn report(options: &Options, names: &[String], all: &[Vec<Found>]) -> Report {
         columns: ["replica", "SET", "mix", "SET, CPU ns", "mix, CPU ns"].map(String::from).to_vec(),
         notes: [
             "From the first byte that is sent until the last is acknowledged; all keys are there",
-            "before. mix: SET, HSET, INCR, ZADD and LPUSH, as many of each. callback: each change is",
-            "shown to a C function that returns at once. CPU: what all threads of the replica together",
-            "need for one command. Median (least-most) of the rounds.",
+            "before. mix: SET, HSET, INCR, ZADD and LPUSH, as many of each. callback: each change",
+            "is shown to a C function that returns at once. CPU: what all threads of the replica",
+            "together need for one command. Median (least-most) of the rounds.",
         ]
         .map(String::from)
         .to_vec(),

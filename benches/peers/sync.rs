@@ -57,8 +57,8 @@ impl Replica {
         }
     }
 
-    /// Seconds from the beginning of the snapshot until the stream is followed, and those of a core;
-    /// fed.
+    /// Seconds from the beginning of the snapshot until the stream is followed, and those of a
+    /// core; fed.
     fn fed(self, data: &Arc<Vec<u8>>) -> [f64; 2] {
         let data = Arc::clone(data);
         match self {
@@ -158,9 +158,9 @@ fn report(title: String, data: &str, names: &[String], found: &[Found]) -> Repor
         notes: [
             "fed: from the first byte of the snapshot until the stream behind it is acknowledged;",
             "CPU: seconds that the threads of the replica had a core for it.",
-            "attached: from being told of an idle primary until everything is there; scan: the same",
-            "for a reader that throws the snapshot away. mix: as many each of strings, hashes, sets,",
-            "sorted sets and lists. Servers load straight from the socket.",
+            "attached: from being told of an idle primary until everything is there; scan: the",
+            "same for a reader that throws the snapshot away. mix: as many each of strings,",
+            "hashes, sets, sorted sets and lists. Servers load straight from the socket.",
         ]
         .map(String::from)
         .to_vec(),

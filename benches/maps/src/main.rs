@@ -57,7 +57,7 @@ pub(crate) struct Random {
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
-        (mixed(self.state) >> 32) * self.span >> 32
+        ((mixed(self.state) >> 32) * self.span) >> 32
     }
 }
 
