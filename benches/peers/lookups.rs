@@ -370,7 +370,7 @@ fn table(options: &Options, found: Vec<Vec<Found>>) -> Report {
         notes: [
             "Keys of 16 bytes, values of 32, copied out; hot: among 10,000 of them; rets_hget: in",
             "a hash with as many fields. Median (least-most) of the rounds, in each thread.",
-            "writer: one that writes to random keys as fast as it can, which is writes/s. main memory: a",
+            "writer: one that writes to random keys as fast as it can: writes/s. main memory: a",
             "read that depends on the one before it, in a region as large as the data. counted:",
             "the share of lookups during which no other program took the core; only those are",
             "timed.",
