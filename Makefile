@@ -14,7 +14,7 @@
 #                   servers die and come back as others, the network is cut, slow or silent
 #   make bench      what it costs beside its peers: tables, ratios, what is to be reached, and
 #                   target/bench/results.json and plots/ (BLESS=1: benches/plots, of the README)
-#     PART=lookups,sync,stream,latency,scale,edits,memory ROUNDS=5 TURN_MS=200
+#     PART=lookups,sync,stream,latency,scale,edits,memory,footprint ROUNDS=5 TURN_MS=200
 #     KEYS=1000000 ELEMENTS=1000000 COMMANDS=5000000 SCALE=10000000
 #   make bench-counts
 #                   instructions of the hot paths, beside benches/counts.baseline (BLESS=1: anew)

@@ -10,6 +10,7 @@
 mod contender;
 mod edits;
 mod feed;
+mod footprint;
 mod latency;
 mod lookups;
 mod machine;
@@ -30,7 +31,7 @@ use support::{Server, Which, target_dir};
 type Part = (&'static str, fn(&Options) -> Vec<Report>);
 
 /// In the order in which they run.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("lookups", lookups::run),
     ("sync", sync::run),
     ("stream", stream::run),
@@ -38,6 +39,7 @@ const PARTS: [Part; 7] = [
     ("scale", scale::run),
     ("edits", edits::run),
     ("memory", memory::run),
+    ("footprint", footprint::run),
 ];
 
 /// What whoever runs it may ask for; the Makefile says how.
