@@ -12,6 +12,11 @@
 #                   random commands on one server for so long, digests compared after each burst
 #   make chaos SERVER=8.2 SECONDS=600 SEED=1
 #                   servers die and come back as others, the network is cut, slow or silent
+#   make storm SERVER=8.2 PROCESSES=50
+#                   so many processes attach at once, and again when their primary comes back: how
+#                   often it forks for them, in each of its ways to make a snapshot
+#   make slow SERVER=8.2 SECONDS=60
+#                   a callback that does not return for so long, while a writer writes
 #   make bench      what it costs beside its peers: tables, ratios, what is to be reached, and
 #                   target/bench/results.json and plots/ (BLESS=1: benches/plots, of the README)
 #     PART=lookups,sync,stream,latency,scale,edits,memory,footprint ROUNDS=5 TURN_MS=200
@@ -53,8 +58,9 @@ SEED ?=
 TURNS ?=
 WITHOUT ?=
 TARGET ?= rdb
+PROCESSES ?= 50
 
-.PHONY: help library demo test differential chaos simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -99,6 +105,17 @@ chaos:
 	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_SEED=$(SEED) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test chaos a_replica_survives -- --nocapture
+
+storm:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_PROCESSES=$(PROCESSES) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test storm -- --nocapture --test-threads=1
+
+slow: SECONDS = 60
+slow:
+	@RETS_TEST_SERVERS=$(SERVER) tests/support/install servers
+	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_TEST_SERVERS=$(SERVER) \
+	    cargo test --release --test slow -- --nocapture --test-threads=1
 
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.

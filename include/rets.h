@@ -370,6 +370,11 @@ typedef enum {
     RETS_LIFE_FAILED = 9,
     /** Stopped by the program. */
     RETS_LIFE_STOPPED = 10,
+    /**
+     * A full sync is needed, and waits until another process of this host has done its own
+     * (option sync-lock).
+     */
+    RETS_LIFE_WAITING_FOR_TURN = 11,
 } rets_life;
 
 /** What a callback answers. */
@@ -964,8 +969,9 @@ RETS_API void rets_free(rets_t *r);
  *         meanwhile see keys of before beside keys of after (mixed in rets_info());
  *         auto begins aside and goes on in place where max-memory would be passed.
  *     ack   (truth)
- *         truth or never-counted. What the primary is told: the applied offset, or a
- *         constant that satisfies no WAIT and no FAILOVER but shows as lag, makes
+ *         truth or never-counted. What the primary is told: the applied offset, which
+ *         WAIT counts and for which a FAILOVER that names no replica may choose us,
+ *         in vain; or a constant that satisfies neither but shows as lag, makes
  *         SHUTDOWN wait ten seconds and CLUSTER SETSLOT time out on Valkey 8 and
  *         newer.
  *     link-timeout   (60000)
@@ -978,6 +984,17 @@ RETS_API void rets_free(rets_t *r);
  *         long by chance; it doubles with each failure.
  *     retry-max   (10000)
  *         1 to 3600000 ms. The longest pause before connecting again.
+ *     start-jitter   (0)
+ *         0 to 600000 ms. The first connection is made after up to so long, by
+ *         chance, which spreads the connections of a fleet that starts at once; a
+ *         primary makes one snapshot for all who ask within its
+ *         repl-diskless-sync-delay, so a longer time makes it fork more often.
+ *     sync-lock*   (none)
+ *         the absolute path of a file that can be made or written to, or empty for
+ *         none. Processes of this host that name the same file sync fully one after
+ *         another, and the primary makes a snapshot for each; a holder that gets no
+ *         further for link-timeout, or a file that can't be locked any more, is not
+ *         waited for, and the log warns.
  *     ack-interval   (1000)
  *         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
  *         it does not hear from for its repl-timeout.
@@ -997,8 +1014,8 @@ RETS_API void rets_free(rets_t *r);
  * @param[in] value  its value, as text. Both are copied
  * @return RETS_OK; RETS_INVALID for NULL, an unknown name (rets_last_error() lists
  *         the names), a value that is not allowed (it says what is), or an option
- *         that can't change any more; RETS_UNSUPPORTED; RETS_BUSY_CALLBACK;
- *         RETS_FORKED; RETS_PANIC
+ *         that can't change any more; RETS_IO: the file of sync-lock can't be used as
+ *         a lock; RETS_UNSUPPORTED; RETS_BUSY_CALLBACK; RETS_FORKED; RETS_PANIC
  *
  * Threads: any; not inside a callback. Since: 0.1
  */

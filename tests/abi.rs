@@ -264,6 +264,7 @@ enums! {
         RETS_LIFE_DIVERGED = 8,
         RETS_LIFE_FAILED = 9,
         RETS_LIFE_STOPPED = 10,
+        RETS_LIFE_WAITING_FOR_TURN = 11,
     }
     rets_verdict {
         RETS_KEEP = 0,

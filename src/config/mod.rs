@@ -104,6 +104,10 @@ pub struct Config {
     pub retry_min_ms: i64,
     /// The longest pause before connecting again.
     pub retry_max_ms: i64,
+    /// The longest pause before the first connection, which is by chance.
+    pub start_jitter_ms: i64,
+    /// A file whose lock is held during a full sync.
+    pub sync_lock: Option<String>,
     /// How often the primary hears from us.
     pub ack_interval_ms: i64,
     /// How many bytes of events after the fact may wait for the program.
@@ -139,6 +143,8 @@ impl Config {
             connect_timeout_ms: options::CONNECT_TIMEOUT_MS,
             retry_min_ms: options::RETRY_MIN_MS,
             retry_max_ms: options::RETRY_MAX_MS,
+            start_jitter_ms: 0,
+            sync_lock: None,
             ack_interval_ms: options::ACK_INTERVAL_MS,
             event_queue: options::EVENT_QUEUE,
             spool_size: options::SPOOL_SIZE,

@@ -264,9 +264,10 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "word",
         range: "truth or never-counted",
         default: "truth",
-        doc: "What the primary is told: the applied offset, or a constant that satisfies no WAIT \
-            and no FAILOVER but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER \
-            SETSLOT time out on Valkey 8 and newer.",
+        doc: "What the primary is told: the applied offset, which WAIT counts and for which a \
+            FAILOVER that names no replica may choose us, in vain; or a constant that satisfies \
+            neither but shows as lag, makes SHUTDOWN wait ten seconds and CLUSTER SETSLOT time \
+            out on Valkey 8 and newer.",
         set: |c, v| {
             c.ack = word(v, &[("truth", Ack::Truth), ("never-counted", Ack::NeverCounted)])?;
             Ok(())
@@ -326,6 +327,36 @@ pub(super) const TABLE: &[OptionRow] = &[
             Ok(())
         },
         get: |c| c.retry_max_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "start-jitter",
+        unit: "ms",
+        range: "0 to 600000",
+        default: "0",
+        doc: "The first connection is made after up to so long, by chance, which spreads the \
+            connections of a fleet that starts at once; a primary makes one snapshot for all who \
+            ask within its repl-diskless-sync-delay, so a longer time makes it fork more often.",
+        set: |c, v| {
+            c.start_jitter_ms = number(v, 0, 600_000)?;
+            Ok(())
+        },
+        get: |c| c.start_jitter_ms.to_string(),
+        ..ROW
+    },
+    OptionRow {
+        name: "sync-lock",
+        range: "the absolute path of a file that can be made or written to, or empty for none",
+        hot: true,
+        doc: "Processes of this host that name the same file sync fully one after another, and \
+            the primary makes a snapshot for each; a holder that gets no further for \
+            link-timeout, or a file that can't be locked any more, is not waited for, and the \
+            log warns.",
+        set: |c, v| {
+            c.sync_lock = absolute_path(v)?;
+            Ok(())
+        },
+        get: |c| c.sync_lock.clone().unwrap_or_default(),
         ..ROW
     },
     OptionRow {
@@ -395,6 +426,14 @@ fn pings_in_time(config: &Config) -> Result<()> {
 
 fn text(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Processes with different working directories must mean the same file.
+fn absolute_path(value: &str) -> Result<Option<String>> {
+    if !value.is_empty() && !value.starts_with('/') {
+        return Err(Error::invalid("not an absolute path"));
+    }
+    Ok(text(value))
 }
 
 fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T> {

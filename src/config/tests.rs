@@ -46,6 +46,10 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("connect-timeout", "600000", "600000"),
         ("retry-min", "1", "1"),
         ("retry-max", "3600000", "3600000"),
+        ("start-jitter", "0", "0"),
+        ("start-jitter", "600000", "600000"),
+        ("sync-lock", "/run/rets.lock", "/run/rets.lock"),
+        ("sync-lock", "", ""),
         ("ack-interval", "10", "10"),
         ("event-queue", "4kb", "4096"),
         ("spool-size", "64kb", "65536"),
@@ -110,6 +114,9 @@ fn bad_values_are_refused_with_what_is_allowed_and_change_nothing() {
         ("connect-timeout", "600001"),
         ("retry-min", "0"),
         ("retry-max", " 1"),
+        ("start-jitter", "600001"),
+        ("sync-lock", "rets.lock"),
+        ("sync-lock", "~/lock"),
         ("ack-interval", "-1"),
         ("event-queue", "4095"),
         ("spool-size", "65535"),
@@ -222,6 +229,7 @@ fn a_running_engine_changes_only_where_and_who_and_its_limits() {
         "on-unknown",
         "on-failure",
         "resync",
+        "sync-lock",
         "event-queue",
     ];
     assert_eq!(hot, [&places[..], &limits].concat());

@@ -1,6 +1,7 @@
 //! Everything the engine touches outside its own memory passes through here, so that a simulation
 //! can stand in for the clocks, the network, the disk and the threads at once.
 
+mod lock;
 mod socket;
 mod thread;
 mod waker;
@@ -35,6 +36,26 @@ pub trait Env: Send + Sync {
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>>;
     /// The whole of a small file.
     fn read_file(&self, path: &str) -> Result<Vec<u8>>;
+    /// Takes the lock that a file stands for, if nobody on this machine has it; makes the file
+    /// where there is none. Returns at once.
+    fn try_lock(&self, path: &str) -> Result<TryLock>;
+}
+
+/// What became of an attempt to take a lock.
+pub enum TryLock {
+    /// It is ours until this is dropped or the process ends, however it ends.
+    Ours(Box<dyn Lock>),
+    /// Somebody else has it.
+    Theirs {
+        /// Another number each time the holder has called [`Lock::show_progress`].
+        progress: i64,
+    },
+}
+
+/// A lock that is held.
+pub trait Lock: Send {
+    /// Shows those who want the lock that its holder gets on.
+    fn show_progress(&self);
 }
 
 /// Where a primary listens.
@@ -169,6 +190,10 @@ impl Env for System {
             return Err(Error::new(Kind::Io, text));
         }
         Ok(bytes)
+    }
+
+    fn try_lock(&self, path: &str) -> Result<TryLock> {
+        lock::try_lock(path)
     }
 }
 

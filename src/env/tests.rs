@@ -217,3 +217,76 @@ fn addresses_are_shown_as_people_write_them() {
     assert_eq!(tcp("::1", 1).to_string(), "[::1]:1");
     assert_eq!(Address::Unix { path: "/s".into() }.to_string(), "/s");
 }
+
+/// Whether nobody has it.
+fn is_free(path: &str) -> bool {
+    matches!(System::new().try_lock(path).unwrap(), TryLock::Ours(_))
+}
+
+#[test]
+fn a_lock_has_one_holder_until_that_lets_it_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock").to_str().unwrap().to_owned();
+    std::fs::write(&path, "what somebody keeps here").unwrap();
+    let before = SystemTime::UNIX_EPOCH;
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+    let TryLock::Ours(lock) = System::new().try_lock(&path).unwrap() else { panic!("taken") };
+    let progress = || match System::new().try_lock(&path).unwrap() {
+        TryLock::Theirs { progress } => progress,
+        TryLock::Ours(_) => panic!("two have it"),
+    };
+    assert_eq!((progress(), progress()), (0, 0));
+    lock.show_progress();
+    assert_ne!(progress(), 0);
+    assert_eq!(std::fs::read(&path).unwrap(), b"what somebody keeps here");
+    // A child that was forked meanwhile would have it open like this.
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().find_map(|fd| {
+        let is_it = std::fs::read_link(fd.path()).is_ok_and(|to| to.to_str() == Some(&path));
+        is_it.then(|| fd.file_name().to_str().unwrap().parse::<i32>().unwrap())
+    });
+    #[allow(unsafe_code)]
+    // SAFETY: both calls take plain numbers.
+    let (flags, copy) = unsafe {
+        let fd = open.unwrap();
+        (libc::fcntl(fd, libc::F_GETFD), libc::dup(fd))
+    };
+    assert_eq!(flags, libc::FD_CLOEXEC);
+    drop(lock);
+    assert!(is_free(&path));
+    #[allow(unsafe_code)]
+    // SAFETY: it was made above.
+    unsafe {
+        libc::close(copy)
+    };
+}
+
+#[test]
+fn a_lock_dies_with_its_holder_and_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock").to_str().unwrap().to_owned();
+    assert!(is_free(&path), "the file is made");
+    // Another program's way to the same lock; with -F it becomes the program that it runs.
+    let mut holder =
+        std::process::Command::new("flock").args(["-F", &path, "sleep", "600"]).spawn().unwrap();
+    while is_free(&path) {
+        assert_eq!(holder.try_wait().unwrap(), None, "it may have met us");
+        std::thread::yield_now();
+    }
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!(is_free(&path));
+    let _lock = System::new().try_lock(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(is_free(&path), "whoever comes now finds another file");
+}
+
+#[test]
+fn what_can_not_be_a_lock_is_an_error_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let _socket = UnixListener::bind(place("socket")).unwrap();
+    for path in [place(""), place("no/such"), place("socket"), "/dev/null".to_owned()] {
+        let error = System::new().try_lock(&path).err().unwrap();
+        assert!(error.kind() == Kind::Io && error.text().contains(&path), "{error}");
+    }
+}

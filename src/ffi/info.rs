@@ -73,6 +73,9 @@ pub enum rets_life {
     RETS_LIFE_FAILED = 9,
     /// Stopped by the program.
     RETS_LIFE_STOPPED = 10,
+    /// A full sync is needed, and waits until another process of this host has done its own
+    /// (option sync-lock).
+    RETS_LIFE_WAITING_FOR_TURN = 11,
 }
 
 impl From<Moment> for rets_life {
@@ -89,6 +92,7 @@ impl From<Moment> for rets_life {
             Moment::Diverged => Self::RETS_LIFE_DIVERGED,
             Moment::Failed => Self::RETS_LIFE_FAILED,
             Moment::Stopped => Self::RETS_LIFE_STOPPED,
+            Moment::WaitingForTurn => Self::RETS_LIFE_WAITING_FOR_TURN,
         }
     }
 }

@@ -265,6 +265,16 @@ impl Control {
         taken >= self.spool_size.load(SeqCst)
     }
 
+    /// Bytes that were ever received.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(SeqCst)
+    }
+
+    /// About how many of them the apply thread has taken; it moves exactly when that does.
+    pub(super) fn handled_bytes(&self) -> u64 {
+        self.received_bytes().wrapping_sub(self.spooled())
+    }
+
     pub(super) fn received(&self, bytes: u64, at_ms: i64) {
         self.received_bytes.fetch_add(bytes, SeqCst);
         self.last_byte_at.store(at_ms, SeqCst);

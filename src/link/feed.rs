@@ -17,6 +17,8 @@ pub enum Transfer {
 /// What the link is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
+    /// A full sync is needed and another process of this host has the option `sync-lock`'s file.
+    WaitingForTurn,
     /// Looking up the name and connecting.
     Connecting,
     /// Authenticating and agreeing on how to sync.

@@ -8,10 +8,12 @@
 //! snapshot ends.
 
 mod backoff;
+mod behind;
 mod control;
 mod feed;
 mod handshake;
 mod refusal;
+mod turn;
 mod wire;
 
 use std::sync::Arc;
@@ -19,9 +21,11 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use self::backoff::Backoff;
+use self::behind::Behind;
 use self::control::Requests;
 use self::handshake::{Credentials, Event, Handshake};
 use self::refusal::Failure;
+use self::turn::{Look, Turn};
 use self::wire::Wire;
 use crate::config::{self, Ack, Config};
 use crate::env::{Address, Connection, Env, Interest};
@@ -40,9 +44,6 @@ const CHUNK: usize = 64 << 10;
 /// one that comes before it has noticed that its child has ended. So the first ACKs follow each
 /// other after this pause, which doubles until the stream goes on or the usual rhythm is reached.
 const FIRST_ACKS_MS: i64 = 10;
-
-/// A connection that lives so long after a full sync has settled.
-const SETTLED_MS: i64 = 10_000;
 
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +72,8 @@ pub struct Link {
     control: Arc<Control>,
     feed: Sender<Feed>,
     backoff: Backoff,
-    /// The connection in hand began with a full sync that is not known to be complete.
-    began_full: bool,
-    /// When it was known to be.
-    synced_ms: Option<i64>,
-    /// How many such connections in a row were lost before they had settled.
-    hasty: u32,
+    turn: Turn,
+    behind: Behind,
     resume: Option<ResumePoint>,
     /// A new full sync was asked for and the engine was not ready since.
     force_full: bool,
@@ -123,7 +120,8 @@ impl Link {
         control: Arc<Control>,
         feed: Sender<Feed>,
     ) -> Self {
-        let until_ms = env.ticks_ms();
+        let jitter_ms = backoff::spread(config.start_jitter_ms, env.random());
+        let until_ms = env.ticks_ms().saturating_add(jitter_ms);
         control.set_spool_size(config.spool_size);
         Self {
             env,
@@ -133,9 +131,8 @@ impl Link {
             control,
             feed,
             backoff: Backoff::default(),
-            began_full: false,
-            synced_ms: None,
-            hasty: 0,
+            turn: Turn::default(),
+            behind: Behind::default(),
             resume: None,
             force_full: false,
             phase: Phase::Pausing { until_ms, answered: true },
@@ -177,6 +174,9 @@ impl Link {
             Phase::Attached { wire, manner } => self.attached(wire, manner),
         };
         let (phase, step) = next.unwrap_or_else(|failure| (self.fail(failure), Step::Again));
+        if let Phase::Parked | Phase::Pausing { .. } = phase {
+            self.turn.release();
+        }
         self.phase = phase;
         step
     }
@@ -231,7 +231,6 @@ impl Link {
             self.note_ready();
             self.force_full = true;
             let pause_ms = self.backoff.next_resync(now, self.env.random());
-            self.synced_ms = None;
             match &mut self.phase {
                 Phase::Parked => {}
                 Phase::Pausing { until_ms, .. } => {
@@ -242,29 +241,10 @@ impl Link {
         }
     }
 
-    /// A connection that began with a full sync was lost soon after: once may happen, but a primary
-    /// that does so again and again (its output buffer is too small for us, say) must not be made
-    /// to fork for each try.
-    fn hasty_pause_ms(&mut self, now: i64) -> i64 {
-        self.began_full = false;
-        let Some(since) = self.synced_ms.take() else { return 0 };
-        if now.saturating_sub(since) >= SETTLED_MS {
-            self.hasty = 0;
-            return 0;
-        }
-        self.hasty = self.hasty.saturating_add(1);
-        if self.hasty < 2 {
-            return 0;
-        }
-        self.backoff.next_resync(now, self.env.random())
-    }
-
     fn note_ready(&mut self) {
         if self.control.take_ready() {
-            if std::mem::take(&mut self.began_full) {
-                self.synced_ms = Some(self.env.ticks_ms());
-            }
-            self.backoff.reset();
+            self.backoff.ready(self.env.ticks_ms());
+            self.turn.settle();
             self.force_full = false;
         }
     }
@@ -294,7 +274,7 @@ impl Link {
 
     fn lost(&mut self, error: Error, retry_in_ms: i64) -> Phase {
         let now = self.env.ticks_ms();
-        let retry_in_ms = retry_in_ms.max(self.hasty_pause_ms(now));
+        let retry_in_ms = retry_in_ms.max(self.backoff.lost(now, self.env.random()));
         self.control.set_error(&error);
         if log::enabled(Level::Warning) {
             let address = self.address();
@@ -323,11 +303,34 @@ impl Link {
             self.config = config;
             self.control.set_spool_size(self.config.spool_size);
         }
+        self.note_ready();
+        if self.force_full || self.resume.is_none() || self.turn.is_refused() {
+            let look = self.turn.look(&*self.env, &self.config);
+            if look == Look::Begin {
+                self.tell(Feed::Status(LinkState::WaitingForTurn));
+            }
+            if look != Look::Go {
+                let pause_ms = Turn::pause_ms(self.env.random());
+                let until_ms = now.saturating_add(pause_ms);
+                return Ok((Phase::Pausing { until_ms, answered }, pause(pause_ms)));
+            }
+        }
         self.tell(Feed::Status(LinkState::Connecting));
         let credentials = self.credentials().map_err(|error| Failure { error, retry: false })?;
         let connection = self.env.dial(&self.address()).map_err(again)?;
         let deadline_ms = now.saturating_add(self.config.connect_timeout_ms);
         Ok((Phase::Dialing { connection, deadline_ms, credentials }, Step::Again))
+    }
+
+    /// A full sync is what the primary answered, or will.
+    fn granted_full(&mut self) -> std::result::Result<(), Failure> {
+        if !self.turn.take(&*self.env, &self.config) {
+            self.turn.refuse();
+            let text = "a full sync is needed, and another process of this host has sync-lock";
+            return Err(Failure::again(Kind::Io, text));
+        }
+        self.tell(Feed::Status(LinkState::WaitingForSnapshot));
+        Ok(())
     }
 
     /// Read anew each time, so that a password may be changed under way.
@@ -388,9 +391,12 @@ impl Link {
                 Event::Warn(text) => log::log(Level::Warning, &text),
                 Event::Failed(failure) => return Err(failure),
                 Event::Full { replid, offset, transfer } => {
+                    if !waiting_told {
+                        self.granted_full()?;
+                    }
                     self.control.set_applied(-1);
                     self.control.count_full_sync();
-                    self.began_full = true;
+                    self.backoff.full_sync();
                     let manner = match (replid, transfer) {
                         (Some(_), _) => Manner::Ack,
                         (None, Transfer::Mark(_)) => Manner::AckZero,
@@ -405,7 +411,8 @@ impl Link {
                 Event::Partial { replid } => {
                     self.control.set_applied(self.resume.map_or(-1, |(_, offset)| offset));
                     self.control.count_partial_sync();
-                    self.hasty = 0;
+                    self.turn.settle();
+                    self.backoff.partial_sync();
                     self.tell(Feed::Continue { replid });
                     return Ok(self.attach(wire, handshake, Manner::Ack));
                 }
@@ -413,10 +420,11 @@ impl Link {
         }
         if handshake.waits_for_snapshot() && !waiting_told {
             waiting_told = true;
-            self.tell(Feed::Status(LinkState::WaitingForSnapshot));
+            self.granted_full()?;
         }
         wire.flush();
         let now = self.env.ticks_ms();
+        self.turn.show_progress(&self.control, now);
         let step = match self.receive(&mut wire, now)? {
             Some(count) => {
                 handshake.feed(self.scratch.get(..count).unwrap_or_default());
@@ -448,8 +456,14 @@ impl Link {
         let now = self.env.ticks_ms();
         self.note_ready();
         let next_ack_ms = self.acknowledge(&mut wire, manner, now);
+        self.turn.show_progress(&self.control, now);
         wire.flush();
-        let (read, left_ms) = if self.control.has_room() {
+        let has_room = self.control.has_room();
+        let spool_size = self.config.spool_size;
+        if let Some(text) = self.behind.look(&self.control, spool_size, !has_room, now) {
+            log::log(Level::Warning, &format!("{}: {text}", self.address()));
+        }
+        let (read, left_ms) = if has_room {
             if let Some(count) = self.receive(&mut wire, now)? {
                 let bytes = self.scratch.get(..count).unwrap_or_default().to_vec();
                 self.pass_on(bytes, now);

@@ -1,6 +1,7 @@
 //! The link, stepped over a scripted network under a simulated clock.
 
 mod bench;
+mod citizen;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;

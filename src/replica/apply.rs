@@ -528,13 +528,14 @@ impl Apply {
 
     fn link_state(&mut self, state: LinkState) {
         let moment = match state {
-            LinkState::Connecting => {
-                self.given_up = false;
-                Moment::Connecting
-            }
+            LinkState::WaitingForTurn => Moment::WaitingForTurn,
+            LinkState::Connecting => Moment::Connecting,
             LinkState::Handshaking => Moment::Connected,
             LinkState::WaitingForSnapshot | LinkState::Attached => return,
         };
+        if state != LinkState::Handshaking {
+            self.given_up = false;
+        }
         let state = if self.ready { State::Reconnecting } else { State::Connecting };
         self.enter(state, moment);
     }

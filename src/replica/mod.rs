@@ -139,6 +139,10 @@ impl Replica {
     pub fn set_option(&self, name: &str, value: &str) -> Result<()> {
         let mut engine = self.engine.lock();
         let running = engine.life != Life::New;
+        if name == "sync-lock" && value.starts_with('/') {
+            // Once it runs nobody could be told.
+            self.env.try_lock(value)?;
+        }
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);

@@ -52,6 +52,8 @@ pub enum Moment {
     Failed,
     /// Stopped by the program.
     Stopped,
+    /// A full sync is needed and waits until other processes of this host have done theirs.
+    WaitingForTurn,
 }
 
 /// Hears of every [`Moment`], which [`Info::moment`] names. Called on an engine thread, or on the
@@ -252,6 +254,9 @@ impl Board {
 
 fn timed_out(status: &Status) -> Error {
     let text = match &status.trouble {
+        _ if status.moment == Moment::WaitingForTurn => {
+            "not in time: other processes of this host sync fully first (sync-lock)".to_owned()
+        }
         Some(trouble) => format!("not in time; the last trouble was: {}", trouble.error),
         None => "not in time".to_owned(),
     };

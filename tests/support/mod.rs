@@ -12,6 +12,7 @@ pub mod long;
 pub mod proxy;
 pub mod random;
 pub mod replay;
+pub mod sentinel;
 pub mod server;
 pub mod shrink;
 pub mod sides;

@@ -330,7 +330,7 @@ fn version_of(program: &Path) -> (u32, u32, u32) {
 }
 
 /// A port that nobody listens on, and that this process has not given to anybody else.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let given = given.get_or_insert_default();

@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::env::{Thread, Waker};
+use crate::env::{Lock, Thread, TryLock, Waker};
 
 /// The other end of a connection of the simulation.
 #[derive(Default)]
@@ -37,7 +37,21 @@ pub(super) struct World {
     pub(super) plans: VecDeque<Option<Result<()>>>,
     pub(super) peers: Vec<Arc<Mutex<Peer>>>,
     pub(super) rings: Arc<AtomicUsize>,
+    pub(super) lock: Arc<Mutex<LockState>>,
 }
+
+/// The file of the option `sync-lock`.
+#[derive(Default)]
+pub(super) struct LockState {
+    /// What another process shows that has it.
+    pub(super) theirs: Option<i64>,
+    pub(super) is_ours: bool,
+    /// How often the link has shown that it gets on.
+    pub(super) shown: usize,
+    pub(super) is_broken: bool,
+}
+
+struct Held(Arc<Mutex<LockState>>);
 
 pub(super) struct Sim(pub(super) Mutex<World>);
 
@@ -118,6 +132,31 @@ impl Env for Sim {
         let missing = || Error::new(Kind::Io, format!("can't read file {path}: missing"));
         self.0.lock().files.get(path).cloned().ok_or_else(missing)
     }
+    fn try_lock(&self, path: &str) -> Result<TryLock> {
+        let state = Arc::clone(&self.0.lock().lock);
+        let mut lock = state.lock();
+        match lock.theirs {
+            _ if lock.is_broken => Err(Error::new(Kind::Io, format!("no {path}"))),
+            Some(progress) => Ok(TryLock::Theirs { progress }),
+            None => {
+                assert!(!lock.is_ours, "it has it already");
+                lock.is_ours = true;
+                Ok(TryLock::Ours(Box::new(Held(Arc::clone(&state)))))
+            }
+        }
+    }
+}
+
+impl Lock for Held {
+    fn show_progress(&self) {
+        self.0.lock().shown += 1;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.lock().is_ours = false;
+    }
 }
 
 /// One link, its clock, its primary, and a stand-in for the apply thread.
@@ -132,8 +171,15 @@ pub(super) struct Bench {
 }
 
 impl Bench {
+    pub(super) fn sim() -> Arc<Sim> {
+        Arc::new(Sim(Mutex::new(World::default())))
+    }
+
     pub(super) fn new(options: &[(&str, &str)]) -> Self {
-        let sim = Arc::new(Sim(Mutex::new(World::default())));
+        Self::over(Self::sim(), options)
+    }
+
+    pub(super) fn over(sim: Arc<Sim>, options: &[(&str, &str)]) -> Self {
         let mut config = Config::from_url("redis://primary").unwrap();
         options.iter().for_each(|(name, value)| config.set(name, value, false).unwrap());
         let control = Arc::new(Control::new(&*sim).unwrap());
@@ -176,6 +222,10 @@ impl Bench {
                 return;
             }
         }
+    }
+
+    pub(super) fn lock(&self) -> Arc<Mutex<LockState>> {
+        Arc::clone(&self.sim.0.lock().lock)
     }
 
     pub(super) fn peer(&self) -> Arc<Mutex<Peer>> {

@@ -6,7 +6,7 @@ mod events;
 use super::*;
 use crate::change::{Change, Verdict};
 use crate::command::tests::told;
-use crate::env::{Address, Connection, Thread, Waker};
+use crate::env::{Address, Connection, Thread, TryLock, Waker};
 use crate::error::Result;
 use crate::replica::{Answer, Info, Replica, SharedGate, WaitOutcome};
 use crate::resp::write_command;
@@ -47,6 +47,9 @@ impl Env for Still {
         Err(Error::new(Kind::Io, "no threads here"))
     }
     fn read_file(&self, _path: &str) -> Result<Vec<u8>> {
+        Err(Error::new(Kind::Io, "no files here"))
+    }
+    fn try_lock(&self, _path: &str) -> Result<TryLock> {
         Err(Error::new(Kind::Io, "no files here"))
     }
 }

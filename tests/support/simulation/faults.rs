@@ -98,6 +98,9 @@ impl Habits {
         };
         habits.skip_percent *= u64::from(habits.has(Fault::Veto));
         habits.slow_percent *= usize::from(habits.has(Fault::Slow));
+        if habits.salt % 4 == 0 {
+            habits.options.push(("sync-lock", "/lock".to_owned()));
+        }
         habits
     }
 

@@ -2,7 +2,7 @@
 //! connections whose bytes take their time, in pieces, or never arrive.
 
 use crate::support::random::Dice;
-use rets::env::{Address, Connection, Env, Interest, Thread, Waker};
+use rets::env::{Address, Connection, Env, Interest, Lock, Thread, TryLock, Waker};
 use rets::error::{Error, Kind, Result};
 use std::collections::VecDeque;
 use std::io;
@@ -270,6 +270,13 @@ impl Drop for End {
 /// The environment of one replica; [`Env`] is made for a shared one, which has to find itself.
 pub struct Machine(pub Arc<Sim>);
 
+/// The lock of `sync-lock`, which nobody else looks at.
+struct Unseen;
+
+impl Lock for Unseen {
+    fn show_progress(&self) {}
+}
+
 impl Env for Machine {
     fn now_ms(&self) -> i64 {
         self.0.net().now_ms()
@@ -315,5 +322,13 @@ impl Env for Machine {
     }
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         Err(Error::new(Kind::Io, format!("can't read file {path}: there are no files")))
+    }
+    /// Other processes have it now and then, but not when all is calm.
+    fn try_lock(&self, _: &str) -> Result<TryLock> {
+        let net = &mut *self.0.net();
+        if net.is_calm || net.dice.percent(30) {
+            return Ok(TryLock::Ours(Box::new(Unseen)));
+        }
+        Ok(TryLock::Theirs { progress: net.dice.below(2) as i64 })
     }
 }

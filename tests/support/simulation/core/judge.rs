@@ -94,11 +94,12 @@ impl Core {
         if self.resync_told && info.moment != Moment::Ready {
             self.fail(format!("a resync was told, and then it is {:?}", info.moment));
         }
-        if self.has_given_up && info.moment != Moment::Connecting {
+        let begins = matches!(info.moment, Moment::Connecting | Moment::WaitingForTurn);
+        if self.has_given_up && !begins {
             self.fail(format!("it had given up, and then it is {:?}", info.moment));
         }
         match info.moment {
-            Moment::Connecting => self.has_given_up = false,
+            Moment::Connecting | Moment::WaitingForTurn => self.has_given_up = false,
             Moment::Ready => {
                 if self.primaries.peers.last().is_some_and(|peer| peer.is_harmed) {
                     self.fail("a damaged snapshot was taken for a good one");
