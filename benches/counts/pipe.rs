@@ -1,7 +1,7 @@
 //! A network of one connection that lies in memory, so that the engine can be stepped over bytes
 //! that are always cut in the same places.
 
-use rets::env::{Address, Connection, Env, Interest, System, Thread, Waker};
+use rets::env::{Address, Connection, Env, Interest, System, Thread, TryLock, Waker};
 use rets::error::Result;
 use rets::resp::Reader;
 use std::io;
@@ -91,6 +91,10 @@ impl Env for Pipe {
 
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
         System::new().read_file(path)
+    }
+
+    fn try_lock(&self, path: &str) -> Result<TryLock> {
+        System::new().try_lock(path)
     }
 }
 
