@@ -1,5 +1,5 @@
-//! What rets adds to its host besides data: the library's size, its threads, and how often they wake
-//! where nothing happens.
+//! What rets adds to its host besides data: the size of the library, its threads, and how often
+//! they wake where nothing happens.
 
 use crate::contender::Program;
 use crate::report::{Goal, Report};
