@@ -72,7 +72,7 @@ fn bars(file: &Path, title: &str, bars: &[Bar]) -> Result<()> {
         .margin_right(60)
         .x_label_area_size(24)
         .y_label_area_size(250)
-        .build_cartesian_2d((from..most * 1.6).log_scale(), (0..rows).into_segmented())?;
+        .build_cartesian_2d((from..most * 1.6).log_scale(), (0..rows - 1).into_segmented())?;
     // The first is on top.
     let at = |row: i32| (rows - 1 - row) as usize;
     chart
@@ -199,9 +199,9 @@ fn scale(results: &Value, folder: &Path) -> Result<()> {
     let mut chart = ChartBuilder::on(&root)
         .caption("What it costs against how much there is, ns", (FONT, 18))
         .margin(8)
+        .margin_right(250)
         .x_label_area_size(36)
         .y_label_area_size(56)
-        .right_y_label_area_size(220)
         .build_cartesian_2d(
             (x_least..x_most * 1.1).log_scale(),
             (y_least / 2.0..y_most * 2.0).log_scale(),
@@ -217,16 +217,11 @@ fn scale(results: &Value, folder: &Path) -> Result<()> {
         let color = Palette99::pick(at).to_rgba();
         chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?;
         let dots = points.iter().map(|point| Circle::new(*point, 3, color.filled()));
-        chart
-            .draw_series(dots)?
-            .label(name)
-            .legend(move |(x, y)| Circle::new((x + 8, y), 4, color.filled()));
+        chart.draw_series(dots)?;
+        let (x, y) = (WIDTH as i32 - 236, 48 + 18 * at as i32);
+        root.draw(&Circle::new((x, y), 4, color.filled()))?;
+        root.draw(&Text::new(name.as_str(), (x + 10, y - 7), (FONT, 13)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(WIDTH as i32 - 296, 8))
-        .label_font((FONT, 13))
-        .draw()?;
     root.present()?;
     Ok(())
 }
