@@ -32,7 +32,8 @@ pub(crate) fn peers(options: &Options) -> Value {
     }
     let lock = read_to_string(repository().join("benches/maps/Cargo.lock")).unwrap_or_default();
     for name in CRATES {
-        let at = lock.find(&format!("name = \"{name}\"\nversion = \""));
+        // Of two versions the newer one comes last, and is ours.
+        let at = lock.rfind(&format!("name = \"{name}\"\nversion = \""));
         let version = at.and_then(|at| lock[at..].split('"').nth(3)).unwrap_or("");
         peers.insert(name.to_owned(), version.into());
     }

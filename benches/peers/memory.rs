@@ -320,6 +320,8 @@ fn of_one_life(options: &Options) -> Report {
         feed.settle();
         std::thread::sleep(GIVING_BACK);
         left.push(now());
+        let estimate = program.ask("now")[1];
+        assert!(estimate < options.keys as f64, "deleted, but {estimate} bytes are estimated");
     }
     let mut report = Report {
         title: format!("Resident bytes of one replica, {} strings", short(options.keys as f64)),
