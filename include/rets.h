@@ -134,6 +134,13 @@
  * which is cheaper; those keys are RETS_WITHHELD too, whether the primary has them or not.
  * store=none keeps no table at all, for programs that only listen: everything is
  * RETS_WITHHELD.
+ * A key that is kept but was made of one that is left out (RENAME, COPY, SUNIONSTORE, ...)
+ * is a ghost. With the option heal the engine fetches its value, over a second connection
+ * to the primary that is there while it is needed, applies what was written since, and
+ * shows it as a SET with RETS_REASON_HEAL, or a DELETE where the primary has no such key;
+ * lookups find it from then on. healing, healed and unhealed in rets_info() count them.
+ * Never fetched is what the callback skipped, or what was made of that, and what a module
+ * keeps; a callback that skips what was fetched has skipped it.
  *
  *
  * EQUAL TO THE PRIMARY
@@ -286,6 +293,11 @@ typedef enum {
     RETS_REASON_RENAME = 5,
     /** FLUSHDB, FLUSHALL or SWAPDB. */
     RETS_REASON_FLUSH = 6,
+    /**
+     * It was withheld only because of a filter, and was fetched from the primary: see the
+     * option heal.
+     */
+    RETS_REASON_HEAL = 7,
 } rets_reason;
 
 /** When in the life of the engine it happens. A later version may add phases. */
@@ -757,6 +769,12 @@ typedef struct {
     char server_kind[16];
     /** The primary's replication id, 40 hex digits; empty where it has none. */
     char replid[41];
+    /** Keys that are withheld only because of a filter and will be fetched (option heal). */
+    uint64_t healing;
+    /** Keys of that kind that got their value back. */
+    uint64_t healed;
+    /** How often such a value was refused by the primary, or could not be used. */
+    uint64_t unhealed;
 } rets_info_t;
 
 /**
@@ -942,6 +960,11 @@ RETS_API void rets_free(rets_t *r);
  *     store   (all)
  *         all or none. Whether there is a table; none is for programs that only
  *         listen.
+ *     heal   (no)
+ *         yes or no; yes needs store=all. Whether a key that is withheld only because
+ *         a command read something filtered is fetched from the primary over a second
+ *         connection (Redis 4.0 and newer); an ACL user needs +multi +exec +select
+ *         +dump +role +info and +pexpiretime, before 7.0 +pttl +time, and the keys.
  *     max-memory*   (0)
  *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
  *         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY

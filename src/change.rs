@@ -35,6 +35,8 @@ pub enum Reason {
     Rename,
     /// FLUSHDB, FLUSHALL or SWAPDB.
     Flush,
+    /// It was withheld only because of a filter, and was fetched from the primary.
+    Heal,
 }
 
 /// In which part of the replica's life a change happens.

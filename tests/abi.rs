@@ -132,7 +132,7 @@ structs! {
         delivered_at_ms: 40,
         deliveries: 48,
     }
-    rets_info_t = 864 {
+    rets_info_t = 888 {
         struct_size: 0,
         state: 8,
         event: 12,
@@ -173,6 +173,9 @@ structs! {
         server_version: 760,
         server_kind: 807,
         replid: 823,
+        healing: 864,
+        healed: 872,
+        unhealed: 880,
     }
 }
 
@@ -225,6 +228,7 @@ enums! {
         RETS_REASON_DELETE = 4,
         RETS_REASON_RENAME = 5,
         RETS_REASON_FLUSH = 6,
+        RETS_REASON_HEAL = 7,
     }
     rets_phase {
         RETS_PHASE_WARM = 1,

@@ -62,7 +62,9 @@ pub(super) fn persist(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// Gives a key the value and deadline of another; false where the other is not there.
 fn transfer(unit: &mut Unit<'_>, from: (Db, &[u8]), to: (Db, &[u8]), reason: Reason) -> bool {
-    match unit.find(from.0, from.1) {
+    let found = unit.find(from.0, from.1);
+    unit.note_lack(&found);
+    match found {
         Found::Absent => return false,
         Found::Whole(entry) => {
             if let Some(value) = entry.value {

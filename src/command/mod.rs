@@ -42,7 +42,7 @@ use std::fmt;
 pub use catalogue::{About, CATALOGUE, Sent, Version, about};
 pub use scope::Scope;
 pub use server::Server;
-pub use unit::{Asked, Setting, Unit, known_fingerprint};
+pub use unit::{Asked, Setting, Touched, Unit, Watch, known_fingerprint};
 
 /// Why a command could not be applied: our data differs from the primary's, or the command is not
 /// what we think it is.

@@ -19,6 +19,7 @@
 mod element;
 mod held;
 mod source;
+mod touched;
 mod unknown;
 mod unseen;
 
@@ -26,12 +27,14 @@ use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
-use held::{due, ghost, is_kind, of_module, skipped_write};
+use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
+use std::cell::{Cell, RefCell};
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
 pub use held::known_fingerprint;
 pub(super) use source::Source;
+pub use touched::{Touched, Watch};
 
 /// What stays the same for all commands of a unit.
 pub struct Setting<'a> {
@@ -70,6 +73,24 @@ pub struct Unit<'a> {
     db: Db,
     args: &'a [&'a [u8]],
     asked: Asked,
+    /// What the command in hand has read that the table lacks.
+    lack: Cell<Lack>,
+    watch: Option<&'a dyn Watch>,
+    touched: RefCell<Touched>,
+    /// Which command of the unit is in hand.
+    place: usize,
+}
+
+/// Why the table lacks what a command reads; the worst cause counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Lack {
+    /// It read nothing of the kind.
+    #[default]
+    None,
+    /// A filter leaves it out, or it was made of what a filter leaves out.
+    Filtered,
+    /// The callback said no, or only the primary can know it.
+    Other,
 }
 
 /// What a command finds when it reads a key.
@@ -111,7 +132,18 @@ impl Asked {
 impl<'a> Unit<'a> {
     /// An empty unit that begins in this database.
     pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
-        Self { setting, gate, batch: Batch::new(), db, args: &[], asked: Asked::default() }
+        Self {
+            setting,
+            gate,
+            batch: Batch::new(),
+            db,
+            args: &[],
+            asked: Asked::default(),
+            lack: Cell::default(),
+            watch: None,
+            touched: RefCell::default(),
+            place: 0,
+        }
     }
 
     /// The selected database, which SELECT moves also inside a unit.
@@ -132,6 +164,7 @@ impl<'a> Unit<'a> {
     /// The command whose effects follow; its arguments are shown with them.
     pub fn begin_command(&mut self, args: &'a [&'a [u8]]) {
         self.args = args;
+        self.lack.set(Lack::None);
     }
 
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
@@ -165,6 +198,7 @@ impl<'a> Unit<'a> {
         if !self.setting.scope.admits(db, key) {
             return Found::Excluded;
         }
+        self.note_touch(db, key);
         if !self.setting.scope.store {
             return Found::Withheld(None);
         }
@@ -226,6 +260,12 @@ impl<'a> Unit<'a> {
             ..Question::new(Effect::Set, reason, db, key)
         });
         let is_module = matches!(value, Some(Value::Module(_)));
+        let is_filtered = verdict == Verdict::Keep
+            && match value {
+                None => self.lack.get() == Lack::Filtered,
+                // The deadline is what is not known.
+                Some(_) => before.as_ref().is_some_and(Entry::is_filtered),
+            };
         let (entry, is_same) = match (verdict, value, due) {
             (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
             (Verdict::Skip, Some(value), Due::Known(at)) => {
@@ -235,6 +275,7 @@ impl<'a> Unit<'a> {
             (Verdict::Keep, None, _) => (ghost(None, due), false),
             _ => (skipped_write(before, None, due), true),
         };
+        let entry = if is_filtered { filtered(entry) } else { entry };
         let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, is_same);
     }
@@ -286,6 +327,7 @@ impl<'a> Unit<'a> {
         });
         let Some(entry) = entry else { return };
         let is_module = entry.is_module();
+        let is_filtered = entry.is_filtered() && verdict == Verdict::Keep;
         let entry = if entry.value.is_none() {
             // Nobody sees a ghost's deadline, but a later write may build on it.
             ghost(None, Due::Known(at))
@@ -296,6 +338,7 @@ impl<'a> Unit<'a> {
             let primary = wanted.as_ref().and_then(known_fingerprint);
             skipped_write(Some(entry), primary, Due::Known(at))
         };
+        let entry = if is_filtered { filtered(entry) } else { entry };
         let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, true);
     }
@@ -365,6 +408,7 @@ impl<'a> Unit<'a> {
             return;
         }
         self.ask_about_database(Effect::Flush, Reason::Flush, db);
+        self.note_upheaval(db);
         self.batch.flush(db);
     }
 
@@ -375,6 +419,8 @@ impl<'a> Unit<'a> {
             (false, false) => Ok(()),
             (one, other) if one == other || !scope.store => {
                 self.ask_about_database(Effect::Swap { other: b }, Reason::Flush, Some(a));
+                self.note_upheaval(Some(a));
+                self.note_upheaval(Some(b));
                 self.batch.swap(a, b);
                 Ok(())
             }
@@ -397,7 +443,7 @@ impl<'a> Unit<'a> {
     ) {
         let db = self.db;
         let at = entry.as_ref().and_then(|entry| entry.expires_at_ms);
-        self.ask(&Question {
+        let verdict = self.ask(&Question {
             expires_at_ms: at,
             due_ms: if effect == Effect::Edit { at } else { due_ms },
             result_known: known,
@@ -412,12 +458,20 @@ impl<'a> Unit<'a> {
             Effect::Edit if !matches!(kind, Type::String | Type::Stream) => Due::Unknown,
             _ => due(&entry),
         };
-        self.put(db, key, skipped_write(Some(entry), None, due), true);
+        // What was skipped, or made of what was, is not wanted.
+        let is_filtered =
+            entry.is_filtered() && verdict == Verdict::Keep && self.lack.get() != Lack::Other;
+        let entry = skipped_write(Some(entry), None, due);
+        let entry = if is_filtered { filtered(entry) } else { entry };
+        self.put(db, key, entry, true);
     }
 
     fn put(&mut self, db: Db, key: &[u8], entry: Entry, same_version: bool) {
         if !self.setting.scope.store {
             return;
+        }
+        if entry.is_filtered() {
+            self.note_filtered(db, key);
         }
         // What was never published has no version to keep.
         if same_version && entry.version > 0 {

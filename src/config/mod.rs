@@ -80,6 +80,8 @@ pub struct Config {
     pub exclude_keys: Vec<Vec<u8>>,
     /// Whether there is a table, or only events.
     pub store: bool,
+    /// Whether keys that are withheld because of a filter are fetched.
+    pub heal: bool,
     /// A ceiling in bytes; 0 is none.
     pub max_memory: u64,
     /// Beyond this age of the data lookups don't answer; 0 is never.
@@ -131,6 +133,7 @@ impl Config {
             keys: Vec::new(),
             exclude_keys: Vec::new(),
             store: true,
+            heal: false,
             max_memory: 0,
             max_staleness_ms: 0,
             ping_period_ms: options::PING_PERIOD_MS,

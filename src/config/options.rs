@@ -148,9 +148,25 @@ pub(super) const TABLE: &[OptionRow] = &[
         doc: "Whether there is a table; none is for programs that only listen.",
         set: |c, v| {
             c.store = word(v, &[("all", true), ("none", false)])?;
-            Ok(())
+            heals_a_table(c)
         },
         get: |c| if c.store { "all" } else { "none" }.to_owned(),
+        ..ROW
+    },
+    OptionRow {
+        name: "heal",
+        unit: "word",
+        range: "yes or no; yes needs store=all",
+        default: "no",
+        doc: "Whether a key that is withheld only because a command read something filtered is \
+            fetched from the primary over a second connection (Redis 4.0 and newer); an ACL user \
+            needs +multi +exec +select +dump +role +info and +pexpiretime, before 7.0 +pttl \
+            +time, and the keys.",
+        set: |c, v| {
+            c.heal = word(v, &[("yes", true), ("no", false)])?;
+            heals_a_table(c)
+        },
+        get: |c| if c.heal { "yes" } else { "no" }.to_owned(),
         ..ROW
     },
     OptionRow {
@@ -420,6 +436,14 @@ fn pings_in_time(config: &Config) -> Result<()> {
     if limit > 0 && limit < 2 * period {
         let text = format!("max-staleness {limit} is less than twice ping-period {period}");
         return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+/// Where nothing is stored nothing is withheld.
+fn heals_a_table(config: &Config) -> Result<()> {
+    if config.heal && !config.store {
+        return Err(Error::invalid("heal=yes needs store=all"));
     }
     Ok(())
 }

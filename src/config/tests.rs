@@ -28,6 +28,7 @@ fn good_values_are_kept_and_shown_in_one_form() {
         ("keys", "", ""),
         ("exclude-keys", "tmp:*", "tmp:*"),
         ("store", "none", "none"),
+        ("heal", "yes", "yes"),
         ("max-memory", "512MB", "536870912"),
         ("max-memory", "1kb", "1024"),
         ("max-memory", "2Gb", "2147483648"),
@@ -61,6 +62,19 @@ fn good_values_are_kept_and_shown_in_one_form() {
     }
     let untested = Config::OPTIONS.iter().find(|row| !rows.iter().any(|r| r.0 == row.name));
     assert_eq!(untested.map(|row| row.name), None);
+}
+
+#[test]
+fn there_is_nothing_to_heal_without_a_table() {
+    for (first, then) in
+        [(("heal", "yes"), ("store", "none")), (("store", "none"), ("heal", "yes"))]
+    {
+        let mut c = config();
+        c.set(first.0, first.1, false).unwrap();
+        let error = c.set(then.0, then.1, false).unwrap_err();
+        assert!(error.text().contains("heal=yes needs store=all"), "{error}");
+        assert_ne!(c.get(then.0).unwrap(), then.1);
+    }
 }
 
 #[test]

@@ -74,6 +74,9 @@ pub enum rets_reason {
     RETS_REASON_RENAME = 5,
     /// FLUSHDB, FLUSHALL or SWAPDB.
     RETS_REASON_FLUSH = 6,
+    /// It was withheld only because of a filter, and was fetched from the primary: see the
+    /// option heal.
+    RETS_REASON_HEAL = 7,
 }
 
 /// When in the life of the engine it happens. A later version may add phases.
@@ -336,6 +339,7 @@ fn reason(reason: Reason) -> rets_reason {
         Reason::Delete => rets_reason::RETS_REASON_DELETE,
         Reason::Rename => rets_reason::RETS_REASON_RENAME,
         Reason::Flush => rets_reason::RETS_REASON_FLUSH,
+        Reason::Heal => rets_reason::RETS_REASON_HEAL,
     }
 }
 

@@ -194,6 +194,13 @@ pub struct rets_info_t {
     pub server_kind: [c_char; 16],
     /// The primary's replication id, 40 hex digits; empty where it has none.
     pub replid: [c_char; 41],
+
+    /// Keys that are withheld only because of a filter and will be fetched (option heal).
+    pub healing: u64,
+    /// Keys of that kind that got their value back.
+    pub healed: u64,
+    /// How often such a value was refused by the primary, or could not be used.
+    pub unhealed: u64,
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
@@ -244,6 +251,9 @@ impl rets_info_t {
             server_version: fixed(&info.server_version),
             server_kind: fixed(&info.server_kind),
             replid: fixed(replid.unwrap_or("")),
+            healing: info.healing,
+            healed: info.healed,
+            unhealed: info.unhealed,
         }
     }
 }
@@ -414,7 +424,7 @@ mod tests {
     fn a_program_of_the_first_version_is_still_understood() {
         assert!(INFO_SIZE_MIN <= size_of::<rets_info_t>());
         // Without padding, all bytes that C gets are bytes that somebody set.
-        let (words, halves, texts) = (27, 8, 256 + 256 + 47 + 16 + 41);
+        let (words, halves, texts) = (30, 8, 256 + 256 + 47 + 16 + 41);
         assert_eq!(size_of::<rets_info_t>(), 8 * words + 4 * halves + texts);
     }
 }

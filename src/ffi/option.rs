@@ -37,6 +37,11 @@ use std::ffi::{c_char, c_void};
 ///     store   (all)
 ///         all or none. Whether there is a table; none is for programs that only
 ///         listen.
+///     heal   (no)
+///         yes or no; yes needs store=all. Whether a key that is withheld only because
+///         a command read something filtered is fetched from the primary over a second
+///         connection (Redis 4.0 and newer); an ACL user needs +multi +exec +select
+///         +dump +role +info and +pexpiretime, before 7.0 +pttl +time, and the keys.
 ///     max-memory*   (0)
 ///         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
 ///         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY

@@ -572,7 +572,16 @@ fn an_info_of_another_version_is_filled_as_far_as_both_know() {
     assert_eq!((status, behind, size), (RETS_OK, u64::MAX, ours as u64));
     let (status, last, behind, far, _) = ask(ours + 8);
     assert_eq!((status, last, behind, far), (RETS_OK, 0, 0, u64::MAX));
-    for nonsense in [0, 8, ours - 1, 1 << 20, usize::MAX] {
+    // A program of the first version has room for no more than that.
+    let first = 864;
+    assert_eq!(ask(first).0, RETS_OK);
+    assert_eq!(place[first / 8..ours / 8], vec![u64::MAX; (ours - first) / 8]);
+    let mut ask = |size: usize| {
+        place[0] = size as u64;
+        // SAFETY: there is more room than any size that is accepted here.
+        (unsafe { rets_info(bench.r(), place.as_mut_ptr().cast()) }, size)
+    };
+    for nonsense in [0, 8, first - 1, 1 << 20, usize::MAX] {
         assert_eq!(ask(nonsense).0, RETS_INVALID);
     }
 }

@@ -19,6 +19,8 @@ pub type ResumePoint = (ReplId, i64);
 /// Shared by the link, the apply thread and whoever steers the engine. Every call returns at once.
 pub struct Control {
     waker: Arc<dyn Waker>,
+    /// Whoever else sleeps and has to hear of the end.
+    others: Mutex<Vec<Arc<dyn Waker>>>,
     stopping: AtomicBool,
     /// Something is in `requests`.
     attention: AtomicBool,
@@ -79,6 +81,7 @@ impl Control {
     pub fn new(env: &dyn Env) -> Result<Self> {
         Ok(Self {
             waker: env.waker()?,
+            others: Mutex::default(),
             stopping: AtomicBool::new(false),
             attention: AtomicBool::new(false),
             requests: Mutex::new(Requests::default()),
@@ -162,6 +165,12 @@ impl Control {
     pub fn stop(&self) {
         self.stopping.store(true, SeqCst);
         self.waker.wake();
+        self.others.lock().iter().for_each(|waker| waker.wake());
+    }
+
+    /// Rings for the end as well, if that has not come yet.
+    pub fn ring_at_end(&self, waker: Arc<dyn Waker>) {
+        self.others.lock().push(waker);
     }
 
     /// Holds from the next connection on. A link that waits for one, or was refused, tries at once.

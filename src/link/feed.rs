@@ -1,5 +1,6 @@
 //! What the link tells the apply thread, in the order in which it happened.
 
+use super::fetch::Fetched;
 use crate::error::Error;
 
 /// A replication id: 40 characters.
@@ -69,4 +70,6 @@ pub enum Feed {
     },
     /// For information.
     Status(LinkState),
+    /// Not of this connection: what the second one brought.
+    Fetched(Fetched),
 }

@@ -19,6 +19,21 @@ pub(crate) struct Credentials {
     pub(crate) password: Option<Vec<u8>>,
 }
 
+impl Credentials {
+    /// The command that tells them, if there are any.
+    pub(crate) fn write_auth(&self, out: &mut Vec<u8>) -> bool {
+        match (&self.user, &self.password) {
+            (None, None) => return false,
+            (None, Some(password)) => resp::write_command(out, &[b"AUTH", password]),
+            (Some(user), password) => {
+                let password = password.as_deref().unwrap_or_default();
+                resp::write_command(out, &[b"AUTH", user, password]);
+            }
+        }
+        true
+    }
+}
+
 /// What happens next. It may have a password in it: only tests print it.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) enum Event {
@@ -143,19 +158,8 @@ impl Handshake {
         // These are sent in one go and answered in order. Each option that a server may not know
         // has a REPLCONF of its own, for a refused pair ends the command that it is in.
         let mut out = Vec::new();
-        let Credentials { user, password } = &self.credentials;
-        self.step = match (user, password) {
-            (None, None) => Step::Capa,
-            (None, Some(password)) => {
-                resp::write_command(&mut out, &[b"AUTH", password]);
-                Step::Auth
-            }
-            (Some(user), password) => {
-                let password = password.as_deref().unwrap_or_default();
-                resp::write_command(&mut out, &[b"AUTH", user, password]);
-                Step::Auth
-            }
-        };
+        let has_auth = self.credentials.write_auth(&mut out);
+        self.step = if has_auth { Step::Auth } else { Step::Capa };
         resp::write_command(&mut out, &[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
         resp::write_command(&mut out, &[b"REPLCONF", b"version", VERSION]);
         Some(Event::Send(out))

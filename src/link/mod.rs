@@ -11,6 +11,7 @@ mod backoff;
 mod behind;
 mod control;
 mod feed;
+mod fetch;
 mod handshake;
 mod refusal;
 mod turn;
@@ -35,6 +36,7 @@ use crate::resp;
 
 pub use control::{Control, Counters, ResumePoint};
 pub use feed::{Feed, LinkState, ReplId, Transfer};
+pub use fetch::{Answer, Fetch, Fetched, Wish, Wishes};
 
 /// How much is read at a time: enough that the system calls do not count, and little enough that
 /// the allocator keeps such blocks at hand.
@@ -287,10 +289,7 @@ impl Link {
     }
 
     fn address(&self) -> Address {
-        match &self.config.address {
-            config::Address::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port },
-            config::Address::Unix { path } => Address::Unix { path: path.clone() },
-        }
+        address(&self.config)
     }
 
     fn pausing(&mut self, until_ms: i64, answered: bool) -> std::result::Result<Next, Failure> {
@@ -316,7 +315,8 @@ impl Link {
             }
         }
         self.tell(Feed::Status(LinkState::Connecting));
-        let credentials = self.credentials().map_err(|error| Failure { error, retry: false })?;
+        let credentials = credentials(&*self.env, &self.config)
+            .map_err(|error| Failure { error, retry: false })?;
         let connection = self.env.dial(&self.address()).map_err(again)?;
         let deadline_ms = now.saturating_add(self.config.connect_timeout_ms);
         Ok((Phase::Dialing { connection, deadline_ms, credentials }, Step::Again))
@@ -331,23 +331,6 @@ impl Link {
         }
         self.tell(Feed::Status(LinkState::WaitingForSnapshot));
         Ok(())
-    }
-
-    /// Read anew each time, so that a password may be changed under way.
-    fn credentials(&self) -> Result<Credentials> {
-        let user = self.config.user.as_ref().map(|user| user.clone().into_bytes());
-        let Some(path) = &self.config.password_file else {
-            let password = self.config.password.as_ref().map(|p| p.clone().into_bytes());
-            return Ok(Credentials { user, password });
-        };
-        let mut password = self.env.read_file(path)?;
-        if password.last() == Some(&b'\n') {
-            password.pop();
-            if password.last() == Some(&b'\r') {
-                password.pop();
-            }
-        }
-        Ok(Credentials { user, password: Some(password).filter(|p| !p.is_empty()) })
     }
 
     fn dialing(
@@ -538,6 +521,31 @@ impl Link {
         }
         Err(Failure::again(Kind::Timeout, format!("nothing from the primary for {limit} ms")))
     }
+}
+
+/// Where the primary listens.
+fn address(config: &Config) -> Address {
+    match &config.address {
+        config::Address::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port },
+        config::Address::Unix { path } => Address::Unix { path: path.clone() },
+    }
+}
+
+/// Read anew each time, so that a password may be changed under way.
+fn credentials(env: &dyn Env, config: &Config) -> Result<Credentials> {
+    let user = config.user.as_ref().map(|user| user.clone().into_bytes());
+    let Some(path) = &config.password_file else {
+        let password = config.password.as_ref().map(|p| p.clone().into_bytes());
+        return Ok(Credentials { user, password });
+    };
+    let mut password = env.read_file(path)?;
+    if password.last() == Some(&b'\n') {
+        password.pop();
+        if password.last() == Some(&b'\r') {
+            password.pop();
+        }
+    }
+    Ok(Credentials { user, password: Some(password).filter(|p| !p.is_empty()) })
 }
 
 fn pause(timeout_ms: i64) -> Step {

@@ -175,7 +175,7 @@ fn lowered(line: &[u8]) -> String {
 
 /// The server's words, fit to be shown. Servers quote the arguments of a command that they do not
 /// know, and for AUTH these are secrets, perhaps cut short: so nothing of them is kept.
-fn quote(line: &[u8], credentials: &Credentials) -> String {
+pub(crate) fn quote(line: &[u8], credentials: &Credentials) -> String {
     let line = line.strip_prefix(b"-").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let args = b"with args beginning with";

@@ -2,6 +2,7 @@
 
 mod bench;
 mod citizen;
+mod fetch;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;

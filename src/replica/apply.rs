@@ -4,28 +4,27 @@
 //! It is driven one feed at a time and meets clock, network and threads only through the seam of
 //! `env`, so that a simulation can step it.
 
+mod commands;
+mod heal;
 mod unknown;
 
 use super::Shared;
 use super::follow::{Next, Stream, View};
+use super::heal::Heal;
 use super::load::{Load, Progress, Surroundings};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{self, Action, Asked, Row, Scope, Server, Setting, Unit};
+use crate::command::{Asked, Scope, Server, Setting, Unit};
 use crate::config::{Policy, Resync};
 use crate::env::Env;
 use crate::error::{Error, Kind};
-use crate::link::{Feed, LinkState, Transfer};
+use crate::link::{Feed, LinkState, Transfer, Wishes};
 use crate::log::{self, Level};
 use crate::table::{Stamp, Table};
-use crate::text::printable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use unknown::SyncedFor;
-
-/// Bytes that a message may quote of a command's name.
-const QUOTE_BYTES: usize = 32;
 
 /// Progress of a load is told each time so many more bytes were loaded.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -60,6 +59,8 @@ pub(super) struct Apply {
     resumable: bool,
     /// For which unknown commands a full sync was asked, and when by the monotonic clock.
     synced_for: SyncedFor,
+    /// Where the option is on.
+    heal: Option<Heal>,
 }
 
 enum Mode {
@@ -100,7 +101,13 @@ impl Apply {
             ready: false,
             resumable: false,
             synced_for: SyncedFor::default(),
+            heal: None,
         }
+    }
+
+    /// The same with keys healed that a filter made withheld.
+    pub(super) fn healing(self, wishes: Arc<Wishes>) -> Self {
+        Self { heal: Some(Heal::new(wishes)), ..self }
     }
 
     /// Takes in one feed of the link.
@@ -121,6 +128,7 @@ impl Apply {
                 self.refused(error);
             }
             Feed::Status(state) => self.link_state(state),
+            Feed::Fetched(fetched) => self.fetched(fetched),
         }
     }
 
@@ -149,6 +157,8 @@ impl Apply {
         let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
+        // What it brings is whole.
+        self.heal_nothing();
         self.hold(0);
         self.shared.counters.loaded_bytes.store(0, Ordering::Relaxed);
         self.shared.counters.loaded_keys.store(0, Ordering::Relaxed);
@@ -190,6 +200,7 @@ impl Apply {
         });
         self.enter(State::Following, Moment::Ready);
         self.shared.board.update(|status| status.announced = true);
+        self.ask_for_values();
     }
 
     fn bytes(&mut self, bytes: &[u8], at_ms: i64) {
@@ -287,7 +298,7 @@ impl Apply {
 
     fn follow(&mut self, mut stream: Box<Stream>) {
         while !self.shared.control.is_stopping() {
-            let outcome = self.follow_one(&mut stream);
+            let outcome = self.heal_due().and_then(|()| self.follow_one(&mut stream));
             self.hold(stream.held());
             match outcome {
                 Ok(true) => {}
@@ -311,6 +322,7 @@ impl Apply {
             return self.give_up(Error::new(Kind::NoMemory, text));
         }
         self.mode = Mode::Following(stream);
+        self.ask_for_values();
     }
 
     /// Does the next thing of the stream; false where more bytes are needed.
@@ -352,18 +364,14 @@ impl Apply {
     fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
         let mut gate = self.shared.gate();
         let heard = gate.is_set();
-        let setting = Setting {
-            table: &self.table,
-            scope: &self.settings.scope,
-            phase: Phase::Live,
-            now_ms: self.env.now_ms(),
-            offset: self.position.after(bytes),
-            server: self.server,
-            max_memory: self.settings.max_memory,
-            decode_payload: crate::rdb::decode_payload,
-        };
+        let setting = self.setting(bytes);
+        let now_ms = setting.now_ms;
         let mut unit = Unit::new(setting, &mut gate, self.position.db);
+        if let Some(heal) = &self.heal {
+            unit.watch(heal);
+        }
         let outcome = self.run_commands(&mut unit, commands);
+        let touched = unit.take_touched();
         let (batch, asked, db) = unit.finish();
         if heard {
             self.count_asked(asked);
@@ -381,6 +389,7 @@ impl Apply {
         // flood whoever listens: it is told once.
         let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
+        self.note_touched(&touched, commands, now_ms);
         self.publish_position();
         self.shared.events.commit();
         if is_news {
@@ -389,82 +398,17 @@ impl Apply {
         self.check_memory()
     }
 
-    /// Applies the commands of a unit; true where one was passed over, so that the table differs
-    /// from the primary from here on.
-    fn run_commands<'a>(
-        &self,
-        unit: &mut Unit<'a>,
-        commands: &'a [View<'_>],
-    ) -> Result<bool, Broken> {
-        // Nobody is to hear of a unit that is going to be dropped.
-        if let Some(args) = self.unbearable(unit, commands) {
-            self.unknown(unit, args)?;
-        }
-        let mut diverged = false;
-        for (row, args) in commands {
-            let applied = match row {
-                Some(Row { action: Action::Select, .. }) => {
-                    // Nobody knows where what follows belongs, so no policy lets it go on.
-                    select(unit, args).map_err(|text| {
-                        self.diverge();
-                        Broken::Resync(self.failed(args, &text))
-                    })?;
-                    Ok(())
-                }
-                Some(row) => command::apply(unit, row, args),
-                None => {
-                    diverged |= !self.unknown(unit, args)?;
-                    Ok(())
-                }
-            };
-            match applied {
-                Ok(()) => {}
-                Err(failure) if failure.is_unsupported() => {
-                    // The key is withheld, so that nothing wrong is shown.
-                    Counters::add(&self.shared.counters.unknown_commands, 1);
-                    let error = failed_command(args, &failure.to_string());
-                    self.judge(self.settings.on_unknown, error)?;
-                }
-                Err(failure) if failure.is_too_large() => {
-                    let text = failed_command(args, &failure.to_string()).text().to_owned();
-                    let error = Error::new(Kind::NoMemory, text);
-                    return Err(Broken::Stop(error));
-                }
-                Err(failure) => {
-                    // What does not fit was different before this command.
-                    let error = self.failed(args, &failure.to_string());
-                    self.judge(self.settings.on_failure, error).inspect_err(|_| {
-                        self.diverge();
-                    })?;
-                    diverged = true;
-                }
-            }
-        }
-        Ok(diverged)
-    }
-
-    fn failed(&self, args: &[&[u8]], text: &str) -> Error {
-        Counters::add(&self.shared.counters.failed_commands, 1);
-        failed_command(args, text)
-    }
-
-    /// The table differs from the primary from here on; true if it did not before.
-    fn diverge(&self) -> bool {
-        !self.shared.board.update(|status| std::mem::replace(&mut status.diverged, true))
-    }
-
-    /// What the policy makes of a command that was not applied.
-    fn judge(&self, policy: Policy, error: Error) -> Result<(), Broken> {
-        match policy {
-            Policy::Continue => {
-                let again = self.shared.board.read().diverged;
-                let level = if again { Level::Debug } else { Level::Warning };
-                log::log(level, &format!("not followed: {error}"));
-                self.trouble(error);
-                Ok(())
-            }
-            Policy::Resync => Err(Broken::Resync(error)),
-            Policy::Stop => Err(Broken::Stop(error)),
+    /// What a unit of so many bytes goes by.
+    fn setting(&self, bytes: usize) -> Setting<'_> {
+        Setting {
+            table: &self.table,
+            scope: &self.settings.scope,
+            phase: Phase::Live,
+            now_ms: self.env.now_ms(),
+            offset: self.position.after(bytes),
+            server: self.server,
+            max_memory: self.settings.max_memory,
+            decode_payload: crate::rdb::decode_payload,
         }
     }
 
@@ -496,6 +440,8 @@ impl Apply {
         // resume point, which lies before it.
         self.mode = Mode::Waiting;
         self.hold(0);
+        // The next connection may be to another history, or to the same one elsewhere.
+        self.heal_anew();
         log::log(Level::Warning, &format!("link lost: {error}"));
         self.trouble(error);
         if was_loading {
@@ -547,6 +493,7 @@ impl Apply {
         self.resumable = false;
         self.given_up = true;
         self.hold(0);
+        self.heal_anew();
         self.shared.control.park(&error, self.configs);
         self.refused(error);
     }
@@ -575,26 +522,6 @@ impl Apply {
     fn tell(&self, moment: Moment) {
         self.shared.tell(moment);
     }
-}
-
-/// The database that SELECT names.
-fn database(args: &[&[u8]]) -> Option<u32> {
-    let number = args.get(1).and_then(|text| crate::text::parse_i64(text));
-    number.and_then(|number| u32::try_from(i32::try_from(number).ok()?).ok())
-}
-
-fn select(unit: &mut Unit<'_>, args: &[&[u8]]) -> Result<(), String> {
-    database(args)
-        .map(|db| unit.select(db))
-        .ok_or_else(|| "not the number of a database".to_owned())
-}
-
-fn name(args: &[&[u8]]) -> String {
-    printable(args.first().copied().unwrap_or_default(), QUOTE_BYTES)
-}
-
-fn failed_command(args: &[&[u8]], text: &str) -> Error {
-    Error::protocol(format!("the primary's {} could not be applied: {text}", name(args)))
 }
 
 #[cfg(test)]

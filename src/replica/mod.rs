@@ -1,13 +1,15 @@
 //! The composition root: owns the threads and the table, and is all that the C surface sees.
 //!
 //! Two threads: the link (`rets/link`) keeps a connection to the primary and hands on what comes;
-//! the apply thread (`rets/apply`) makes loads and units of it and is the table's only writer.
+//! the apply thread (`rets/apply`) makes loads and units of it and is the table's only writer. With
+//! the option `heal` a third one (`rets/heal`) fetches single values.
 
 mod apply;
 mod digest;
 mod events;
 mod follow;
 mod freshness;
+mod heal;
 mod load;
 mod lookup;
 pub mod panics;
@@ -22,7 +24,7 @@ use crate::command::Scope;
 use crate::config::{Address, Config};
 use crate::env::{Env, System, Thread};
 use crate::error::{Error, Kind, Result};
-use crate::link::{Control, Link};
+use crate::link::{Control, Fetch, Link, Wishes};
 use crate::log::{self, Level};
 use crate::table::Table;
 use apply::{Apply, Settings};
@@ -88,6 +90,8 @@ struct Engine {
     /// Taken by the apply thread when it starts.
     table: Option<Table>,
     threads: Vec<Box<dyn Thread>>,
+    /// To the thread that fetches, where the option `heal` is on.
+    wishes: Option<Arc<Wishes>>,
     life: Life,
 }
 
@@ -131,7 +135,8 @@ impl Replica {
             status.load_total_bytes = -1;
             status.since_ms = env.now_ms();
         });
-        let engine = Engine { config, table: Some(table), threads: Vec::new(), life: Life::New };
+        let (table, threads) = (Some(table), Vec::new());
+        let engine = Engine { config, table, threads, wishes: None, life: Life::New };
         Ok(Self { env, shared: Arc::new(shared), engine: Mutex::new(engine) })
     }
 
@@ -151,6 +156,9 @@ impl Replica {
         if running {
             let control = &self.shared.control;
             let config = engine.config.clone();
+            if let Some(wishes) = &engine.wishes {
+                wishes.set_config(config.clone());
+            }
             self.shared.board.update(|status| {
                 // From here on a wait is one for the new configuration's outcome. Both under one
                 // lock: that outcome may come at once and must not be taken back.
@@ -183,7 +191,10 @@ impl Replica {
     /// Starts the engine and returns at once. A replica starts once in its life.
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
-        let Tasks { link, apply } = self.make_tasks(&mut engine)?;
+        let Tasks { link, apply, heal } = self.make_tasks(&mut engine)?;
+        if let Some(heal) = heal {
+            self.spawn(&mut engine, "rets/heal", move || heal.run())?;
+        }
         self.spawn(&mut engine, "rets/apply", move || apply.run())?;
         self.spawn(&mut engine, "rets/link", move || link.run())
     }
@@ -208,11 +219,19 @@ impl Replica {
             .view
             .set_excluded(Box::new(move |db, key| !scope.store || !scope.admits(db, key)));
         let (feed, feeds) = crossbeam_channel::unbounded();
-        let apply = Apply::new(self.env.clone(), self.shared.clone(), settings, table);
+        let mut apply = Apply::new(self.env.clone(), self.shared.clone(), settings, table);
+        let mut heal = None;
+        if config.heal {
+            let wishes = Arc::new(Wishes::new(&*self.env)?);
+            apply = apply.healing(wishes.clone());
+            engine.wishes = Some(wishes.clone());
+            let (env, control) = (self.env.clone(), self.shared.control.clone());
+            heal = Some(Fetch::new(env, config.clone(), control, wishes, feed.clone()));
+        }
         let link = Link::new(self.env.clone(), config, self.shared.control.clone(), feed);
         engine.life = Life::Running;
         self.shared.board.update(|status| status.state = State::Connecting);
-        Ok(Tasks { link, apply: Applier::new(apply, feeds) })
+        Ok(Tasks { link, apply: Applier::new(apply, feeds), heal })
     }
 
     /// Starts a thread whose panic ends as a state.
@@ -473,6 +492,9 @@ impl Shared {
             last_error_at_ms: status.trouble.as_ref().map_or(-1, |trouble| trouble.at_ms),
             will_retry: !matches!(status.state, State::New | State::Failed | State::Stopped),
             last_error: status.trouble.map(|trouble| trouble.error),
+            healing: Counters::of(&counters.healing),
+            healed: Counters::of(&counters.healed),
+            unhealed: Counters::of(&counters.unhealed),
         }
     }
 }

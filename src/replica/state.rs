@@ -141,6 +141,12 @@ pub struct Info {
     pub last_error_at_ms: i64,
     /// Whether the engine tries again by itself.
     pub will_retry: bool,
+    /// Keys that are withheld only because of a filter and will be fetched.
+    pub healing: u64,
+    /// Keys of that kind that have their value again.
+    pub healed: u64,
+    /// How often the primary refused such a value, or it could not be used.
+    pub unhealed: u64,
 }
 
 /// The last thing that went wrong.
@@ -162,6 +168,9 @@ pub(super) struct Counters {
     pub(super) loaded_bytes: AtomicU64,
     pub(super) loaded_keys: AtomicU64,
     pub(super) memory_peak: AtomicU64,
+    pub(super) healing: AtomicU64,
+    pub(super) healed: AtomicU64,
+    pub(super) unhealed: AtomicU64,
 }
 
 impl Counters {

@@ -2,7 +2,7 @@
 //! stands in for the clock and the network.
 
 use super::apply::Apply;
-use crate::link::{Feed, Link};
+use crate::link::{Feed, Fetch, Link};
 use crossbeam_channel::Receiver;
 
 /// What [`Replica::start`](super::Replica::start) gives a thread each.
@@ -11,6 +11,8 @@ pub struct Tasks {
     pub link: Link,
     /// Makes loads and units of what the link hands on.
     pub apply: Applier,
+    /// Fetches what a filter made withheld, where the option `heal` says so.
+    pub heal: Option<Fetch>,
 }
 
 /// The only writer of the table.

@@ -1,9 +1,11 @@
 //! The wire format: whole commands out of a stream that is cut anywhere, reply lines, and commands
-//! of our own.
+//! of our own with the replies to them.
 
 mod reader;
+mod reply;
 
 pub use reader::{Command, Reader};
+pub use reply::Reply;
 
 /// The first line of what a server answered, without its line end (CR LF, or LF alone), and how
 /// many bytes it took. `None`: it isn't complete yet.

@@ -27,6 +27,8 @@ pub struct Hold {
     pub fingerprint: Option<Fingerprint>,
     /// For ghosts and frozen entries: the primary has a module's value.
     pub module: bool,
+    /// For ghosts: the value is withheld only because a command read what a filter leaves out.
+    pub filtered: bool,
     /// For partial entries: the elements that the table lacks or keeps as they were, each with the
     /// fingerprint of what the primary has there, where it is known.
     pub withheld: Withheld,
@@ -57,6 +59,12 @@ impl Entry {
     /// The primary has a module's value, as far as is known, be it withheld here.
     pub fn is_module(&self) -> bool {
         self.hold.as_ref().map_or(matches!(self.value, Some(Value::Module(_))), |hold| hold.module)
+    }
+
+    /// The value is withheld only because a command read what a filter leaves out: nobody said that
+    /// it is not wanted.
+    pub fn is_filtered(&self) -> bool {
+        self.value.is_none() && self.hold.as_ref().is_some_and(|hold| hold.filtered)
     }
 
     /// An estimate of the memory that it takes with a key of this length, in bytes, besides what a

@@ -54,7 +54,7 @@ fn sample(sort: u8) -> Entry {
     let held = |frozen: bool, withheld: &[&str]| {
         let withheld: Withheld = withheld.iter().map(|w| (name("", w), Some(7))).collect();
         let fingerprint = frozen.then_some(9);
-        Some(Arc::new(Hold { frozen, fingerprint, module: false, withheld }))
+        Some(Arc::new(Hold { frozen, fingerprint, withheld, ..Hold::default() }))
     };
     match sort % 6 {
         0 => number(i64::from(sort)),

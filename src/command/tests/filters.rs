@@ -60,6 +60,74 @@ fn what_is_made_from_something_left_out_is_withheld() {
     assert_eq!(bench.dump(), "c=ghost; d=ghost");
 }
 
+/// The keys that are withheld only because of a filter.
+fn filtered(bench: &Bench) -> String {
+    let mut names: Vec<_> = bench
+        .table
+        .entries()
+        .filter(|(_, _, entry)| entry.is_filtered())
+        .map(|(_, key, _)| text(&key))
+        .collect();
+    names.sort();
+    names.join(" ")
+}
+
+#[test]
+fn what_is_withheld_only_because_of_a_filter_is_known_as_such() {
+    for (kept, commands, wanted) in [
+        // Each that reads what is left out.
+        ("", "RENAME tmp:1 k", "k"),
+        ("", "COPY tmp:1 k; COPY k l; RENAME l m", "k m"),
+        ("SET k v", "SUNIONSTORE k tmp:1", "k"),
+        ("", "SINTERSTORE k tmp:1 tmp:2; SDIFFSTORE l k tmp:1", "k l"),
+        (
+            "",
+            "ZUNIONSTORE k 1 tmp:1; ZRANGESTORE l tmp:1 0 1; \
+             GEOSEARCHSTORE m tmp:1 FROMMEMBER a BYRADIUS 1 m",
+            "k l m",
+        ),
+        ("", "BITOP NOT k tmp:1; PFMERGE l tmp:1; SORT tmp:1 STORE m", "k l m"),
+        ("RPUSH l x", "LMOVE tmp:1 k LEFT LEFT; RPOPLPUSH tmp:1 l", "k l"),
+        ("RPUSH l x", "SORT l BY tmp:* STORE k; BLPOP tmp:1 l 0", "k l"),
+        // An edit leaves it so, a whole value ends it, and so does a delete.
+        ("", "COPY tmp:1 k; APPEND k x; PEXPIREAT k 2000000; PERSIST k", "k"),
+        ("", "COPY tmp:1 k; SADD k x; ZREM k x; HINCRBY k f 1; LPUSH k x; LPOP k", "k"),
+        ("", "COPY tmp:1 k; SET k v KEEPTTL", "k"),
+        ("", "COPY tmp:1 k; SET k v; COPY tmp:1 l; DEL l", ""),
+        // What only the primary can know is withheld for another reason.
+        ("", "RESTORE k 0 stream; COPY k l", ""),
+        ("", "RESTORE k 0 stream; SUNIONSTORE l k tmp:1", ""),
+    ] {
+        let mut bench = bench(None, &[], &["tmp:*"]);
+        if !kept.is_empty() {
+            bench.keep(kept);
+        }
+        bench.keep(commands);
+        assert_eq!(filtered(&bench), wanted, "{kept} | {commands}");
+    }
+}
+
+#[test]
+fn what_was_skipped_is_not_withheld_because_of_a_filter() {
+    for (veto_on, commands, wanted) in [
+        ("set k", "COPY tmp:1 k; COPY tmp:1 l", "l"),
+        ("set k", "COPY tmp:1 k; COPY k l; SUNIONSTORE m tmp:1 k", ""),
+        ("set k", "COPY tmp:1 k; SET l v; SUNIONSTORE l tmp:1", "l"),
+        ("edit k", "COPY tmp:1 k; APPEND k x; COPY k l", ""),
+        ("expire k", "COPY tmp:1 k; PEXPIREAT k 2000000", ""),
+        ("hset k f", "COPY tmp:1 k; HSET k g 1; HSET k f 1; HSET k g 2", ""),
+        ("set k", "SET k v; LMOVE k l LEFT LEFT; LMOVE tmp:1 k LEFT LEFT", ""),
+        ("set s", "SET s v; COPY tmp:1 k; LMOVE s k LEFT LEFT", ""),
+        ("sadd k a", "SADD k a b; SUNIONSTORE l k tmp:1; COPY k m", ""),
+    ] {
+        let mut bench = bench(None, &[], &["tmp:*"]);
+        for command in commands.split(';') {
+            bench.run(command, &mut veto(&[veto_on]));
+        }
+        assert_eq!(filtered(&bench), wanted, "{veto_on} | {commands}");
+    }
+}
+
 #[test]
 fn a_swap_with_a_database_that_is_not_followed_can_not_be_followed() {
     let mut bench = bench(Some(vec![0, 1]), &[], &[]);

@@ -154,6 +154,7 @@ pub(crate) fn told(change: &Change<'_>) -> String {
     let reason = match change.reason {
         Reason::Rename => "(rename)",
         Reason::Resync => "(resync)",
+        Reason::Heal => "(heal)",
         _ => "",
     };
     parts.push(reason.to_owned());

@@ -46,7 +46,7 @@ pub(super) fn skipped_write(
     match before {
         Some(Entry { value: Some(value), expires_at_ms, hold, version }) => {
             let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-            let hold = Hold { frozen: true, fingerprint: primary, module: false, withheld };
+            let hold = Hold { frozen: true, fingerprint: primary, withheld, ..Hold::default() };
             Entry { value: Some(value), expires_at_ms, version, hold: Some(Arc::new(hold)) }
         }
         _ => ghost(primary, due),
@@ -61,8 +61,18 @@ pub(super) fn ghost(primary: Option<Fingerprint>, due: Due) -> Entry {
 
 /// The same, of a module's value at the primary.
 pub(super) fn of_module(entry: Entry) -> Entry {
-    let hold = entry.hold.map(|hold| Arc::new(Hold { module: true, ..Hold::clone(&hold) }));
-    Entry { hold, ..entry }
+    let module =
+        |hold: Arc<Hold>| Arc::new(Hold { module: true, filtered: false, ..Hold::clone(&hold) });
+    Entry { hold: entry.hold.map(module), ..entry }
+}
+
+/// The same, where only a filter is the cause.
+pub(super) fn filtered(entry: Entry) -> Entry {
+    if !entry.is_ghost() {
+        return entry;
+    }
+    let filtered = |hold: Arc<Hold>| Arc::new(Hold { filtered: true, ..Hold::clone(&hold) });
+    Entry { hold: entry.hold.map(filtered), ..entry }
 }
 
 pub(super) fn is_kind(entry: &Entry, kind: Type) -> bool {

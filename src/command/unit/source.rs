@@ -2,7 +2,7 @@
 //! where it read something that is withheld.
 
 use super::held::{Due, is_kind, primary_has_none};
-use super::{Found, Unit};
+use super::{Found, Lack, Unit};
 use crate::change::{Effect, Reason};
 use crate::command::Failure;
 use crate::table::Entry;
@@ -26,8 +26,22 @@ impl Unit<'_> {
             Found::Whole(Entry { value: Some(value), .. }) => Source::Known(value),
             Found::Partial(entry) if has_none(&entry) => Source::Absent,
             Found::Withheld(Some(entry)) if is_gone(&entry) => Source::Absent,
-            _ => Source::Unknown,
+            found => {
+                self.note_lack(&found);
+                Source::Unknown
+            }
         }
+    }
+
+    /// The command has read something that the table lacks.
+    pub(in crate::command) fn note_lack(&self, found: &Found) {
+        let lack = match found {
+            Found::Absent | Found::Whole(_) => Lack::None,
+            Found::Excluded => Lack::Filtered,
+            Found::Withheld(Some(entry)) if entry.is_filtered() => Lack::Filtered,
+            Found::Partial(_) | Found::Withheld(_) => Lack::Other,
+        };
+        self.lack.set(self.lack.get().max(lack));
     }
 
     /// Reads one element of a hash, set or sorted set: as above, but what is known of the value is

@@ -52,7 +52,7 @@ impl<'a> Unit<'a> {
     }
 
     /// What is withheld of this key is a module's value.
-    pub(in crate::command) fn mark_module(&mut self, db: Db, key: &[u8]) {
+    pub fn mark_module(&mut self, db: Db, key: &[u8]) {
         if let Found::Withheld(Some(entry)) = self.find(db, key) {
             self.put(db, key, of_module(entry), true);
         }

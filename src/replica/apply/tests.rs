@@ -2,6 +2,7 @@
 
 mod cut;
 mod events;
+mod heal;
 
 use super::*;
 use crate::change::{Change, Verdict};
@@ -16,6 +17,10 @@ const ID: [u8; 40] = [b'1'; 40];
 const OTHER_ID: [u8; 40] = [b'2'; 40];
 const PING: &[u8] = b"*1\r\n$4\r\nping\r\n";
 const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+
+std::thread_local! {
+    static TICKS: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
+}
 
 /// A world in which nothing happens by itself.
 struct Still;
@@ -32,7 +37,7 @@ impl Env for Still {
         1_000_000
     }
     fn ticks_ms(&self) -> i64 {
-        0
+        TICKS.get()
     }
     fn random(&self) -> u64 {
         4

@@ -1,7 +1,8 @@
 //! What to do about commands that nobody knows: modules bring their own, and newer servers have
 //! more.
 
-use super::{Apply, Broken, Counters, View, database, name};
+use super::commands::{database, name};
+use super::{Apply, Broken, Counters, View};
 use crate::command::{Action, Row, Unit};
 use crate::config::Policy;
 use crate::error::{Error, Kind};

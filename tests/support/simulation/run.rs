@@ -108,7 +108,7 @@ impl World {
         for (name, value) in &habits.options {
             replica.set_option(name, value).expect("an option");
         }
-        let Tasks { link, apply } = replica.start_stepped().expect("it starts");
+        let Tasks { link, apply, .. } = replica.start_stepped().expect("it starts");
         let nodes = vec![first_node(&mut of_primaries, &habits)];
         let primaries = Primaries { nodes, target: 0, peers: Vec::new(), dice: of_primaries };
         let trace = Trace::new(keeps_lines);
