@@ -756,7 +756,7 @@ typedef struct {
     int32_t link;
     /**
      * 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
-     * of before beside keys of after, and rets_get_many() tells no offset.
+     * of before beside keys of after. No offset is told then, nor is any waited for with success.
      */
     int32_t mixed;
     /** What it was, in one line. */

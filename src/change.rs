@@ -124,6 +124,11 @@ pub enum EffectOf<B> {
 }
 
 impl<B> EffectOf<B> {
+    /// Whether it happens whatever the answer.
+    pub fn happens_anyway(&self) -> bool {
+        matches!(self, Self::Flush | Self::Swap { .. } | Self::Unknown)
+    }
+
     /// The same with bytes of another kind.
     pub fn map<'s, C>(&'s self, bytes: impl Fn(&'s B) -> C) -> EffectOf<C> {
         match self {

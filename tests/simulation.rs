@@ -27,7 +27,7 @@ fn chosen() -> Option<Plan> {
     for word in std::env::var("RETS_WITHOUT").unwrap_or_default().split(',') {
         let named = FAULTS.iter().find(|(_, name)| *name == word);
         assert!(named.is_some() || word.is_empty(), "there is no fault {word}");
-        plan.faults &= !named.map_or(0, |(fault, _)| 1 << *fault as u32);
+        plan.faults &= !named.map_or(0, |(fault, _)| 1 << *fault as u64);
     }
     Some(plan)
 }
@@ -56,6 +56,13 @@ fn add(all: &mut Tally, one: &Tally) {
     all.partial_syncs += one.partial_syncs;
     all.reads += one.reads;
     all.comparisons += one.comparisons;
+    all.mixed += one.mixed;
+    all.stale += one.stale;
+    all.queue_comparisons += one.queue_comparisons;
+    all.overflows += one.overflows;
+    all.heard_loads += one.heard_loads;
+    all.exchanges += one.exchanges;
+    all.strange += one.strange;
     all.virtual_ms += one.virtual_ms;
 }
 

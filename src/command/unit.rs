@@ -305,6 +305,11 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// The key is not there, though the gate may think so.
+    pub fn deny(&mut self, db: Db, key: &[u8], reason: Reason) {
+        self.ask(&Question { key_gone: true, ..Question::new(Effect::Delete, reason, db, key) });
+    }
+
     /// All keys whose names are `wanted` go away, in every database.
     pub(super) fn delete_where(&mut self, wanted: impl Fn(&[u8]) -> bool, reason: Reason) {
         for (db, key) in self.batch.keys(self.setting.table, wanted) {

@@ -182,7 +182,7 @@ pub struct rets_info_t {
     /// Which link; 0.
     pub link: i32,
     /// 1 while a resync in place (option resync) goes on or was broken off: lookups see keys
-    /// of before beside keys of after, and rets_get_many() tells no offset.
+    /// of before beside keys of after. No offset is told then, nor is any waited for with success.
     pub mixed: i32,
     /// What it was, in one line.
     pub last_error_text: [c_char; 256],

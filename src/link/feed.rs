@@ -42,6 +42,9 @@ pub enum Feed {
         offset: i64,
         /// Where it ends.
         transfer: Transfer,
+        /// When it was announced, by [`Env::ticks_ms`](crate::env::Env::ticks_ms): the snapshot
+        /// has nothing that was written later, though its first byte may come much later.
+        at_ms: i64,
     },
     /// The stream goes on at the resume point.
     Continue {

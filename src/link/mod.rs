@@ -92,7 +92,7 @@ enum Phase {
     /// On the way to a connection.
     Dialing { connection: Box<dyn Connection>, deadline_ms: i64, credentials: Credentials },
     /// Agreeing.
-    Shaking { wire: Wire, handshake: Handshake, waiting_told: bool },
+    Shaking { wire: Wire, handshake: Handshake },
     /// Passing on.
     Attached { wire: Wire, manner: Manner },
 }
@@ -170,9 +170,7 @@ impl Link {
             Phase::Dialing { connection, deadline_ms, credentials } => {
                 self.dialing(connection, deadline_ms, credentials)
             }
-            Phase::Shaking { wire, handshake, waiting_told } => {
-                self.shaking(wire, handshake, waiting_told)
-            }
+            Phase::Shaking { wire, handshake } => self.shaking(wire, handshake),
             Phase::Attached { wire, manner } => self.attached(wire, manner),
         };
         let (phase, step) = next.unwrap_or_else(|failure| (self.fail(failure), Step::Again));
@@ -322,15 +320,18 @@ impl Link {
         Ok((Phase::Dialing { connection, deadline_ms, credentials }, Step::Again))
     }
 
-    /// A full sync is what the primary answered, or will.
-    fn granted_full(&mut self) -> std::result::Result<(), Failure> {
+    /// A full sync is what the primary answered, or will. Returns since when that is known.
+    fn granted_full(&mut self, wire: &mut Wire) -> std::result::Result<i64, Failure> {
+        if let Some(announced_ms) = wire.announced_ms {
+            return Ok(announced_ms);
+        }
         if !self.turn.take(&*self.env, &self.config) {
             self.turn.refuse();
             let text = "a full sync is needed, and another process of this host has sync-lock";
             return Err(Failure::again(Kind::Io, text));
         }
         self.tell(Feed::Status(LinkState::WaitingForSnapshot));
-        Ok(())
+        Ok(*wire.announced_ms.insert(wire.last_read_ms))
     }
 
     fn dialing(
@@ -350,7 +351,7 @@ impl Link {
             let resume = if self.force_full { None } else { self.resume };
             let handshake = Handshake::new(credentials, resume);
             let wire = Wire::new(connection, now);
-            return Ok((Phase::Shaking { wire, handshake, waiting_told: false }, Step::Again));
+            return Ok((Phase::Shaking { wire, handshake }, Step::Again));
         }
         if now >= deadline_ms {
             let limit = self.config.connect_timeout_ms;
@@ -366,7 +367,6 @@ impl Link {
         &mut self,
         mut wire: Wire,
         mut handshake: Handshake,
-        mut waiting_told: bool,
     ) -> std::result::Result<Next, Failure> {
         while let Some(event) = handshake.next() {
             match event {
@@ -374,9 +374,7 @@ impl Link {
                 Event::Warn(text) => log::log(Level::Warning, &text),
                 Event::Failed(failure) => return Err(failure),
                 Event::Full { replid, offset, transfer } => {
-                    if !waiting_told {
-                        self.granted_full()?;
-                    }
+                    let at_ms = self.granted_full(&mut wire)?;
                     self.control.set_applied(-1);
                     self.control.count_full_sync();
                     self.backoff.full_sync();
@@ -388,7 +386,7 @@ impl Link {
                     if let Transfer::Mark(_) = transfer {
                         wire.first_acks = Some(0);
                     }
-                    self.tell(Feed::FullSync { replid, offset, transfer });
+                    self.tell(Feed::FullSync { replid, offset, transfer, at_ms });
                     return Ok(self.attach(wire, handshake, manner));
                 }
                 Event::Partial { replid } => {
@@ -401,9 +399,8 @@ impl Link {
                 }
             }
         }
-        if handshake.waits_for_snapshot() && !waiting_told {
-            waiting_told = true;
-            self.granted_full()?;
+        if handshake.waits_for_snapshot() {
+            self.granted_full(&mut wire)?;
         }
         wire.flush();
         let now = self.env.ticks_ms();
@@ -415,14 +412,13 @@ impl Link {
             }
             None => wire.wait(true, self.silence_left(&wire, now)?),
         };
-        Ok((Phase::Shaking { wire, handshake, waiting_told }, step))
+        Ok((Phase::Shaking { wire, handshake }, step))
     }
 
     /// The handshake is over; what came behind it belongs to the snapshot or stream.
     fn attach(&mut self, wire: Wire, mut handshake: Handshake, manner: Manner) -> Next {
         self.tell(Feed::Status(LinkState::Attached));
-        let now = self.env.ticks_ms();
-        self.pass_on(handshake.take_rest(), now);
+        self.pass_on(handshake.take_rest(), wire.last_read_ms);
         // A GETACK of the last connection is none of this one.
         self.control.take_ack_due();
         (Phase::Attached { wire, manner }, Step::Again)

@@ -107,7 +107,7 @@ fn whatever_follows_the_header_is_passed_on_as_it_is() {
     bench.say(vec![b'x'; 100_000]);
     let mut news = bench.news().into_iter();
     let transfer = Transfer::Mark(id(ID2));
-    let told = Feed::FullSync { replid: Some(id(ID)), offset: 77, transfer };
+    let told = Feed::FullSync { replid: Some(id(ID)), offset: 77, transfer, at_ms: 0 };
     assert_eq!(news.next(), Some(told));
     let mut bytes = Vec::new();
     for feed in news {
@@ -118,6 +118,23 @@ fn whatever_follows_the_header_is_passed_on_as_it_is() {
     assert_eq!(bytes.len(), 7 + 100_000);
     assert!(bytes.starts_with(b"\nREDIS\nxxx"));
     assert_eq!(bench.control.spooled(), bytes.len() as u64);
+}
+
+#[test]
+fn a_snapshot_is_as_old_as_its_announcement() {
+    let mut bench = Bench::new(&[]);
+    bench.greet();
+    bench.pass(70);
+    bench.say(format!("+FULLRESYNC {ID} 77\r\n"));
+    for _ in 0..30 {
+        bench.pass(1000);
+        bench.say("\n");
+    }
+    bench.say("$9\r\nREDIS");
+    let told = bench.news();
+    let Feed::FullSync { at_ms, .. } = told[0] else { panic!("{told:?}") };
+    let Feed::Bytes { at_ms: of_bytes, .. } = told[1] else { panic!("{told:?}") };
+    assert_eq!((at_ms, of_bytes), (70, 30_070));
 }
 
 #[test]
@@ -185,7 +202,8 @@ fn a_server_that_knows_only_sync_hears_nothing_in_its_stream() {
     assert_eq!(bench.sent(), "SYNC");
     bench.say("\n$9\r\n");
     let transfer = Transfer::Length(9);
-    assert_eq!(bench.news(), [Feed::FullSync { replid: None, offset: -1, transfer }]);
+    let told = Feed::FullSync { replid: None, offset: -1, transfer, at_ms: 0 };
+    assert_eq!(bench.news(), [told]);
     for _ in 0..10 {
         bench.pass(10_000);
         bench.say("PING\r\n");

@@ -15,6 +15,8 @@ pub(super) struct Wire {
     write_error: Option<io::Error>,
     pub(super) last_read_ms: i64,
     pub(super) last_ack_ms: Option<i64>,
+    /// When the primary said that a snapshot comes.
+    pub(super) announced_ms: Option<i64>,
     /// While the stream waits for an ACK: how many were sent.
     pub(super) first_acks: Option<u32>,
 }
@@ -27,6 +29,7 @@ impl Wire {
             write_error: None,
             last_read_ms: now,
             last_ack_ms: None,
+            announced_ms: None,
             first_acks: None,
         }
     }

@@ -11,7 +11,7 @@ mod unknown;
 use super::Shared;
 use super::follow::{Next, Stream, View};
 use super::heal::Heal;
-use super::load::{Load, Progress, Surroundings};
+use super::load::{Load, Progress, Surroundings, ToldInVain};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
 use crate::change::Phase;
@@ -61,6 +61,8 @@ pub(super) struct Apply {
     synced_for: SyncedFor,
     /// Where the option is on.
     heal: Option<Heal>,
+    /// Keys of which the callback has heard what did not happen: the next load tells what there is.
+    told_in_vain: ToldInVain,
 }
 
 enum Mode {
@@ -102,6 +104,7 @@ impl Apply {
             resumable: false,
             synced_for: SyncedFor::default(),
             heal: None,
+            told_in_vain: ToldInVain::new(),
         }
     }
 
@@ -113,8 +116,8 @@ impl Apply {
     /// Takes in one feed of the link.
     pub(super) fn take(&mut self, feed: Feed) {
         match feed {
-            Feed::FullSync { replid, offset, transfer } => {
-                self.begin_load(replid, offset, transfer)
+            Feed::FullSync { replid, offset, transfer, at_ms } => {
+                self.begin_load(Position { replid, offset, db: 0 }, transfer, at_ms)
             }
             Feed::Continue { replid } => self.go_on(replid),
             Feed::Bytes { bytes, at_ms } => {
@@ -147,14 +150,13 @@ impl Apply {
         self.settings = self.shared.settings.lock().clone();
     }
 
-    fn begin_load(&mut self, replid: Option<[u8; 40]>, offset: i64, transfer: Transfer) {
+    fn begin_load(&mut self, position: Position, transfer: Transfer, begun_at_ms: i64) {
         self.take_settings();
         let phase = if self.ready { Phase::Resync } else { Phase::Initial };
-        let position = Position { replid, offset, db: 0 };
         let scope = &self.settings.scope;
-        let begun_at_ms = self.env.ticks_ms();
         let later = self.ready.then_some(self.settings.resync);
-        let load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
+        let mut load = Load::new(transfer, position, begun_at_ms, phase, scope, &self.table, later);
+        load.told_in_vain.clone_from(&self.told_in_vain);
         self.mode = Mode::Loading(Box::new(load));
         self.resumable = false;
         // What it brings is whole.
@@ -245,8 +247,9 @@ impl Apply {
         counters.loaded_bytes.store(load.received(), Ordering::Relaxed);
         counters.loaded_keys.store(load.keys, Ordering::Relaxed);
         counters.memory_peak.fetch_max(load.peak(), Ordering::Relaxed);
+        let asked = std::mem::take(&mut load.asked);
         if self.shared.gate.is_set() {
-            self.count_asked(std::mem::take(&mut load.asked));
+            self.count_asked(asked);
         }
         match progress {
             Ok(Progress::More) => {
@@ -267,6 +270,7 @@ impl Apply {
 
     fn complete(&mut self, load: &Load, position: Position) {
         self.position = position;
+        self.told_in_vain.clear();
         self.shared.view.freshness().set_as_of(load.begun_at_ms);
         let server = &load.server;
         self.server = Server::new(server.valkey, &server.version);
@@ -274,7 +278,10 @@ impl Apply {
             status.server_kind = if server.valkey { "valkey" } else { "redis" }.to_owned();
             status.server_version.clone_from(&server.version);
             status.diverged = false;
+            // Together: nobody is to be told the old offset of the new data.
             status.mixed = false;
+            status.offset = position.offset;
+            status.replid = position.replid;
         });
         log::log(Level::Info, &format!("snapshot complete: {} keys", load.keys));
         self.follow_from_here();
@@ -378,7 +385,12 @@ impl Apply {
         }
         drop(gate);
         // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome.inspect_err(|_| self.shared.events.discard())?;
+        let diverged = outcome.inspect_err(|_| {
+            self.shared.events.discard();
+            if heard {
+                self.told_in_vain.extend(batch.touched(&self.table));
+            }
+        })?;
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -450,18 +462,25 @@ impl Apply {
         let Position { replid, offset, .. } = self.position;
         let resume = replid.filter(|_| self.resumable).map(|replid| (replid, offset));
         self.shared.control.resume(resume);
-        let state = if self.ready { State::Reconnecting } else { State::Connecting };
-        self.enter(state, Moment::LinkLost);
+        self.enter(self.unattached(), Moment::LinkLost);
+    }
+
+    /// The state while there is no link.
+    fn unattached(&self) -> State {
+        if self.ready { State::Reconnecting } else { State::Connecting }
     }
 
     fn refused(&mut self, error: Error) {
         let now_ms = self.now_ms();
         let shared = self.shared.clone();
+        // With a newer configuration it is tried again at once.
+        let otherwise = self.unattached();
         let is_final = shared.board.update(|status| {
             // Looked at under the lock under which a new configuration takes the state back.
             let is_final = shared.control.is_refusal_current();
-            if is_final {
-                status.state = State::Failed;
+            let state = if is_final { State::Failed } else { otherwise };
+            if status.state != state {
+                status.state = state;
                 status.since_ms = now_ms;
             }
             status.trouble = Some(Trouble { error, at_ms: now_ms });
@@ -482,8 +501,7 @@ impl Apply {
         if state != LinkState::Handshaking {
             self.given_up = false;
         }
-        let state = if self.ready { State::Reconnecting } else { State::Connecting };
-        self.enter(state, moment);
+        self.enter(self.unattached(), moment);
     }
 
     /// Ends following until the options change; what is there stays readable.

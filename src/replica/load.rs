@@ -21,6 +21,7 @@ use crate::text::printable;
 use crate::value::{Bytes, Value, fingerprint};
 use aside::Aside;
 use in_place::Seen;
+use std::collections::BTreeSet;
 
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
@@ -42,6 +43,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) becomes_mixed: &'a dyn Fn(),
 }
 
+/// Keys of which the gate has heard what did not happen.
+pub(super) type ToldInVain = BTreeSet<(Db, Bytes)>;
+
 /// A load in progress.
 pub(super) struct Load {
     decoder: Decoder,
@@ -52,6 +56,8 @@ pub(super) struct Load {
     pub(super) begun_at_ms: i64,
     phase: Phase,
     target: Target,
+    /// Of these it is told what there is, whether that is new or not.
+    pub(super) told_in_vain: ToldInVain,
     /// What is aside may go in place where there is no memory for both.
     may_move: bool,
     /// Keys that the snapshot announces.
@@ -122,6 +128,7 @@ impl Load {
             begun_at_ms,
             phase,
             target,
+            told_in_vain: ToldInVain::new(),
             may_move: later == Some(Resync::Auto),
             announced: 0,
             peak: 0,
@@ -184,7 +191,11 @@ impl Load {
                 self.target = Target::InPlace(Seen::default());
                 self.delete_unseen(&seen, around, gate)?;
             }
-            Target::Nowhere | Target::Table => {}
+            Target::Nowhere => {
+                *around.unit += 1;
+                around.table.stamp(self.stamp(*around.unit));
+            }
+            Target::Table => {}
         }
         Ok(Progress::Complete { position: self.position, rest })
     }
@@ -345,7 +356,8 @@ impl Load {
             Target::InPlace(seen) => {
                 let old = table.item(db, &key);
                 // A key that is shared with the table holds on to the value that it came with.
-                let same = old.filter(|(_, old)| is_unchanged(old, &value, at));
+                let is_told = is_in(&self.told_in_vain, db, &key);
+                let same = old.filter(|(_, old)| !is_told && is_unchanged(old, &value, at));
                 let changes = same.is_none();
                 let (name, beside) =
                     same.map_or_else(|| (key.clone(), key.len()), |(stored, _)| (stored, 0));
@@ -375,7 +387,8 @@ impl Load {
         let (batch, asked, _) = unit.finish();
         drop(gate);
         self.asked.add(asked);
-        if self.is_in_place() && batch.is_empty() {
+        let is_nowhere = matches!(self.target, Target::Nowhere);
+        if is_nowhere || (self.is_in_place() && batch.is_empty()) {
             return result;
         }
         *around.unit += 1;
@@ -495,6 +508,10 @@ fn check_stop(around: &Surroundings<'_>) -> Result<()> {
         return Err(Error::new(Kind::Stopped, "stopped while a snapshot was loaded"));
     }
     Ok(())
+}
+
+fn is_in(told_in_vain: &ToldInVain, db: Db, key: &Bytes) -> bool {
+    !told_in_vain.is_empty() && told_in_vain.contains(&(db, key.clone()))
 }
 
 fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {

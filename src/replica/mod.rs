@@ -300,7 +300,7 @@ impl Replica {
             match (status.state, &status.trouble) {
                 _ if status.stopping => return Some(Err(stopped())),
                 (State::Failed, Some(trouble)) => return Some(Err(trouble.error.clone())),
-                _ if !status.ready => return None,
+                _ if !status.ready || status.mixed => return None,
                 _ => {}
             }
             if status.offset < 0 {
@@ -399,7 +399,7 @@ impl Gate for UntilStopped<'_> {
             return Verdict::Keep;
         }
         let verdict = self.gate.ask(change);
-        if verdict == Verdict::Keep {
+        if verdict == Verdict::Keep || change.effect.happens_anyway() {
             self.events.record(change);
         }
         verdict
@@ -448,7 +448,9 @@ impl Shared {
         // What has come over a connection that is not followed yet may be a snapshot.
         let unapplied = if status.state == State::Following { unapplied } else { 0 };
         let lag = i64::try_from(unapplied).unwrap_or(i64::MAX);
-        let known = status.offset >= 0 && status.state != State::Loading;
+        // Of keys of before beside keys of after nobody can say as of when they are.
+        let offset = if status.mixed { -1 } else { status.offset };
+        let known = offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;
         let memory_bytes = counts.memory as u64;
         Info {
@@ -463,8 +465,8 @@ impl Shared {
             server_kind: status.server_kind,
             server_version: status.server_version,
             replid: status.replid,
-            offset: status.offset,
-            offset_received: if known { status.offset.saturating_add(lag) } else { -1 },
+            offset,
+            offset_received: if known { offset.saturating_add(lag) } else { -1 },
             lag_bytes: if known { lag } else { -1 },
             last_byte_age_ms: link
                 .last_byte_at_ms

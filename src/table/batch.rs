@@ -168,6 +168,23 @@ impl Batch {
         keys
     }
 
+    /// The keys to which publishing it would, or might, do something.
+    pub fn touched(&self, table: &Table) -> Vec<(Db, Bytes)> {
+        let is_other = |db: &Db| match self.views.get(db) {
+            Some(view) => view.base != Some(*db),
+            None => self.flushed,
+        };
+        let mut keys = Vec::new();
+        if self.flushed || self.views.keys().any(is_other) {
+            let entries = table.entries().filter(|(db, ..)| is_other(db));
+            keys.extend(entries.map(|(db, key, _)| (db, key)));
+        }
+        for (db, view) in &self.views {
+            keys.extend(view.slots.keys().map(|key| (*db, key.clone())));
+        }
+        keys
+    }
+
     fn view(&mut self, db: Db) -> &mut View {
         let flushed = self.flushed;
         self.views.entry(db).or_insert_with(|| View::unseen(db, flushed))

@@ -127,8 +127,12 @@ impl Site {
     }
 
     fn begin_sync(&mut self, len: usize) {
+        self.begin_sync_at(len, 0);
+    }
+
+    fn begin_sync_at(&mut self, len: usize, at_ms: i64) {
         let transfer = Transfer::Length(len as u64);
-        self.apply.take(Feed::FullSync { replid: Some(ID), offset: 500, transfer });
+        self.apply.take(Feed::FullSync { replid: Some(ID), offset: 500, transfer, at_ms });
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -441,7 +445,7 @@ fn a_primary_without_offsets_is_followed_but_not_resumed() {
     let mut site = Site::new();
     let bytes = snapshot(&[("n", "1")]);
     let transfer = Transfer::Length(bytes.len() as u64);
-    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer, at_ms: 0 });
     site.bytes(&bytes);
     site.bytes(b"select 0\r\n");
     site.send("INCR n");
@@ -606,7 +610,7 @@ fn what_is_given_up_under_an_older_configuration_is_tried_under_the_newer() {
     site.send(&format!("SET big {}", "x".repeat(5000)));
     let info = site.info();
     assert_eq!(info.last_error.unwrap().kind(), Kind::NoMemory);
-    assert!(info.state != State::Failed && info.will_retry);
+    assert!(info.state == State::Reconnecting && info.will_retry, "nothing is followed");
     assert_eq!(site.moments(), []);
 }
 
@@ -628,11 +632,11 @@ fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
     let mut site = Site::with(&[("max-staleness", "20000")]);
     assert_eq!(site.info().data_age_ms, -1);
     let snapshot = snapshot(&[("k", "v")]);
-    site.begin_sync(snapshot.len());
+    site.begin_sync_at(snapshot.len(), -1500);
     site.bytes_at(&snapshot[..20], -10);
     assert_eq!(site.info().data_age_ms, -1);
     site.bytes_at(&snapshot[20..], -10);
-    assert_eq!(site.info().data_age_ms, 0, "as of when the sync began, not of when it ended");
+    assert_eq!(site.info().data_age_ms, 1500, "as of when it was announced, not of when it came");
     let mut units = stream("MULTI;SET k w;EXEC");
     let half = units.len() / 2;
     site.bytes_at(PING, -900);
@@ -656,6 +660,7 @@ fn data_is_as_old_as_the_last_bytes_that_completed_a_unit() {
 #[test]
 fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
     let mut site = Site::with(&[("resync", "in-place")]).in_sync(&[("a", "1"), ("b", "1")]);
+    site.replica.engine.lock().life = crate::replica::Life::Running;
     assert!(!site.info().mixed, "a first load is seen by nobody");
     let snapshot = snapshot(&[("a", "2"), ("c", "2"), ("d", "2")]);
     site.begin_sync(snapshot.len());
@@ -665,14 +670,41 @@ fn a_resync_in_place_says_that_the_data_is_mixed_until_one_is_complete() {
     site.has(0, "b", "1");
     let Answer::Found(digest) = site.replica.digest() else { panic!("closed") };
     assert!(!digest.complete);
+    assert_eq!((site.info().offset, site.info().offset_received), (-1, -1));
     site.lose();
+    assert_eq!(site.info().offset, -1);
+    let waited = site.replica.wait_offset(None, 500, 0);
+    assert_eq!(waited.unwrap_err().kind(), Kind::Timeout, "what was there may be gone");
     assert!(site.info().mixed, "broken off, it stays so");
     assert_eq!(site.resume(), Some(None), "only a full sync helps");
     site.begin_sync(snapshot.len());
     site.bytes(&snapshot);
     assert!(!site.info().mixed);
+    assert_eq!(site.replica.wait_offset(None, 500, 0), Ok(WaitOutcome::Reached));
     assert_eq!(site.get(0, "b"), Answer::NotFound);
     site.has(0, "d", "2");
+}
+
+#[test]
+fn what_was_heard_of_a_unit_that_is_dropped_is_told_again_as_it_is() {
+    for how in ["aside", "in-place"] {
+        let options = [("resync", how)];
+        let mut site = Site::with(&options).in_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        site.send("MULTI;SET a 2;DEL b;SET new 2;LPUSH c x;EXEC");
+        let heard = site.heard().len();
+        assert_eq!((heard, site.offset()), (3, 500));
+        site.has(0, "a", "1");
+        site.has(0, "b", "1");
+        assert_eq!(site.get(0, "new"), Answer::NotFound);
+        // Meanwhile all is as it was.
+        site.full_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let mut heard = site.heard();
+        heard.sort();
+        let right = ["delete new (resync) gone", "set a \"1\" (resync)", "set b \"1\" (resync)"];
+        assert_eq!(heard, right.map(|told| format!("500:{told}")), "{how}");
+        site.full_sync(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        assert_eq!(site.heard(), [""; 0], "once");
+    }
 }
 
 #[test]
@@ -697,6 +729,32 @@ fn a_program_that_only_listens_hears_each_load_whole_and_then_the_stream() {
     assert_eq!(site.heard(), [format!("{}:edit n ?", 500 + length)]);
     assert_eq!(site.get(0, "k"), Answer::NotFound);
     assert_eq!(site.info().keys, 0);
+}
+
+#[test]
+fn a_load_that_nobody_stores_is_of_no_offset_before_it_is_complete() {
+    let mut site = Site::with(&[("store", "none")]).in_sync(&[("k", "v")]);
+    let as_of = |site: &Site| site.replica.lookups().get_many(&[(0, b"k")], |_, _| {});
+    let length = site.send("SET k w");
+    assert_eq!(as_of(&site), Answer::Found(500 + length));
+    let snapshot = snapshot(&[("k", "v")]);
+    site.begin_sync(snapshot.len());
+    site.bytes(&snapshot[..snapshot.len() - 1]);
+    assert_eq!(as_of(&site), Answer::Found(500 + length));
+    site.bytes(&snapshot[snapshot.len() - 1..]);
+    assert_eq!(as_of(&site), Answer::Found(500));
+}
+
+#[test]
+fn what_nobody_was_asked_is_not_counted_later() {
+    let mut site = Site::new();
+    let snapshot = snapshot(&[("a", "1"), ("b", "2")]);
+    site.begin_sync(snapshot.len());
+    site.replica.set_gate(None).unwrap();
+    site.bytes(&snapshot[..snapshot.len() - 1]);
+    site.replica.set_gate(Some(site.ears.clone())).unwrap();
+    site.bytes(&snapshot[snapshot.len() - 1..]);
+    assert_eq!((site.heard(), site.info().callbacks), (Vec::new(), 0));
 }
 
 #[test]
@@ -762,7 +820,7 @@ fn a_wait_for_an_offset_knows_the_history_and_what_has_no_offsets() {
     // Servers before 2.8.
     let bytes = snapshot(&[]);
     let transfer = Transfer::Length(bytes.len() as u64);
-    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer });
+    site.apply.take(Feed::FullSync { replid: None, offset: -1, transfer, at_ms: 0 });
     site.bytes(&bytes);
     assert_eq!(wait(&site, None, 0), Ok(WaitOutcome::Unsupported));
 }

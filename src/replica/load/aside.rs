@@ -1,7 +1,7 @@
 //! A load beside the table that is being read, and the step from one to the other: the gate hears
 //! the difference, then readers move over.
 
-use super::{Load, Surroundings, Target, check_stop, is_unchanged};
+use super::{Load, Surroundings, Target, check_stop, is_in, is_unchanged};
 use crate::change::{Gate, Reason};
 use crate::command::{Unit, known_fingerprint};
 use crate::error::Result;
@@ -41,7 +41,9 @@ impl Load {
     ) -> Result<()> {
         let Target::Aside(aside) = &mut self.target else { return Ok(()) };
         let old = table.item(db, &key);
-        let (key, entry) = match old.filter(|(_, old)| is_unchanged(old, &value, expires_at_ms)) {
+        let is_told = is_in(&self.told_in_vain, db, &key);
+        let is_same = |old: &Entry| !is_told && is_unchanged(old, &value, expires_at_ms);
+        let (key, entry) = match old.filter(|(_, old)| is_same(old)) {
             Some((key, entry)) => {
                 aside.adopted += entry.shared_memory(key.len());
                 (key, entry)
@@ -87,6 +89,11 @@ impl Load {
                 continue;
             }
             self.one_key(next, around, gate, |unit| unit.delete(db, &key, Reason::Resync));
+        }
+        for (db, key) in std::mem::take(&mut self.told_in_vain) {
+            if next.get(db, &key).is_none() && around.table.get(db, &key).is_none() {
+                self.one_key(next, around, gate, |unit| unit.deny(db, &key, Reason::Resync));
+            }
         }
         Ok(())
     }

@@ -103,6 +103,14 @@ impl Load {
                 Ok(true)
             })?;
         }
+        let told_in_vain = std::mem::take(&mut self.told_in_vain);
+        self.publish(around, gate, |_, unit, table| {
+            let is_nowhere = |db, key| !seen.contains(db, key) && table.get(db, key).is_none();
+            for (db, key) in told_in_vain.iter().filter(|(db, key)| is_nowhere(*db, key)) {
+                unit.deny(*db, key, Reason::Resync);
+            }
+            Ok(())
+        })?;
         *around.unit += 1;
         around.table.publish(forgotten, self.stamp(*around.unit));
         Ok(())

@@ -1,7 +1,7 @@
 //! What a program makes of the events alone: a map that takes over what the callback kept. It must
 //! have what the table has.
 
-use super::model::{Data, Value};
+use super::model::{Data, Item, Stream, Value};
 use rets::change::{Change, Effect, Verdict};
 use rets::replica::{Answer, Replica, Type, Whole};
 use rets::value::Value as TableValue;
@@ -18,7 +18,7 @@ pub struct Consumer {
     pub held: BTreeSet<Place>,
 }
 
-fn value_of(value: &TableValue) -> Value {
+pub fn value_of(value: &TableValue) -> Value {
     match value {
         TableValue::String(bytes) => Value::Text(bytes.to_vec()),
         TableValue::List(list) => Value::List(list.iter().map(<[u8]>::to_vec).collect()),
@@ -33,9 +33,22 @@ fn value_of(value: &TableValue) -> Value {
             };
             Value::Hash(fields.map(field).collect())
         }
+        TableValue::Stream(stream) => stream_of(stream),
         // Of a first load that is damaged: the checksum comes last.
         other => Value::Text(format!("{:?}", other.kind()).into_bytes()),
     }
+}
+
+fn stream_of(stream: &rets::replica::Stream) -> Value {
+    let pair = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    let entries = stream.iter();
+    let id = |id: rets::value::Id| (id.ms, id.seq);
+    Value::Stream(Stream {
+        entries: entries.map(|entry| (id(entry.id), entry.fields.map(pair).collect())).collect(),
+        last: id(stream.last_id()),
+        max_deleted: id(stream.max_deleted_id()),
+        added: stream.added(),
+    })
 }
 
 impl Consumer {
@@ -123,9 +136,11 @@ impl Consumer {
         self.data.set_deadline(db, key, change.expires_at_ms);
     }
 
-    /// Where a table differs from what the events made.
-    pub fn difference(&self, table: &Data) -> Option<String> {
-        for (db, key, item) in self.data.items() {
+    /// Where a table differs from what the events made, but for what they told in vain.
+    pub fn difference(&self, table: &Data, disowned: &BTreeMap<Place, bool>) -> Option<String> {
+        let is_owned =
+            |(db, key, _): &(u32, &Vec<u8>, &Item)| !disowned.contains_key(&(*db, (*key).clone()));
+        for (db, key, item) in self.data.items().filter(is_owned) {
             let seen = table.get(db, key);
             let is_held = self.held.contains(&(db, key.clone()));
             let is_same = match seen {
@@ -138,7 +153,7 @@ impl Consumer {
                 return Some(format!("db {db} {key}: events say {item:?}, the table {seen:?}"));
             }
         }
-        for (db, key, item) in table.items() {
+        for (db, key, item) in table.items().filter(is_owned) {
             if self.data.get(db, key).is_none() {
                 let key = key.escape_ascii();
                 return Some(format!("db {db} {key}: nobody was told of {item:?}"));
@@ -149,18 +164,19 @@ impl Consumer {
 
     fn swap(&mut self, a: u32, b: u32) {
         self.data.swap(a, b);
-        let swapped = |(db, key): Place| {
-            let db = if db == a {
-                b
-            } else if db == b {
-                a
-            } else {
-                db
-            };
-            (db, key)
-        };
-        self.held = std::mem::take(&mut self.held).into_iter().map(swapped).collect();
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.held = held.map(|place| swapped(place, a, b)).collect();
     }
+}
+
+/// Where a key is when two databases have changed places.
+pub fn swapped((db, key): Place, a: u32, b: u32) -> Place {
+    let db = match db {
+        _ if db == a => b,
+        _ if db == b => a,
+        _ => db,
+    };
+    (db, key)
 }
 
 /// All that readers can see, with what is logically expired: the values, and the names of all keys
@@ -193,6 +209,7 @@ fn value_of_whole(whole: &Whole) -> Value {
                 |e: rets::replica::Element<'_>| (bytes(e.field), (bytes(e.value), e.expires_at_ms));
             Value::Hash(elements.map(field).collect())
         }
+        Type::Stream => stream_of(whole.stream().expect("a stream")),
         other => panic!("nobody sent a {other:?}"),
     }
 }

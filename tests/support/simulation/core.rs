@@ -2,22 +2,28 @@
 //! readers, and who of them does the next thing. A callback may let all of that go on while it
 //! holds the apply task.
 
+mod difference;
+mod freshness;
 mod judge;
+mod policy;
 
 use super::consumer::{Consumer, Place};
 use super::faults::{self, Fault, Habits};
 use super::history::Unit;
-use super::model::{Value, Words};
+use super::model::{Data, Value, Words};
 use super::network::Sim;
 use super::primary::Primaries;
+use super::queue::Queue;
 use super::trace::Trace;
 use super::writer::Writer;
 use crate::support::random::Dice;
+use freshness::Freshness;
+use policy::Policies;
 use rets::env::Interest;
 use rets::link::{Link, Step};
 use rets::replica::{Replica, State};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 /// How the primary's own PINGs are spaced.
 const PING_MS: i64 = 10_000;
@@ -52,6 +58,18 @@ pub struct Tally {
     pub partial_syncs: u64,
     pub reads: u64,
     pub comparisons: u64,
+    /// Comparisons of a table that was mixed.
+    pub mixed: u64,
+    /// Lookups that were refused because the data was too old.
+    pub stale: u64,
+    pub queue_comparisons: u64,
+    pub overflows: u64,
+    /// Loads that were told to a program that only listens.
+    pub heard_loads: u64,
+    /// Callbacks that took the place of others.
+    pub exchanges: u64,
+    /// Units that were passed over or that ended following.
+    pub strange: u64,
     pub virtual_ms: i64,
 }
 
@@ -65,7 +83,29 @@ pub struct Core {
     pub chance: Chance,
     pub consumer: Consumer,
     /// What was held back before the unit in hand, and which unit that is.
-    held_before: (i64, BTreeSet<Place>),
+    pub held_before: (Option<UnitName>, BTreeSet<Place>),
+    /// Itself, for callbacks.
+    pub me: Weak<Mutex<Self>>,
+    /// How many callbacks there have been, and the number of the one that is to be asked.
+    pub gates: u64,
+    pub gate: Option<u64>,
+    /// Nobody was asked for a while, and whoever is asked now has not seen the table since.
+    pub has_missed: bool,
+    /// What callbacks were told of units that were dropped, and whether they were told anew.
+    pub disowned: BTreeMap<Place, bool>,
+    /// What they were told of the unit in hand.
+    told: Vec<Place>,
+    /// Which callback heard of the unit in hand.
+    unit_heard_by: Option<(UnitName, u64)>,
+    /// What a program that only listens has heard of the load in hand.
+    pub heard_load: Option<Data>,
+    pub queue: Queue,
+    /// Where the replica is told to connect to.
+    pub host: String,
+    policies: Policies,
+    fresh: Freshness,
+    /// What each key may be while the table is mixed; nothing where that is not known.
+    candidates: Option<Vec<Data>>,
     pub trace: Trace,
     pub tally: Tally,
     pub failure: Option<Failure>,
@@ -81,10 +121,9 @@ pub struct Core {
     pub spoiled: Option<usize>,
     /// There is a limit that may end everything.
     pub is_limited: bool,
-    /// What the full sync in hand has told: anything, and that a value was set, after which nothing
-    /// vanishes.
-    resync_told: bool,
-    resync_has_set: bool,
+    /// What the full sync in hand has told: keys that vanish (false) and others (true), each time
+    /// that one follows the other.
+    resync_told: Vec<bool>,
     /// Of the connection in hand.
     last_ack: i64,
     last_wire: usize,
@@ -97,6 +136,9 @@ macro_rules! note {
 }
 pub(super) use note;
 
+/// A unit: how many units and loads there were before, and the offset behind it.
+pub type UnitName = (u64, u64, i64);
+
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Turn {
@@ -107,6 +149,8 @@ pub enum Turn {
     Expire,
     Read,
     Compare,
+    /// Somebody takes events from the queue.
+    Take,
     Time,
     Fault,
 }
@@ -130,7 +174,20 @@ impl Core {
             habits,
             chance,
             consumer: Consumer::default(),
-            held_before: (-1, BTreeSet::new()),
+            held_before: (None, BTreeSet::new()),
+            me: Weak::new(),
+            gates: 0,
+            gate: None,
+            has_missed: false,
+            disowned: BTreeMap::new(),
+            told: Vec::new(),
+            unit_heard_by: None,
+            heard_load: None,
+            queue: Queue::default(),
+            host: "primary".to_owned(),
+            policies: Policies::default(),
+            fresh: Freshness::default(),
+            candidates: None,
             trace,
             tally: Tally::default(),
             failure: None,
@@ -141,8 +198,7 @@ impl Core {
             resumable: false,
             spoiled: None,
             is_limited: false,
-            resync_told: false,
-            resync_has_set: false,
+            resync_told: Vec::new(),
             last_ack: -1,
             last_wire: 0,
             versions: BTreeMap::new(),
@@ -204,6 +260,7 @@ impl Core {
             (Turn::Expire, 15),
             (Turn::Read, 80),
             (Turn::Compare, 20),
+            (Turn::Take, self.habits.take_weight),
             (Turn::Time, self.habits.time_weight),
             (Turn::Fault, self.habits.fault_weight),
         ]);
@@ -250,10 +307,14 @@ impl Core {
             }
             Turn::Write => self.write(),
             Turn::Expire => self.expire(),
-            Turn::Read => self.read(),
+            Turn::Read => self.read(in_callback),
             Turn::Compare => self.compare(in_callback),
+            Turn::Take => {
+                let most = [1, 5, 100, usize::MAX][self.chance.reads.below(4)];
+                self.take_events(most, in_callback);
+            }
             Turn::Time => self.advance(in_callback),
-            Turn::Fault => faults::strike(self),
+            Turn::Fault => faults::strike(self, in_callback),
             Turn::Apply => {}
         }
     }
@@ -262,7 +323,12 @@ impl Core {
         let sim = Arc::clone(&self.sim);
         let net = sim.net();
         let (habits, is_calm) = (&self.habits, self.is_calm);
-        self.primaries.accept(&net, |dice| faults::manners(habits, is_calm, dice));
+        let is_new = self.primaries.accept(&net, |dice| faults::manners(habits, is_calm, dice));
+        let host = net.wires.last().map(|wire| wire.host.clone()).filter(|_| is_new);
+        drop(net);
+        if let Some(host) = host.filter(|host| *host != self.host) {
+            self.fail(format!("it connects to {host}, but was told {}", self.host));
+        }
     }
 
     fn step_link(&mut self) {
@@ -358,11 +424,30 @@ impl Core {
             0 => vec![(u32::MAX, words(&["PING"]))],
             1 => vec![(u32::MAX, words(&["REPLCONF", "GETACK", "*"]))],
             2 if self.habits.has(Fault::Unknown) => {
-                vec![(u32::MAX, words(&["NEW.WRITE", "nobody", "knows"]))]
+                let name = ["NEW.WRITE", "NEW.OTHER"][self.chance.writes.below(2)];
+                self.with_company(words(&[name, "nobody", "knows"]))
+            }
+            3 if self.habits.has(Fault::Misfit) && self.chance.writes.percent(50) => {
+                let misfits: [&[&str]; 2] =
+                    [&["RENAME", "nothing", "x"], &["LSET", "nothing", "7", "x"]];
+                let misfit = words(misfits[self.chance.writes.below(2)]);
+                self.with_company(misfit)
             }
             _ => Writer { dice: &mut self.chance.writes, data: &data, now_ms, has_big }.unit(),
         };
         self.write_unit(node, &unit);
+    }
+
+    /// A strange command by itself, or with others around it.
+    fn with_company(&mut self, strange: Words) -> Unit {
+        let mut unit = vec![(u32::MAX, strange)];
+        if self.chance.writes.percent(50) {
+            let number = self.chance.writes.below(5).to_string();
+            unit.push((0, words(&["SET", &format!("s{number}"), "company"])));
+            unit.insert(0, (1, words(&["DEL", &format!("h{number}")])));
+            unit.insert(0, (0, words(&["SADD", &format!("t{number}"), "f1"])));
+        }
+        unit
     }
 
     /// A primary deletes some of what is due.

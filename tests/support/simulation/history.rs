@@ -4,6 +4,7 @@
 use super::model::{Data, Words};
 use rets::resp::write_command;
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 pub type Id = [u8; 40];
 
@@ -24,8 +25,36 @@ pub struct History {
     /// No partial sync from before this offset.
     pub backlog_from: i64,
     borders: BTreeMap<i64, Data>,
+    /// What a replica may not be able to follow, by the border behind it, with that before it.
+    strange: BTreeMap<i64, (i64, Strange)>,
     /// It knows PSYNC.
     pub has_offsets: bool,
+}
+
+/// Why a replica may not be able to follow a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Strange {
+    /// It has a command of this name, which nobody knows.
+    Unknown(Vec<u8>),
+    /// It has a command in this database that does not fit the data.
+    Misfit(u32),
+    /// Two databases change places, which is strange where only one of them is followed.
+    Swap(u32, u32),
+}
+
+/// No key has this name, but some commands act as if.
+pub const NOTHING: &[u8] = b"nothing";
+
+fn strange(unit: &Unit) -> Option<Strange> {
+    unit.iter().find_map(|(db, words)| match (&words[0][..], words.get(1).map(Vec::as_slice)) {
+        (name, _) if name.starts_with(b"NEW.") => Some(Strange::Unknown(name.to_vec())),
+        (_, Some(NOTHING)) => Some(Strange::Misfit(*db)),
+        (b"SWAPDB", _) => {
+            let number = |at: usize| std::str::from_utf8(&words[at]).ok()?.parse().ok();
+            Some(Strange::Swap(number(1)?, number(2)?))
+        }
+        _ => None,
+    })
 }
 
 impl History {
@@ -39,6 +68,7 @@ impl History {
             start,
             bytes: Vec::new(),
             backlog_from: start,
+            strange: BTreeMap::new(),
             has_offsets: true,
         }
     }
@@ -55,7 +85,20 @@ impl History {
 
     /// The border after this one.
     pub fn border_after(&self, offset: i64) -> Option<i64> {
-        self.borders.range(offset + 1..).next().map(|(offset, _)| *offset)
+        self.borders.range((Excluded(offset), Unbounded)).next().map(|(offset, _)| *offset)
+    }
+
+    /// What is strange behind one border and not behind another, in order.
+    pub fn strange_between(&self, from: i64, to: i64) -> impl Iterator<Item = &Strange> {
+        let behind = self.strange.range((Excluded(from), Unbounded));
+        behind.take_while(move |(at, _)| **at <= to).map(|(_, (_, strange))| strange)
+    }
+
+    /// What is strange about the unit behind this border.
+    pub fn strange_next(&self, offset: i64) -> Option<&Strange> {
+        let (_, (from, strange)) = self.strange.range((Excluded(offset), Unbounded)).next()?;
+        // SELECT is a unit of its own.
+        (*from <= offset).then_some(strange)
     }
 
     /// A border not more than so many units before the end.
@@ -82,6 +125,7 @@ impl History {
             bytes: self.bytes[..(at - self.start) as usize].to_vec(),
             backlog_from: self.backlog_from,
             borders,
+            strange: self.strange.range(..=at).map(|(at, what)| (*at, what.clone())).collect(),
             has_offsets: self.has_offsets,
         }
     }
@@ -98,11 +142,18 @@ impl History {
 
     /// Writes a unit. `is_outside` selects the first database before MULTI rather than behind it.
     pub fn write(&mut self, unit: &Unit, is_outside: bool) {
-        let [(db, command)] = &unit[..] else { return self.write_many(unit, is_outside) };
-        self.select(*db, true);
-        self.command(command);
-        self.data.apply(*db, command);
+        let from = self.end();
+        if let [(db, command)] = &unit[..] {
+            self.select(*db, true);
+            self.command(command);
+            self.data.apply(*db, command);
+        } else {
+            self.write_many(unit, is_outside);
+        }
         self.border();
+        if let Some(strange) = strange(unit) {
+            self.strange.insert(self.end(), (from, strange));
+        }
     }
 
     fn write_many(&mut self, unit: &Unit, is_outside: bool) {
@@ -116,7 +167,6 @@ impl History {
             self.data.apply(*db, command);
         }
         self.command(&vec![b"EXEC".to_vec()]);
-        self.border();
     }
 
     fn select(&mut self, db: u32, is_unit: bool) {

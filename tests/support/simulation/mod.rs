@@ -7,11 +7,14 @@
 mod consumer;
 mod core;
 mod faults;
+mod gate;
 mod history;
 mod model;
 mod network;
 mod primary;
+mod queue;
 mod run;
+mod scope;
 mod snapshot;
 mod trace;
 mod writer;

@@ -1,6 +1,7 @@
 //! What a primary has, in plain collections and by the plainest rules: the judge of the table,
 //! which shares no code with it.
 
+use super::history::NOTHING;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,13 +16,29 @@ pub enum Value {
     /// Fields with their values and deadlines.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>),
     Zset(BTreeMap<Vec<u8>, f64>),
+    Stream(Stream),
 }
+
+/// A stream without groups. It stays when its last entry goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {
+    pub entries: BTreeMap<Id, Pairs>,
+    pub last: Id,
+    pub max_deleted: Id,
+    pub added: u64,
+}
+
+/// What an entry of a stream has: names and values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Of an entry of a stream: time and number.
+pub type Id = (u64, u64);
 
 impl Value {
     /// An aggregate without elements, which is no key.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Text(_) => false,
+            Self::Text(_) | Self::Stream(_) => false,
             Self::List(list) => list.is_empty(),
             Self::Set(set) => set.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
@@ -51,6 +68,11 @@ fn text(bytes: &[u8]) -> &str {
 
 fn int(bytes: &[u8]) -> i64 {
     text(bytes).parse().expect("a number")
+}
+
+fn id(bytes: &[u8]) -> Id {
+    let (ms, seq) = text(bytes).split_once('-').expect("an id");
+    (ms.parse().expect("a number"), seq.parse().expect("a number"))
 }
 
 fn score(bytes: &[u8]) -> f64 {
@@ -134,6 +156,9 @@ impl Data {
         let name = text(&words[0]).to_ascii_uppercase();
         let key = words.get(1).map_or(&b""[..], Vec::as_slice);
         let args = words.get(2..).unwrap_or_default();
+        if key == NOTHING {
+            return;
+        }
         match name.as_str() {
             "DEL" | "UNLINK" => words[1..].iter().for_each(|key| drop(self.remove(db, key))),
             "PEXPIREAT" => self.set_deadline(db, key, Some(int(&args[0]))),
@@ -153,11 +178,13 @@ impl Data {
             "FLUSHALL" => self.flush(None),
             "FLUSHDB" => self.flush(Some(db)),
             "SWAPDB" => self.swap(int(key) as u32, int(&args[0]) as u32),
-            "SELECT" | "PING" | "REPLCONF" | "PUBLISH" | "NEW.WRITE" => {}
+            "SELECT" | "PING" | "REPLCONF" | "PUBLISH" => {}
+            name if name.starts_with("NEW.") => {}
             name if name.starts_with('H') => self.apply_to_hash(db, name, key, args),
             name if name.starts_with('S') && name != "SET" && name != "SETRANGE" => {
                 self.apply_to_set(db, name, key, args);
             }
+            "XADD" | "XDEL" | "XTRIM" => self.apply_to_stream(db, &name, key, args),
             name if name.starts_with('Z') => self.apply_to_zset(db, name, key, args),
             "RPUSH" | "LPUSH" | "RPOP" | "LPOP" | "LREM" | "LSET" | "LTRIM" | "LINSERT"
             | "LMOVE" => self.apply_to_list(db, &name, key, args),
@@ -337,6 +364,33 @@ impl Data {
                     }
                 }
                 other => panic!("the model knows no {other}"),
+            }
+        });
+    }
+
+    fn apply_to_stream(&mut self, db: u32, name: &str, key: &[u8], args: &[Vec<u8>]) {
+        self.edit(db, key, Value::Stream(Stream::default()), |value| {
+            let Value::Stream(stream) = value else { panic!("not a stream") };
+            match name {
+                "XADD" => {
+                    let pairs = args[1..].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+                    stream.last = id(&args[0]);
+                    stream.entries.insert(stream.last, pairs.collect());
+                    stream.added += 1;
+                }
+                "XDEL" => {
+                    for id in args.iter().map(|arg| id(arg)) {
+                        if stream.entries.remove(&id).is_some() {
+                            stream.max_deleted = stream.max_deleted.max(id);
+                        }
+                    }
+                }
+                // key MAXLEN = count
+                _ => {
+                    while stream.entries.len() > int(&args[2]) as usize {
+                        stream.entries.pop_first();
+                    }
+                }
             }
         });
     }

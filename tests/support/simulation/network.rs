@@ -4,7 +4,7 @@
 use crate::support::random::Dice;
 use rets::env::{Address, Connection, Env, Interest, Lock, Thread, TryLock, Waker};
 use rets::error::{Error, Kind, Result};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,6 +44,13 @@ pub struct Wire {
     pub is_left: bool,
     /// What the replica wrote since somebody last looked.
     pub written: Vec<u8>,
+    /// How many bytes the primary has sent.
+    pub sent: u64,
+    /// How many bytes the replica had read after each read, and when that was.
+    reads: Vec<(u64, i64)>,
+    /// Whom the replica wanted, and what the only file was then.
+    pub host: String,
+    pub password: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -56,6 +63,7 @@ impl Wire {
     pub fn send(&mut self, now: i64, bytes: &[u8]) {
         if !bytes.is_empty() && self.closed_at.is_none() && !self.is_hole {
             let at = self.due(now, &self.to_replica);
+            self.sent += bytes.len() as u64;
             self.to_replica.push_back((at, bytes.to_vec()));
         }
     }
@@ -63,6 +71,12 @@ impl Wire {
     /// How much the primary has sent that was not read.
     pub fn unread(&self) -> usize {
         self.to_replica.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// When the replica read the last of so many bytes.
+    pub fn read_at(&self, bytes: u64) -> Option<i64> {
+        let before = self.reads.partition_point(|(count, _)| *count < bytes);
+        self.reads.get(before).map(|(_, at)| *at)
     }
 
     /// The primary closes.
@@ -135,6 +149,8 @@ pub struct Net {
     pub latency_ms: i64,
     /// Reads bring all that is there.
     pub is_calm: bool,
+    /// The disk.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Net {
@@ -146,8 +162,14 @@ impl Net {
 /// The seam.
 pub struct Sim {
     net: Mutex<Net>,
-    ring: Arc<Ring>,
+    /// The link's, that of the queue of events, and others that were asked for.
+    rings: Mutex<Vec<Arc<Ring>>>,
 }
+
+/// The place of the link's ring.
+const LINK: usize = 0;
+/// The place of the ring of the queue of events.
+const EVENTS: usize = 1;
 
 impl Sim {
     pub fn new(dice: Dice) -> Arc<Self> {
@@ -159,8 +181,9 @@ impl Sim {
             dials: VecDeque::new(),
             latency_ms: 0,
             is_calm: false,
+            files: BTreeMap::new(),
         };
-        Arc::new(Self { net: Mutex::new(net), ring: Arc::default() })
+        Arc::new(Self { net: Mutex::new(net), rings: Mutex::default() })
     }
 
     pub fn net(&self) -> MutexGuard<'_, Net> {
@@ -169,11 +192,21 @@ impl Sim {
 
     /// Whether the link was rung for since the last question.
     pub fn take_ring(&self) -> bool {
-        self.ring.0.swap(false, Ordering::SeqCst)
+        self.ring(LINK).0.swap(false, Ordering::SeqCst)
     }
 
     pub fn is_ringing(&self) -> bool {
-        self.ring.0.load(Ordering::SeqCst)
+        self.ring(LINK).0.load(Ordering::SeqCst)
+    }
+
+    /// Whether there are events to be taken.
+    pub fn is_ringing_for_events(&self) -> bool {
+        self.ring(EVENTS).0.load(Ordering::SeqCst)
+    }
+
+    fn ring(&self, at: usize) -> Arc<Ring> {
+        let rings = self.rings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Arc::clone(&rings[at])
     }
 }
 
@@ -184,8 +217,9 @@ impl Waker for Ring {
     fn wake(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
-    fn wait(&self, _timeout_ms: i64) {
-        panic!("a simulation never sleeps");
+    fn wait(&self, timeout_ms: i64) {
+        assert_eq!(timeout_ms, 0, "a simulation never sleeps");
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -231,6 +265,10 @@ impl Connection for End {
             if bytes.is_empty() {
                 wire.to_replica.pop_front();
             }
+        }
+        if count > 0 {
+            let before = wire.reads.last().map_or(0, |(before, _)| *before);
+            wire.reads.push((before + count as u64, now));
         }
         match wire.closed_at {
             _ if count > 0 => Ok(count),
@@ -287,8 +325,12 @@ impl Env for Machine {
     fn random(&self) -> u64 {
         self.0.net().dice.any()
     }
-    fn dial(&self, _: &Address) -> Result<Box<dyn Connection>> {
+    fn dial(&self, to: &Address) -> Result<Box<dyn Connection>> {
         let net = &mut *self.0.net();
+        let host = match to {
+            Address::Tcp { host, .. } => host.clone(),
+            Address::Unix { path } => path.clone(),
+        };
         let dial = net.dials.pop_front().unwrap_or(Dial::Up(0));
         let later = |ms: i64| net.ticks_ms + ms + net.latency_ms;
         let dial = match dial {
@@ -311,17 +353,25 @@ impl Env for Machine {
             is_hole: false,
             is_left: false,
             written: Vec::new(),
+            sent: 0,
+            reads: Vec::new(),
+            host,
+            password: net.files.values().next().cloned(),
         });
         Ok(Box::new(End { sim: Arc::clone(&self.0), at: net.wires.len() - 1 }))
     }
     fn waker(&self) -> Result<Arc<dyn Waker>> {
-        Ok(self.0.ring.clone())
+        let ring = Arc::<Ring>::default();
+        let mut rings = self.0.rings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rings.push(Arc::clone(&ring));
+        Ok(ring)
     }
     fn spawn(&self, _: &str, _: Box<dyn FnOnce() + Send>) -> Result<Box<dyn Thread>> {
         Err(Error::invalid("a simulation has no threads"))
     }
     fn read_file(&self, path: &str) -> Result<Vec<u8>> {
-        Err(Error::new(Kind::Io, format!("can't read file {path}: there are no files")))
+        let file = self.0.net().files.get(path).cloned();
+        file.ok_or_else(|| Error::new(Kind::Io, format!("can't read file {path}: there is none")))
     }
     /// Other processes have it now and then, but not when all is calm.
     fn try_lock(&self, _: &str) -> Result<TryLock> {

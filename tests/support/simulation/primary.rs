@@ -2,6 +2,7 @@
 //! how they refuse, stall and lie.
 
 use super::history::{History, Id};
+use super::model::Data;
 use super::network::{Dial, Net};
 use super::snapshot;
 use crate::support::random::Dice;
@@ -22,12 +23,22 @@ pub enum Harm {
     Border,
 }
 
+/// What is not so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lie {
+    /// The stream goes on, but from another offset than was asked for.
+    Continue,
+    /// The snapshot is of another offset than it says.
+    Offset,
+}
+
 /// How one connection is served.
 #[derive(Clone, Debug)]
 pub struct Manners {
     /// Instead of the answer to this command.
     pub refusal: Option<(&'static str, &'static str)>,
     pub harm: Option<Harm>,
+    pub lie: Option<Lie>,
     /// The snapshot ends with a mark.
     pub has_mark: bool,
     /// How long it takes to make it.
@@ -76,6 +87,13 @@ pub struct Peer {
     pub acked: i64,
     /// Its snapshot is not what it should be.
     pub is_harmed: bool,
+    /// What it has been told is not so.
+    pub is_lied_to: bool,
+    has_password: bool,
+    /// The snapshot that it gets, and after how many bytes of the connection that was announced.
+    pub snapshot: Option<(Data, u64)>,
+    /// After how many bytes of the connection the stream begins, and at which offset.
+    stream_from: Option<(u64, i64)>,
 }
 
 pub struct Node {
@@ -90,6 +108,10 @@ pub struct Primaries {
     pub target: usize,
     pub peers: Vec<Peer>,
     pub dice: Dice,
+    /// What they all want to hear first.
+    pub password: Option<Vec<u8>>,
+    /// A replica was told something that it can't know to be wrong. What it has is anything.
+    pub has_lied: bool,
 }
 
 /// The first command in the input: its words, and how many bytes it took. A lone newline has no
@@ -139,10 +161,11 @@ impl Primaries {
         self.peers.last().filter(|peer| !net.wires[peer.wire].is_left)
     }
 
-    /// Takes in connections that were made, with these manners.
-    pub fn accept(&mut self, net: &Net, manners: impl FnOnce(&mut Dice) -> Manners) {
+    /// Takes in a connection that was made, with these manners; true where there is one.
+    pub fn accept(&mut self, net: &Net, manners: impl FnOnce(&mut Dice) -> Manners) -> bool {
         let wire = self.peers.len();
-        if wire < net.wires.len() {
+        let is_new = wire < net.wires.len();
+        if is_new {
             let manners = manners(&mut self.dice);
             self.peers.push(Peer {
                 wire,
@@ -154,8 +177,13 @@ impl Primaries {
                 acknowledges: true,
                 acked: -1,
                 is_harmed: false,
+                is_lied_to: false,
+                has_password: false,
+                snapshot: None,
+                stream_from: None,
             });
         }
+        is_new
     }
 
     /// Does what one connection needs; false where there is nothing to do.
@@ -169,7 +197,9 @@ impl Primaries {
             peer.stage = Stage::Gone;
             return true;
         }
-        peer.serve(node, net, &mut self.dice)
+        let done = peer.serve(node, net, &self.password, &mut self.dice);
+        self.has_lied |= peer.is_lied_to;
+        done
     }
 
     /// When a connection will next need something.
@@ -189,9 +219,11 @@ impl Primaries {
         Some(own.min(heard).max(stalled)).filter(|at| *at < i64::MAX)
     }
 
-    /// Everybody sends as fast as they can.
+    /// Everybody sends as fast as they can, and nobody lies any more.
     pub fn hurry(&mut self) {
-        self.peers.iter_mut().for_each(|peer| peer.manners.chunk = 100_000);
+        for peer in &mut self.peers {
+            (peer.manners.chunk, peer.manners.lie) = (100_000, None);
+        }
     }
 
     /// Cuts every connection to a node.
@@ -235,11 +267,39 @@ impl Peer {
         self.wire
     }
 
+    /// A bit of its snapshot is another one.
+    pub fn is_flipped(&self) -> bool {
+        self.manners.harm == Some(Harm::Flip)
+    }
+
+    /// When the replica read the last byte before this offset, if that came here.
+    pub fn read_at(&self, offset: i64, net: &Net) -> Option<i64> {
+        let (before, start) = self.stream_from?;
+        let bytes = u64::try_from(offset - start).ok().filter(|bytes| *bytes > 0)?;
+        net.wires[self.wire].read_at(before + bytes)
+    }
+
+    /// When the replica read that a snapshot comes.
+    pub fn announced_at(&self, net: &Net) -> Option<i64> {
+        net.wires[self.wire].read_at(self.snapshot.as_ref()?.1)
+    }
+
+    fn begin_stream(&mut self, offset: i64, acks_missing: usize, net: &Net) {
+        self.stage = Stage::Streaming { sent: offset, acks_missing };
+        self.stream_from = Some((net.wires[self.wire].sent, offset));
+    }
+
     fn send(&self, net: &mut Net, bytes: &[u8]) {
         net.wires[self.wire].send(net.ticks_ms, bytes);
     }
 
-    fn serve(&mut self, node: &mut Node, net: &mut Net, dice: &mut Dice) -> bool {
+    fn serve(
+        &mut self,
+        node: &mut Node,
+        net: &mut Net,
+        password: &Option<Vec<u8>>,
+        dice: &mut Dice,
+    ) -> bool {
         let now = net.ticks_ms;
         if !matches!(net.wires[self.wire].dial, Dial::Up(at) if at <= now) {
             return false;
@@ -250,7 +310,9 @@ impl Peer {
             self.input.extend(came);
             while let Some((words, used)) = command(&self.input) {
                 self.input.drain(..used);
-                self.answer(&words, node, net, dice);
+                if self.lets_in(&words, password, net) {
+                    self.answer(&words, node, net, dice);
+                }
                 if self.is_gone() {
                     return true;
                 }
@@ -261,6 +323,27 @@ impl Peer {
             return false;
         }
         self.go_on(node, net, dice)
+    }
+
+    /// Whether a command may be answered: whoever has not said the password may say nothing else.
+    fn lets_in(&mut self, words: &[Vec<u8>], password: &Option<Vec<u8>>, net: &mut Net) -> bool {
+        let said = words.get(1).filter(|_| words[0] == b"AUTH");
+        if self.manners.is_mute {
+            return true;
+        }
+        match (said, password) {
+            (Some(said), Some(right)) => {
+                self.has_password |= said == right;
+                let is_right = said == right;
+                self.send(net, if is_right { b"+OK\r\n" } else { b"-WRONGPASS no\r\n" });
+                false
+            }
+            (None, Some(_)) if !self.has_password && !words.is_empty() => {
+                self.send(net, b"-NOAUTH Authentication required.\r\n");
+                false
+            }
+            _ => true,
+        }
     }
 
     fn answer(&mut self, words: &[Vec<u8>], node: &mut Node, net: &mut Net, dice: &mut Dice) {
@@ -303,16 +386,29 @@ impl Peer {
     fn sync(&mut self, id: &str, wanted: &str, node: &mut Node, net: &mut Net, dice: &mut Dice) {
         let last = wanted.parse::<i64>().expect("an offset") - 1;
         let history = &node.history;
+        if self.manners.lie == Some(Lie::Continue) && id != "?" {
+            self.is_lied_to = true;
+            let name = String::from_utf8_lossy(&history.id).into_owned();
+            self.send(net, format!("+CONTINUE {name}\r\n").as_bytes());
+            let sent = history.border_before_end(dice.below(30));
+            let sent = sent + if dice.percent(30) { dice.below(20) as i64 } else { 0 };
+            return self.begin_stream(sent.min(history.end()), 0, net);
+        }
         if history.can_continue(id.as_bytes(), last) {
             let is_same = id.as_bytes() == history.id;
             let name = String::from_utf8_lossy(&history.id).into_owned();
             let name = if is_same && dice.percent(20) { String::new() } else { format!(" {name}") };
             self.send(net, format!("+CONTINUE{name}\r\n").as_bytes());
-            self.stage = Stage::Streaming { sent: last, acks_missing: 0 };
-            return;
+            return self.begin_stream(last, 0, net);
         }
         let id = String::from_utf8_lossy(&history.id).into_owned();
-        self.send(net, format!("+FULLRESYNC {id} {}\r\n", history.end()).as_bytes());
+        let mut offset = history.end();
+        if self.manners.lie == Some(Lie::Offset) {
+            self.is_lied_to = true;
+            let below = dice.below(1 + offset.min(5_000) as usize) as i64;
+            offset = [0, offset - below, offset + below, i64::MAX][dice.below(4)];
+        }
+        self.send(net, format!("+FULLRESYNC {id} {offset}\r\n").as_bytes());
         self.begin_snapshot(node, net, dice);
     }
 
@@ -321,6 +417,7 @@ impl Peer {
         self.is_harmed = self.manners.harm.is_some();
         let stream_db = if self.manners.is_chained { history.db } else { None };
         history.db = stream_db;
+        self.snapshot = Some((history.data.clone(), net.wires[self.wire].sent));
         let mut snapshot = snapshot::write(&history.data, stream_db);
         let mut mark: Vec<u8> = random_id(dice).to_vec();
         let announced = if self.manners.has_mark {
@@ -381,7 +478,8 @@ impl Peer {
                     }
                     let has_mark = self.manners.has_mark;
                     let acks_missing = if has_mark { 1 + self.manners.missed_acks } else { 0 };
-                    self.stage = Stage::Streaming { sent: *offset, acks_missing };
+                    let offset = *offset;
+                    self.begin_stream(offset, acks_missing, net);
                     return true;
                 }
                 let part: Vec<u8> = rest.drain(..most.min(rest.len())).collect();

@@ -1,7 +1,8 @@
 //! One run from its seed, and the search for a smaller one that fails as well.
 
 use super::core::{Chance, Core, Failure, Tally, Turn, note};
-use super::faults::{FAULTS, Fault, Habits, make_calm};
+use super::faults::{FAULTS, Fault, Habits, PASSWORD_FILE, make_calm, mend};
+use super::gate::{Shared, lock};
 use super::history::History;
 use super::model::Data;
 use super::network::{Machine, Sim};
@@ -9,8 +10,7 @@ use super::primary::{Node, Primaries, random_id};
 use super::trace::Trace;
 use super::writer::Writer;
 use crate::support::random::Dice;
-use rets::change::{Change, Verdict};
-use rets::replica::{Applier, Replica, SharedGate, Tasks};
+use rets::replica::{Applier, Replica, Tasks};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -27,13 +27,13 @@ pub struct Plan {
     /// Turns before trouble is over.
     pub turns: usize,
     /// The kinds of faults that may be among those of the run.
-    pub faults: u32,
+    pub faults: u64,
 }
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
         let turns = [600, 3_000, 8_000][Dice::new(seed).below(3)];
-        Self { seed, turns, faults: u32::MAX }
+        Self { seed, turns, faults: u64::MAX }
     }
 
     /// The words that make it again.
@@ -64,29 +64,6 @@ pub struct Outcome {
     pub faults: Vec<&'static str>,
 }
 
-type Shared = Arc<Mutex<Core>>;
-
-fn lock(core: &Shared) -> MutexGuard<'_, Core> {
-    core.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-struct Callback(Shared);
-
-impl SharedGate for Callback {
-    fn ask(&self, change: &Change<'_>) -> Verdict {
-        let mut core = lock(&self.0);
-        let verdict = core.hear_change(change);
-        let slow = core.habits.slow_percent;
-        if !core.is_calm && core.chance.turns.percent(slow) {
-            for _ in 0..core.chance.turns.below(30) {
-                let turn = core.pick(false);
-                core.take_turn(turn, true);
-            }
-        }
-        verdict
-    }
-}
-
 /// A run, ready to begin.
 struct World {
     core: Shared,
@@ -108,9 +85,16 @@ impl World {
         for (name, value) in &habits.options {
             replica.set_option(name, value).expect("an option");
         }
+        if habits.has(Fault::Queue) {
+            assert!(replica.events().descriptor().is_none(), "a simulation has no descriptors");
+        }
+        let password = habits.has(Fault::Password).then(|| b"secret".to_vec());
+        let file = password.clone().map(|file| (PASSWORD_FILE.to_owned(), file));
+        sim.net().files.extend(file);
         let Tasks { link, apply, .. } = replica.start_stepped().expect("it starts");
         let nodes = vec![first_node(&mut of_primaries, &habits)];
-        let primaries = Primaries { nodes, target: 0, peers: Vec::new(), dice: of_primaries };
+        let (peers, dice) = (Vec::new(), of_primaries);
+        let primaries = Primaries { nodes, target: 0, peers, dice, password, has_lied: false };
         let trace = Trace::new(keeps_lines);
         let core = Core::new(
             Arc::clone(&sim),
@@ -122,7 +106,8 @@ impl World {
             trace,
         );
         let core = Arc::new(Mutex::new(core));
-        replica.set_gate(Some(Arc::new(Callback(Arc::clone(&core))))).expect("a gate");
+        lock(&core).me = Arc::downgrade(&core);
+        lock(&core).set_gate();
         let of_listener = Arc::clone(&core);
         let listener = Arc::new(move |info: &_| lock(&of_listener).hear_moment(info));
         replica.set_state_listener(Some(listener)).expect("a listener");
@@ -137,7 +122,7 @@ impl World {
                 return;
             }
             let turn = core.pick(waits);
-            take_turn(core, &mut self.apply, turn);
+            take_turn(&self.core, core, &mut self.apply, turn);
         }
         make_calm(&mut lock(&self.core));
         let since = lock(&self.core).sim.net().ticks_ms;
@@ -151,11 +136,14 @@ impl World {
             if elapsed > CALM_MS {
                 break;
             }
+            if core.has_given_up() && !waits {
+                mend(&mut core);
+            }
             let turn = core.pick_calm(waits);
             if turn == Turn::Time && core.is_settled(waits) {
                 return core.end();
             }
-            take_turn(core, &mut self.apply, turn);
+            take_turn(&self.core, core, &mut self.apply, turn);
         }
         let mut core = lock(&self.core);
         let info = core.replica.info();
@@ -166,12 +154,13 @@ impl World {
 }
 
 /// The core is let go while the apply task runs, which calls back.
-fn take_turn(mut core: MutexGuard<'_, Core>, apply: &mut Applier, turn: Turn) {
+fn take_turn(shared: &Shared, mut core: MutexGuard<'_, Core>, apply: &mut Applier, turn: Turn) {
     if turn == Turn::Apply {
         core.tally.steps += 1;
         note!(core, "apply");
         drop(core);
         apply.step();
+        lock(shared).judge_step();
     } else {
         core.take_turn(turn, false);
     }

@@ -1,6 +1,6 @@
 //! Writes a primary's data as a snapshot: in the plain encodings, with a checksum.
 
-use super::model::{Data, Item, Value};
+use super::model::{Data, Item, Stream, Value};
 use rets::rdb::crc64;
 
 const VERSION: &[u8] = b"REDIS0012";
@@ -53,6 +53,10 @@ fn value(value: &Value) -> (u8, Vec<u8>) {
             }
             5
         }
+        Value::Stream(entries) => {
+            stream(&mut out, entries);
+            21
+        }
         Value::Hash(hash) => match hash.values().filter_map(|(_, at)| *at).min() {
             None => {
                 length(&mut out, hash.len());
@@ -75,6 +79,64 @@ fn value(value: &Value) -> (u8, Vec<u8>) {
         },
     };
     (kind, out)
+}
+
+/// Each entry in a node of its own; no groups.
+fn stream(out: &mut Vec<u8>, stream: &Stream) {
+    let ids = |out: &mut Vec<u8>, (ms, seq): (u64, u64)| {
+        length(out, ms as usize);
+        length(out, seq as usize);
+    };
+    length(out, stream.entries.len());
+    for ((ms, seq), pairs) in &stream.entries {
+        length(out, 16);
+        out.extend_from_slice(&ms.to_be_bytes());
+        out.extend_from_slice(&seq.to_be_bytes());
+        let mut pack = Pack::default();
+        // One entry, none deleted, the names; the flag of an entry that has those; no distance from
+        // the node's id; the values; how many elements the entry has.
+        [1, 0, pairs.len()].into_iter().for_each(|n| pack.number(n));
+        pairs.iter().for_each(|(name, _)| pack.text(name));
+        [0, 2, 0, 0].into_iter().for_each(|n| pack.number(n));
+        pairs.iter().for_each(|(_, value)| pack.text(value));
+        pack.number(pairs.len() + 3);
+        text(out, &pack.finish());
+    }
+    length(out, stream.entries.len());
+    ids(out, stream.last);
+    ids(out, stream.entries.keys().next().copied().unwrap_or_default());
+    ids(out, stream.max_deleted);
+    length(out, stream.added as usize);
+    length(out, 0);
+}
+
+/// A listpack of small elements.
+#[derive(Default)]
+struct Pack {
+    count: u16,
+    bytes: Vec<u8>,
+}
+
+impl Pack {
+    fn number(&mut self, number: usize) {
+        assert!(number < 128, "{number} is not small");
+        self.count += 1;
+        self.bytes.extend([number as u8, 1]);
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        assert!(text.len() < 64, "{} is not short", text.escape_ascii());
+        self.count += 1;
+        self.bytes.push(0x80 | text.len() as u8);
+        self.bytes.extend_from_slice(text);
+        self.bytes.push(1 + text.len() as u8);
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let len = 6 + self.bytes.len() as u32 + 1;
+        let (len, count) = (len.to_le_bytes(), self.count.to_le_bytes());
+        [&len[..], &count, &self.bytes, &[0xff]].concat()
+    }
 }
 
 /// The whole snapshot. `stream_db` is the database that the stream has selected, where its bytes

@@ -41,7 +41,9 @@ impl Writer<'_> {
                 db = self.db();
             }
             let writer = Writer { dice: self.dice, data: &data, ..*self };
-            if let Some(command) = writer.command(db) {
+            // What stands before one that can't be followed would be asked about for nothing.
+            let is_late_swap = |command: &Words| command[0] == b"SWAPDB" && !unit.is_empty();
+            if let Some(command) = writer.command(db).filter(|command| !is_late_swap(command)) {
                 data.apply(db, &command);
                 unit.push((db, command));
             }
@@ -107,7 +109,8 @@ impl Writer<'_> {
             25..=39 => return self.hash_command(db),
             40..=52 => return self.set_command(db),
             53..=66 => return self.zset_command(db),
-            67..=81 => return self.list_command(db),
+            67..=77 => return self.list_command(db),
+            78..=81 => self.stream_command(db),
             82 => words!["FLUSHALL"],
             83 => words!["FLUSHDB"],
             84..=85 => {
@@ -237,6 +240,25 @@ impl Writer<'_> {
             3 => words!["ZUNIONSTORE", self.key('z'), "2", key, other],
             _ => words!["ZADD", key, self.score(), a, self.score(), b],
         })
+    }
+
+    fn stream_command(&mut self, db: u32) -> Words {
+        let key = self.key('x');
+        let (last, first) = match self.value(db, &key) {
+            Some(Value::Stream(stream)) => (stream.last, stream.entries.keys().next().copied()),
+            _ => ((0, 0), None),
+        };
+        let shown = |(ms, seq): (u64, u64)| format!("{ms}-{seq}");
+        let next = if self.dice.percent(50) { (last.0 + 1, 0) } else { (last.0, last.1 + 1) };
+        match (self.dice.below(5), first) {
+            (0, Some(first)) => words!["XDEL", key, shown(first)],
+            (1, Some(_)) => words!["XDEL", key, shown(last), "7-77"],
+            (2, Some(_)) => words!["XTRIM", key, "MAXLEN", "=", self.dice.below(4).to_string()],
+            _ => {
+                let (field, number) = (self.name(), self.small());
+                words!["XADD", key, shown(next), field, number, "both", ""]
+            }
+        }
     }
 
     fn list_command(&mut self, db: u32) -> Option<Words> {

@@ -47,7 +47,7 @@ fn loaded(session: &corpus::Session) -> Site {
     let (_, offset) = session.position().expect("it tells its offset");
     let snapshot = session.snapshot();
     let transfer = Transfer::Length(snapshot.len() as u64);
-    site.apply.take(Feed::FullSync { replid: Some(ID), offset, transfer });
+    site.apply.take(Feed::FullSync { replid: Some(ID), offset, transfer, at_ms: 0 });
     site.bytes(snapshot);
     assert_eq!(site.info().state, State::Following, "{}: {:#?}", session.name, site.info());
     assert_eq!(site.offset(), offset);

@@ -33,6 +33,16 @@ fn what_was_kept_is_told_again_when_it_can_be_seen() {
 }
 
 #[test]
+fn what_happens_whatever_the_answer_is_told_as_well() {
+    let mut site = Site::deaf_to(&[], &["swap", "flush", "unknown"]).in_sync(&[]);
+    site.replica.events().descriptor();
+    site.send("SWAPDB 0 1;FLUSHDB;NEW.WRITE x");
+    let told = site.events();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(site.heard().len(), 3);
+}
+
+#[test]
 fn events_that_do_not_fit_are_one_that_says_so_and_units_are_never_cut() {
     let mut site = Site::with(&[("event-queue", "4kb")]).in_sync(&[]);
     site.replica.events().descriptor();
