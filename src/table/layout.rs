@@ -1,5 +1,8 @@
 //! Where keys belong: the same in every database and generation of one table.
 
+#[cfg(feature = "fixed-seed")]
+use foldhash::quality::FixedState as RandomState;
+#[cfg(not(feature = "fixed-seed"))]
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
 

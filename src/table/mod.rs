@@ -70,8 +70,8 @@ impl Stamp {
     fn words(&self) -> [u64; WORDS] {
         let mut words = [0; WORDS];
         let (ids, rest) = words.split_at_mut(5);
-        for (word, bytes) in ids.iter_mut().zip(self.replid.as_chunks::<8>().0) {
-            *word = u64::from_le_bytes(*bytes);
+        for (word, bytes) in ids.iter_mut().zip(self.replid.chunks_exact(8)) {
+            *word = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         }
         rest.copy_from_slice(&[self.offset as u64, self.unit]);
         words
@@ -80,8 +80,8 @@ impl Stamp {
     fn of(words: [u64; WORDS]) -> Self {
         let [ids @ .., offset, unit] = words;
         let mut replid = [0; 40];
-        for (bytes, word) in replid.as_chunks_mut::<8>().0.iter_mut().zip(ids) {
-            *bytes = word.to_le_bytes();
+        for (bytes, word) in replid.chunks_exact_mut(8).zip(ids) {
+            bytes.copy_from_slice(&word.to_le_bytes());
         }
         Self { replid, offset: offset as i64, unit }
     }
@@ -193,7 +193,6 @@ impl Shared {
 
     /// A step of a walk: the entries of the next database from this one on, from a place in it on,
     /// and how it goes on there.
-    #[expect(clippy::type_complexity, reason = "it is used once")]
     fn copy_some(
         &self,
         from: Db,

@@ -68,7 +68,7 @@ impl Control {
 /// The highest bit of each of seven bytes that is not zero. No carry leaves its byte.
 #[inline]
 fn nonzero(bytes: u64) -> u64 {
-    ((bytes & LOWS) + LOWS | bytes) & TOPS
+    (((bytes & LOWS) + LOWS) | bytes) & TOPS
 }
 
 /// Some slots of a bucket.
