@@ -3,10 +3,16 @@
 use super::batch::Batch;
 use super::database::{Database, Databases, Db};
 use super::entry::{Counts, Entry};
-use super::index::Shown;
+use super::index::{From, Shown};
 use super::layout::Layout;
 use crate::value::Bytes;
 use std::sync::Arc;
+
+/// Where a walk goes on; the default is the beginning.
+pub type Place = (Db, From);
+
+/// What a walk returns.
+type Found = (Db, Bytes, Entry);
 
 /// Every database of a snapshot. Nobody sees it before [`Table::replace`](super::Table::replace).
 #[derive(Debug)]
@@ -64,7 +70,30 @@ impl Generation {
         self.databases.get(db)?.remove(&self.layout, key)
     }
 
+    /// Whether there is an entry.
+    pub fn contains(&self, db: Db, key: &[u8]) -> bool {
+        let hash = self.layout.hash(key);
+        self.databases.get(db).is_some_and(|database| database.index.own_get(hash, key).is_some())
+    }
+
+    /// A step of a walk over the entries that have no version yet, and where it goes on; `None` at
+    /// the end. The generation may be changed between two steps: what was there all the time is
+    /// returned once.
+    pub fn without_version(&self, (from, place): Place) -> Option<(Vec<Found>, Place)> {
+        let (db, database) = self.databases.first_from(from)?;
+        let place = if *db == from { place } else { From::default() };
+        let (all, next) = database.index.own_walk(place, &self.layout);
+        let new = all.into_iter().filter(|shown| shown.version() == 0).map(Shown::item);
+        let found = new.map(|(key, entry)| (*db, key, entry)).collect();
+        let next = match next {
+            Some(place) => (*db, place),
+            None => (db.checked_add(1)?, From::default()),
+        };
+        Some((found, next))
+    }
+
     /// All entries: database by database, within one in no order.
+    #[cfg(test)]
     pub fn entries(&self) -> impl Iterator<Item = (Db, Bytes, Entry)> {
         self.databases.iter().flat_map(|(db, database)| {
             database.index.own_all().map(|shown| {

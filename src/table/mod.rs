@@ -35,7 +35,7 @@ pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
-pub use generation::Generation;
+pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
 
@@ -277,6 +277,11 @@ impl Table {
         let _writing = self.shared.writing.lock();
         self.shared.stamp.begin();
         self.shared.stamp.end(stamp.words());
+    }
+
+    /// So many keys will come into a database: it does not have to grow for them.
+    pub fn expect(&mut self, db: Db, keys: usize) {
+        publish::expect(&self.shared, db, keys);
     }
 
     /// An empty dataset, to be built aside.

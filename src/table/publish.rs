@@ -7,6 +7,7 @@ use super::index::{Gone, Index, Stored};
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What a unit does, as far as that can be worked out before anybody is kept waiting.
@@ -17,7 +18,7 @@ struct Plan {
     /// The databases that change as a whole.
     moves: Vec<(Db, Source)>,
     /// What goes into databases that were there before.
-    groups: Vec<Group>,
+    groups: SmallVec<[Group; 1]>,
 }
 
 /// What a database becomes.
@@ -32,7 +33,7 @@ enum Source {
 /// The writes into one database, by their hashes.
 struct Group {
     database: Arc<Database>,
-    writes: Vec<Write>,
+    writes: SmallVec<[Write; 1]>,
 }
 
 struct Write {
@@ -61,6 +62,17 @@ pub(super) fn publish(shared: &Shared, batch: Batch, stamp: Stamp) {
     plan.prepare(shared, &mut writing);
     plan.apply(shared, &mut writing, stamp);
     sweep(shared, writing);
+}
+
+/// Makes a database of so many keys where there is none. Nobody sees a difference.
+pub(super) fn expect(shared: &Shared, db: Db, keys: usize) {
+    let mut writing = shared.writing.lock();
+    let databases = shared.root.own();
+    if databases.get(db).is_none() {
+        let mut next = databases.clone();
+        next.insert(db, Arc::new(Database::new(keys, writing.copy)));
+        exchange_root(shared, next, false, &mut writing);
+    }
 }
 
 /// Readers move over to other databases.
@@ -115,7 +127,7 @@ impl Plan {
     }
 
     fn group(&mut self, shared: &Shared, db: Db, database: &Arc<Database>, view: View, unit: u64) {
-        let mut writes: Vec<Write> = Vec::with_capacity(view.slots.len());
+        let mut writes: SmallVec<[Write; 1]> = SmallVec::with_capacity(view.slots.len());
         for (key, slot) in view.slots {
             let hash = shared.layout.hash(&key);
             match slot.into_entry(unit, db) {
@@ -209,7 +221,7 @@ impl Plan {
         &mut self,
         writing: &mut Writing,
         before: impl Fn(&Bucket),
-    ) -> Vec<(Arc<Database>, Counts, Counts)> {
+    ) -> SmallVec<[(Arc<Database>, Counts, Counts); 1]> {
         let write = |Group { database, writes }: Group| {
             let (mut new, mut old) = (Counts::default(), Counts::default());
             for Write { hash, what } in writes {

@@ -54,9 +54,9 @@ impl Gone {
     }
 }
 
-/// The hashes that a walk still has before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct From(pub(super) u64);
+/// The least of the hashes that a walk still has before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct From(pub(super) u64);
 
 impl Directory {
     fn new(bits: u32, segments: Box<[AtomicUsize]>) -> *mut Self {
@@ -132,7 +132,16 @@ impl Index {
         commit: &Commit,
     ) -> Option<(Vec<Shown<'a>>, Option<From>)> {
         let segment = self.segment(from.0);
-        let mut all = segment.all_seen(pin, commit)?;
+        Some(Self::step(segment, segment.all_seen(pin, commit)?, from, layout))
+    }
+
+    /// What of a segment a walk has before it, and how it goes on.
+    fn step<'a>(
+        segment: Segment,
+        mut all: Vec<Shown<'a>>,
+        from: From,
+        layout: &Layout,
+    ) -> (Vec<Shown<'a>>, Option<From>) {
         let bits = 64 - segment.depth();
         let start = if bits == 64 { 0 } else { from.0 >> bits << bits };
         if start != from.0 {
@@ -140,7 +149,7 @@ impl Index {
             all.retain(|shown| layout.hash(shown.key()) >= from.0);
         }
         let next = 1_u64.checked_shl(bits).and_then(|size| start.checked_add(size));
-        Some((all, next.map(From)))
+        (all, next.map(From))
     }
 }
 
@@ -158,7 +167,14 @@ impl Index {
         })
     }
 
+    /// As [`Index::walk`].
+    pub(super) fn own_walk(&self, from: From, layout: &Layout) -> (Vec<Shown<'_>>, Option<From>) {
+        let segment = self.segment(from.0);
+        Self::step(segment, segment.own_all().collect(), from, layout)
+    }
+
     /// All that is stored.
+    #[cfg(test)]
     pub(super) fn own_all(&self) -> impl Iterator<Item = Shown<'_>> {
         self.segments().flat_map(Segment::own_all)
     }

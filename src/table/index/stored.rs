@@ -276,6 +276,14 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// See [`Entry::version`].
+    pub(in crate::table) fn version(self) -> u64 {
+        match self.0 {
+            Form::Packed(block) => parts(block).version,
+            Form::Apart((_, entry)) => entry.version,
+        }
+    }
+
     /// A string, if it is one that is stored in one block: what most lookups are for, and cheaper
     /// than [`Shown::lend`].
     #[inline]
