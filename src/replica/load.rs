@@ -295,17 +295,17 @@ impl Load {
         }
         let expected = keys.min(EXPECTED_MAX.saturating_sub(self.announced)) as usize;
         self.announced = self.announced.saturating_add(keys);
-        self.make_room(around, gate)?;
+        self.check_room(around, gate)?;
         match &mut self.target {
-            Target::Aside(aside) => aside.generation.expect(db, expected),
-            Target::Table => around.table.expect(db, expected),
+            Target::Aside(aside) => aside.generation.make_room(db, expected),
+            Target::Table => around.table.make_room(db, expected),
             Target::InPlace(_) | Target::Nowhere => {}
         }
         Ok(())
     }
 
     /// Sees that what is announced can fit, perhaps by going on in place.
-    fn make_room<G: Gate>(
+    fn check_room<G: Gate>(
         &mut self,
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,

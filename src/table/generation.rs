@@ -29,7 +29,7 @@ impl Generation {
     }
 
     /// So many keys will come into a database: it does not have to grow for them.
-    pub fn expect(&mut self, db: Db, keys: usize) {
+    pub fn make_room(&mut self, db: Db, keys: usize) {
         if self.databases.get(db).is_none() {
             self.databases.insert(db, Arc::new(Database::new(keys, self.born)));
         }

@@ -280,8 +280,8 @@ impl Table {
     }
 
     /// So many keys will come into a database: it does not have to grow for them.
-    pub fn expect(&mut self, db: Db, keys: usize) {
-        publish::expect(&self.shared, db, keys);
+    pub fn make_room(&mut self, db: Db, keys: usize) {
+        publish::make_room(&self.shared, db, keys);
     }
 
     /// An empty dataset, to be built aside.

@@ -65,7 +65,7 @@ pub(super) fn publish(shared: &Shared, batch: Batch, stamp: Stamp) {
 }
 
 /// Makes a database of so many keys where there is none. Nobody sees a difference.
-pub(super) fn expect(shared: &Shared, db: Db, keys: usize) {
+pub(super) fn make_room(shared: &Shared, db: Db, keys: usize) {
     let mut writing = shared.writing.lock();
     let databases = shared.root.own();
     if databases.get(db).is_none() {

@@ -1,9 +1,9 @@
 //! How a key and what it has lie in memory: most of them as one block, which is all that they take
 //! besides their slot, and all that a lookup has to fetch.
 //!
-//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there is
-//! one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It
-//! is never edited. What is read from it shares it.
+//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there
+//! is one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the end.
+//! It is never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 

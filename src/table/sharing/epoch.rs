@@ -95,8 +95,8 @@ impl Readers {
 }
 
 impl Seat {
-    /// Announces that the thread that has this seat reads from now on. `fenced`: where writers pass no
-    /// barrier for all.
+    /// Announces that the thread that has this seat reads from now on. `fenced`: where writers pass
+    /// no barrier for all.
     #[inline]
     pub(crate) fn enter(&self, fenced: bool) {
         // Acquire: who announces an epoch sees everything that was taken away before it began.
