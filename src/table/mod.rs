@@ -274,9 +274,7 @@ impl Table {
 
     /// The place in the history moves though no data changed.
     pub fn stamp(&mut self, stamp: Stamp) {
-        let _writing = self.shared.writing.lock();
-        self.shared.stamp.begin();
-        self.shared.stamp.end(stamp.words());
+        publish::stamp(&self.shared, stamp);
     }
 
     /// So many keys will come into a database: it does not have to grow for them.

@@ -7,6 +7,7 @@ use super::index::{Gone, Index, Stored};
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
+use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -61,7 +62,18 @@ pub(super) fn publish(shared: &Shared, batch: Batch, stamp: Stamp) {
     let mut writing = shared.writing.lock();
     plan.prepare(shared, &mut writing);
     plan.apply(shared, &mut writing, stamp);
-    sweep(shared, writing);
+    let is_worth_it = writing.bin.is_full();
+    sweep(shared, writing, is_worth_it);
+}
+
+/// The place in the history moves. That happens also when nothing is written for long, so that what
+/// somebody was looking at when it was replaced does not stay until something is.
+pub(super) fn stamp(shared: &Shared, stamp: Stamp) {
+    let writing = shared.writing.lock();
+    shared.stamp.begin();
+    shared.stamp.end(stamp.words());
+    let is_worth_it = writing.bin.has_waiting();
+    sweep(shared, writing, is_worth_it);
 }
 
 /// Makes a database of so many keys where there is none. Nobody sees a difference.
@@ -82,12 +94,13 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
     shared.sums.set(&next.counts());
     exchange_root(shared, next, false, &mut writing);
     shared.stamp.end(stamp.words());
-    sweep(shared, writing);
+    let is_worth_it = writing.bin.is_full();
+    sweep(shared, writing, is_worth_it);
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
-fn sweep(shared: &Shared, mut writing: parking_lot::MutexGuard<'_, Writing>) {
-    if writing.bin.is_full() {
+fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>, is_worth_it: bool) {
+    if is_worth_it {
         let waste = writing.bin.sort_out(readers(), shared.barrier);
         drop(writing);
         drop(waste);

@@ -683,3 +683,27 @@ fn readers_never_see_half_a_unit() {
         (2..=UNITS).for_each(|at| bank.work(at));
     });
 }
+
+#[test]
+fn what_somebody_was_looking_at_is_given_back_when_the_history_moves_on() {
+    let mut table = Table::new(None);
+    let mut batch = Batch::new();
+    let large: Arc<[u8]> = vec![7; 1 << 20].into();
+    batch.put(0, name("key", ""), Entry::new(Value::String(Bytes::from(large.clone())), None));
+    table.publish(batch, unit(1));
+    let (copy, _) = table.reader().snapshot();
+    let mut batch = Batch::new();
+    batch.flush(None);
+    table.publish(batch, unit(2));
+    table.stamp(unit(3));
+    assert_eq!(Arc::strong_count(&large), 2, "the copy has it");
+    drop(copy);
+    table.stamp(unit(4));
+    // Other tests' threads may be reading just now, in tables of their own.
+    let at = (5..10_000).find(|at| {
+        std::thread::yield_now();
+        table.stamp(unit(*at));
+        Arc::strong_count(&large) == 1
+    });
+    assert!(at.is_some(), "it was kept");
+}

@@ -155,6 +155,11 @@ impl<T> Bin<T> {
         self.weight += weight;
     }
 
+    /// Whether something could not be given back the last time.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether it is worth a look.
     pub(crate) fn is_full(&self) -> bool {
         self.weight >= Self::WEIGHT_MAX
