@@ -12,7 +12,7 @@
 //! wherever it changes something, and one store commits it (`sharing/commit.rs`). Where the data
 //! belongs to the history, and the sums, change between two counts (`sharing/stamp.rs`): a reader
 //! of several keys looks at them, at the stamp, and at the keys again, and what was the same before
-//! and after is what the stamp stands for.
+//! and after is what the stamp stands for, if nothing went that it may have missed.
 //!
 //! Whoever finds the writer in the way too often, and who makes a copy of everything, locks
 //! `writing`, which the writer holds while it publishes. Nothing else is locked under it, and
@@ -45,7 +45,9 @@ use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use reader::Sought;
-use sharing::{AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, SeqLock, WORDS};
+use sharing::{
+    AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -94,6 +96,8 @@ struct Shared {
     root: Root,
     commit: Commit,
     stamp: SeqLock,
+    /// Of keys; not of databases, which come and go with the root.
+    removals: Removals,
     /// Over all databases. They change only together with the stamp.
     sums: Sums,
     writing: Mutex<Writing>,
@@ -240,6 +244,7 @@ impl Table {
             root: Root::default(),
             commit: Commit::default(),
             stamp: SeqLock::new(Stamp::default().words()),
+            removals: Removals::new(),
             sums: Sums::default(),
             writing: Mutex::default(),
             copies: AtomicUsize::new(0),

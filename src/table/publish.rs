@@ -175,6 +175,10 @@ impl Plan {
             Some(_) => {}
             None => shared.stamp.begin(),
         }
+        let mut writes = self.groups.iter().flat_map(|group| &group.writes);
+        if writes.any(|write| matches!(write.what, What::Remove(_))) {
+            shared.removals.begin();
+        }
         let sums = self.write(writing, |bucket| {
             if let Some(pending) = pending {
                 pending.keep(bucket);

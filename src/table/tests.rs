@@ -683,3 +683,41 @@ fn readers_never_see_half_a_unit() {
         (2..=UNITS).for_each(|at| bank.work(at));
     });
 }
+
+/// A key that comes and goes, and two databases that trade places and trade back.
+#[test]
+fn what_came_back_is_not_taken_for_what_stayed() {
+    const UNITS: u64 = 30_000;
+    let mut table = Table::new(None);
+    let mut batch = Batch::new();
+    batch.put(0, name("side", ""), number(0));
+    batch.put(1, name("side", ""), number(1));
+    table.publish(batch, unit(2));
+    let reader = table.reader();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _done = Done(&done);
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let (guest, side) = (name("guest", ""), name("side", ""));
+                while !done.load(Ordering::Acquire) {
+                    let (found, stamp) = many(&reader, &[(7, guest.clone())]);
+                    assert_eq!(found[0].is_some(), stamp.unit % 4 == 1, "guest at {}", stamp.unit);
+                    let (found, stamp) = many(&reader, &[(0, side.clone())]);
+                    let expected = i64::from(stamp.unit % 4 == 3);
+                    assert_eq!(found[0].as_ref().map(number_of), Some(expected), "{}", stamp.unit);
+                }
+            });
+        }
+        // The guest is there at 4n + 1, the databases have traded places at 4n + 3.
+        for at in 3..UNITS {
+            let mut batch = Batch::new();
+            match at % 4 {
+                1 => batch.put(7, name("guest", ""), number(0)),
+                2 => batch.remove(7, b"guest"),
+                _ => batch.swap(0, 1),
+            }
+            table.publish(batch, unit(at));
+        }
+    });
+}
