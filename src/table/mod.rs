@@ -104,7 +104,7 @@ struct Shared {
     /// How many copies of everything there are.
     copies: AtomicUsize,
     /// Makes all threads of the process pass a barrier; without it, readers have one each.
-    barrier: Option<fn()>,
+    barrier: Option<fn() -> bool>,
 }
 
 /// What only one thread at a time uses.
@@ -113,6 +113,8 @@ struct Writing {
     bin: Bin<Waste>,
     /// The number of the last copy of everything that was made.
     copy: u64,
+    /// There was a copy when the bin was last thought of.
+    held: bool,
 }
 
 /// What readers may still be looking at.
@@ -229,6 +231,12 @@ impl Shared {
     }
 }
 
+/// To be called in a forked child: readers there were in other threads are not waited for. May be
+/// called where little else may.
+pub fn forked() {
+    sharing::forked();
+}
+
 /// The writer's side. There is one, and whoever owns it is the only one who changes anything.
 #[derive(Debug)]
 pub struct Table {
@@ -236,9 +244,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory;
-    /// without one, each lookup has to.
-    pub fn new(barrier: Option<fn()>) -> Self {
+    /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory,
+    /// and says whether it did; without one, each lookup has to.
+    pub fn new(barrier: Option<fn() -> bool>) -> Self {
         let shared = Shared {
             layout: Layout::default(),
             root: Root::default(),
@@ -279,9 +287,11 @@ impl Table {
 
     /// The place in the history moves though no data changed.
     pub fn stamp(&mut self, stamp: Stamp) {
-        let _writing = self.shared.writing.lock();
+        let writing = self.shared.writing.lock();
         self.shared.stamp.begin();
         self.shared.stamp.end(stamp.words());
+        // Where little is written, this is the opportunity.
+        publish::sweep(&self.shared, writing);
     }
 
     /// An empty dataset, to be built aside.

@@ -7,6 +7,7 @@ use super::index::{Gone, Index, Stored};
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
 
 /// What a unit does, as far as that can be worked out before anybody is kept waiting.
@@ -74,8 +75,13 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
-fn sweep(shared: &Shared, mut writing: parking_lot::MutexGuard<'_, Writing>) {
-    if writing.bin.is_full() {
+pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+    let held = shared.copies.load(Ordering::Acquire) > 0;
+    if std::mem::replace(&mut writing.held, held) && !held {
+        writing.bin.hurry();
+    }
+    // A copy of everything has no end that could be waited for.
+    if writing.bin.is_full() || !held && writing.bin.is_left_full() {
         let waste = writing.bin.sort_out(readers(), shared.barrier);
         drop(writing);
         drop(waste);

@@ -721,3 +721,37 @@ fn what_came_back_is_not_taken_for_what_stayed() {
         }
     });
 }
+
+#[test]
+fn what_went_at_once_is_given_back_without_further_writes() {
+    let mut table = Table::new(None);
+    let last = Arc::new(Hold::default());
+    let went = Arc::downgrade(&last);
+    let mut batch = Batch::new();
+    batch.put(0, name("last", ""), Entry { hold: Some(last), ..number(1) });
+    (0..10_000).for_each(|n| batch.put(0, name("key", n), number(n)));
+    table.publish(batch, unit(1));
+    let (reader, flushed) = (table.reader(), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            reader.read(0, b"key1", |_| {
+                flushed.wait();
+                flushed.wait();
+            });
+            flushed.wait();
+        });
+        flushed.wait();
+        let mut batch = Batch::new();
+        batch.flush(None);
+        table.publish(batch, unit(2));
+        assert!(went.upgrade().is_some(), "somebody is still reading");
+        flushed.wait();
+        flushed.wait();
+    });
+    // Other tests may be in the way for a while.
+    let is_gone = (3..100_000).any(|at| {
+        table.stamp(unit(at));
+        went.upgrade().is_none()
+    });
+    assert!(is_gone);
+}
