@@ -128,9 +128,10 @@ impl Segment {
         let buckets = self.buckets().len();
         let room = room_of(buckets);
         let sparse = buckets > 1 && words < room / 4;
-        // Where it can't get more room, and is about to be split, detours are as they have to be.
-        let can_help = !self.is_largest() || words < room - room / 8;
-        sparse || can_help && self.field(SPILLS) as usize > buckets / 2 + 1
+        // Where it can't get more room, another one has about half as many detours as buckets, too.
+        let is_dense = self.is_largest() && words > room - room / 8;
+        let usual = if is_dense { buckets * 3 / 4 } else { buckets / 2 + 1 };
+        sparse || self.field(SPILLS) as usize > usual
     }
 
     #[inline]
@@ -398,7 +399,9 @@ mod tests {
 
     #[test]
     fn a_segment_is_exchanged_for_a_tidier_one_only_where_that_is_one() {
-        for (words, spills, is_untidy) in [(384, 64, false), (300, 64, true), (300, 9, false)] {
+        for (words, spills, is_untidy) in
+            [(384, 60, true), (384, 40, false), (300, 40, true), (300, 9, false)]
+        {
             let segment = Segment::new(Segment::LARGEST, 0, 0);
             segment.set(SPILLS, spills);
             assert_eq!(segment.is_untidy(words), is_untidy, "{words} {spills}");
