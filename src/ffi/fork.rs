@@ -9,7 +9,7 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn in_child() {
     PROCESS.fetch_add(1, Ordering::Relaxed);
-    crate::table::forked();
+    crate::replica::forked();
 }
 
 /// Which process this is, counted in forks. Objects remember the one they were made in.

@@ -1,8 +1,8 @@
 //! What a program may ask of the table: the one place where readiness, deadlines, filters and what
 //! a callback withheld are turned into an answer.
 //!
-//! Lookups run on the program's own threads. They take no lock, never allocate for a single element,
-//! and never wait for the engine.
+//! Lookups run on the program's own threads. They take no lock, never allocate for a single
+//! element, and never wait for the engine.
 
 use super::freshness::Freshness;
 use crate::table::{Cursor, Db, Entry, Hold, Reader, Shown};

@@ -110,7 +110,8 @@ impl Index {
         }
     }
 
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too often.
+    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
+    /// often.
     #[inline]
     pub(super) fn find<'a>(
         &self,
@@ -178,7 +179,8 @@ impl Index {
         self.segment(hash).own_find(hash, key)
     }
 
-    /// Stores what is new; [`Index::prepare`] was told. `before` hears of a bucket before it changes.
+    /// Stores what is new; [`Index::prepare`] was told. `before` hears of a bucket before it
+    /// changes.
     pub(super) fn insert(&self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
         self.segment(hash).insert(hash, new, before);
     }

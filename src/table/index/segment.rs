@@ -26,8 +26,8 @@ const DEPTH: usize = 1;
 const BORN: usize = 2;
 const SPILLS: usize = 3;
 
-/// The address of a segment, with its number of buckets less one in the bits to spare. Whoever has one makes sure that it
-/// is still there.
+/// The address of a segment, with its number of buckets less one in the bits to spare. Whoever has
+/// one makes sure that it is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::table) struct Segment(pub(in crate::table) usize);
 
@@ -157,7 +157,8 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too often.
+    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
+    /// often.
     #[inline]
     pub(in crate::table) fn find<'a>(
         self,

@@ -1,9 +1,9 @@
 //! How a key and what it has lie in memory: most of them as one block, which is all that they take
 //! besides their slot, and all that a lookup has to fetch.
 //!
-//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there is
-//! one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It
-//! is never edited. What is read from it shares it.
+//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there
+//! is one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the
+//! end. It is never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 
@@ -325,8 +325,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A block as its `Arc` gave it away: a borrow of the bytes does not reach to the counts in front of
-/// them, but the address was exposed together with those.
+/// A block as its `Arc` gave it away: a borrow of the bytes does not reach to the counts in front
+/// of them, but the address was exposed together with those.
 fn whole(block: &[u8]) -> *const [u8] {
     ptr::slice_from_raw_parts(ptr::with_exposed_provenance(block.as_ptr().addr()), block.len())
 }

@@ -80,8 +80,8 @@ impl Readers {
         })
     }
 
-    /// In a forked child: none of those who were reading goes on, so nobody waits for them. Their seats
-    /// stay taken.
+    /// In a forked child: none of those who were reading goes on, so nobody waits for them. Their
+    /// seats stay taken.
     pub(crate) fn forget(&self) {
         self.seats().for_each(Seat::leave);
     }
@@ -104,8 +104,8 @@ impl Readers {
 }
 
 impl Seat {
-    /// Announces that the thread that has this seat reads from now on. `fenced`: where writers pass no
-    /// barrier for all.
+    /// Announces that the thread that has this seat reads from now on. `fenced`: where writers pass
+    /// no barrier for all.
     #[inline]
     pub(crate) fn enter(&self, fenced: bool) {
         // Acquire: who announces an epoch sees everything that was taken away before it began.

@@ -5,8 +5,8 @@ use super::sync::{AtomicU64, Ordering, Own, fence, pause};
 
 /// How many units have taken something away.
 ///
-/// Something that is there twice at the same place was there all the time, for its place is not used
-/// again while somebody reads. What is twice not there may have been there in between: unless
+/// Something that is there twice at the same place was there all the time, for its place is not
+/// used again while somebody reads. What is twice not there may have been there in between: unless
 /// nothing was taken away meanwhile.
 #[derive(Debug)]
 pub(crate) struct Removals(AtomicU64);
