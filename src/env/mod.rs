@@ -42,7 +42,7 @@ pub trait Env: Send + Sync {
     fn try_lock(&self, path: &str) -> Result<TryLock>;
     /// What makes all threads of the process pass a full barrier of memory; `None` where there is
     /// no such call.
-    fn barrier(&self) -> Option<fn()> {
+    fn barrier(&self) -> Option<fn() -> bool> {
         None
     }
 }
@@ -202,7 +202,7 @@ impl Env for System {
         lock::try_lock(path)
     }
 
-    fn barrier(&self) -> Option<fn()> {
+    fn barrier(&self) -> Option<fn() -> bool> {
         barrier::for_all_threads()
     }
 }

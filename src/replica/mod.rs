@@ -35,6 +35,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::table::forked;
 pub use digest::{DigestAt, KeyDigest};
 pub use events::{Event, Events, Recorded};
 pub use lookup::{

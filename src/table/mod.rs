@@ -12,7 +12,7 @@
 //! wherever it changes something, and one store commits it (`sharing/commit.rs`). Where the data
 //! belongs to the history, and the sums, change between two counts (`sharing/stamp.rs`): a reader
 //! of several keys looks at them, at the stamp, and at the keys again, and what was the same before
-//! and after is what the stamp stands for.
+//! and after is what the stamp stands for, if nothing went that it may have missed.
 //!
 //! Whoever finds the writer in the way too often, and who makes a copy of everything, locks
 //! `writing`, which the writer holds while it publishes. Nothing else is locked under it, and
@@ -45,7 +45,9 @@ use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use reader::Sought;
-use sharing::{AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, SeqLock, WORDS};
+use sharing::{
+    AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -94,13 +96,15 @@ struct Shared {
     root: Root,
     commit: Commit,
     stamp: SeqLock,
+    /// Of keys; not of databases, which come and go with the root.
+    removals: Removals,
     /// Over all databases. They change only together with the stamp.
     sums: Sums,
     writing: Mutex<Writing>,
     /// How many copies of everything there are.
     copies: AtomicUsize,
     /// Makes all threads of the process pass a barrier; without it, readers have one each.
-    barrier: Option<fn()>,
+    barrier: Option<fn() -> bool>,
 }
 
 /// What only one thread at a time uses.
@@ -109,6 +113,8 @@ struct Writing {
     bin: Bin<Waste>,
     /// The number of the last copy of everything that was made.
     copy: u64,
+    /// There was a copy when the bin was last thought of.
+    held: bool,
 }
 
 /// What readers may still be looking at.
@@ -225,6 +231,12 @@ impl Shared {
     }
 }
 
+/// To be called in a forked child: readers there were in other threads are not waited for. May be
+/// called where little else may.
+pub fn forked() {
+    sharing::forked();
+}
+
 /// The writer's side. There is one, and whoever owns it is the only one who changes anything.
 #[derive(Debug)]
 pub struct Table {
@@ -232,14 +244,15 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory;
-    /// without one, each lookup has to.
-    pub fn new(barrier: Option<fn()>) -> Self {
+    /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory,
+    /// and says whether it did; without one, each lookup has to.
+    pub fn new(barrier: Option<fn() -> bool>) -> Self {
         let shared = Shared {
             layout: Layout::default(),
             root: Root::default(),
             commit: Commit::default(),
             stamp: SeqLock::new(Stamp::default().words()),
+            removals: Removals::new(),
             sums: Sums::default(),
             writing: Mutex::default(),
             copies: AtomicUsize::new(0),

@@ -62,8 +62,7 @@ pub(super) fn publish(shared: &Shared, batch: Batch, stamp: Stamp) {
     let mut writing = shared.writing.lock();
     plan.prepare(shared, &mut writing);
     plan.apply(shared, &mut writing, stamp);
-    let is_worth_it = writing.bin.is_full();
-    sweep(shared, writing, is_worth_it);
+    sweep(shared, writing);
 }
 
 /// The place in the history moves. That happens also when nothing is written for long, so that what
@@ -72,8 +71,7 @@ pub(super) fn stamp(shared: &Shared, stamp: Stamp) {
     let writing = shared.writing.lock();
     shared.stamp.begin();
     shared.stamp.end(stamp.words());
-    let is_worth_it = writing.bin.has_waiting();
-    sweep(shared, writing, is_worth_it);
+    sweep(shared, writing);
 }
 
 /// Makes a database of so many keys where there is none. Nobody sees a difference.
@@ -94,13 +92,17 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
     shared.sums.set(&next.counts());
     exchange_root(shared, next, false, &mut writing);
     shared.stamp.end(stamp.words());
-    let is_worth_it = writing.bin.is_full();
-    sweep(shared, writing, is_worth_it);
+    sweep(shared, writing);
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
-fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>, is_worth_it: bool) {
-    if is_worth_it {
+fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+    let held = shared.copies.load(Ordering::Acquire) > 0;
+    if std::mem::replace(&mut writing.held, held) && !held {
+        writing.bin.hurry();
+    }
+    // A copy of everything has no end that could be waited for.
+    if writing.bin.is_full() || !held && writing.bin.is_left_full() {
         let waste = writing.bin.sort_out(readers(), shared.barrier);
         drop(writing);
         drop(waste);
@@ -199,6 +201,10 @@ impl Plan {
             Some(pending) if is_rearranged => pending.keep_root(shared.root.word()),
             Some(_) => {}
             None => shared.stamp.begin(),
+        }
+        let mut writes = self.groups.iter().flat_map(|group| &group.writes);
+        if writes.any(|write| matches!(write.what, What::Remove(_))) {
+            shared.removals.begin();
         }
         let sums = self.write(writing, |bucket| {
             if let Some(pending) = pending {

@@ -64,6 +64,8 @@ impl Reader {
         }));
         self.shared.fetch(&pin, &sought);
         for _ in 0..ATTEMPTS {
+            let removals = self.shared.removals.count();
+            let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
             let Ok(()) = sought.iter_mut().try_for_each(|one| {
                 let found = self.shared.find(&pin, one.db, one.hash, |shown| one.is(shown));
                 found.map(|found| one.found = found)
@@ -71,8 +73,13 @@ impl Reader {
                 break;
             };
             let stamp = self.shared.stamp();
-            // What is still there was there at the time of the stamp.
-            if sought.iter().all(|one| self.still(&pin, one)) {
+            // What is still there was there at the time of the stamp, and what is still absent was
+            // not: if databases have not gone to and fro, nor a key that nobody looked at.
+            let is_still = sought.iter().all(|one| self.still(&pin, one))
+                && self.shared.root.is(root, &pin, &self.shared.commit)
+                && (sought.iter().all(|one| one.found.is_some())
+                    || self.shared.removals.count() == removals);
+            if is_still {
                 for (at, one) in sought.iter().enumerate() {
                     f(at, one.found);
                 }

@@ -126,8 +126,12 @@ impl Segment {
     /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
     pub(in crate::table) fn is_untidy(self, words: usize) -> bool {
         let buckets = self.buckets().len();
-        let sparse = buckets > 1 && words < room_of(buckets) / 4;
-        sparse || self.field(SPILLS) as usize > buckets / 2 + 1
+        let room = room_of(buckets);
+        let sparse = buckets > 1 && words < room / 4;
+        // Where it can't get more room, another one has about half as many detours as buckets, too.
+        let is_dense = self.is_largest() && words > room - room / 8;
+        let usual = if is_dense { buckets * 3 / 4 } else { buckets / 2 + 1 };
+        sparse || self.field(SPILLS) as usize > usual
     }
 
     #[inline]
@@ -387,5 +391,26 @@ impl Drop for OwnSegment {
         let buckets = ptr::from_ref(self.0.all()).cast_mut();
         // SAFETY: it came from such a box, and this is its only owner.
         drop(unsafe { Box::from_raw(buckets) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_exchanged_for_a_tidier_one_only_where_that_is_one() {
+        for (words, spills, is_untidy) in
+            [(384, 60, true), (384, 40, false), (300, 40, true), (300, 9, false)]
+        {
+            let segment = Segment::new(Segment::LARGEST, 0, 0);
+            segment.set(SPILLS, spills);
+            assert_eq!(segment.is_untidy(words), is_untidy, "{words} {spills}");
+            drop(segment.own());
+        }
+        let small = Segment::new(18, 0, 0);
+        small.set(SPILLS, 3);
+        assert!(small.is_untidy(18), "there are larger ones");
+        drop(small.own());
     }
 }

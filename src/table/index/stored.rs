@@ -2,8 +2,8 @@
 //! besides their slot, and all that a lookup has to fetch.
 //!
 //! A block is, in this order: a head of four bytes, the key, the version, the deadline where there
-//! is one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the end.
-//! It is never edited. What is read from it shares it.
+//! is one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the
+//! end. It is never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 
@@ -42,6 +42,12 @@ pub(in crate::table) struct Stored(NonZeroU64);
 
 /// What is large, withheld, or of a type that is no block.
 type Apart = (Bytes, Entry);
+
+/// A word says nothing of what it refers to, which goes from thread to thread with it.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<(Arc<[u8]>, Apart)>();
+};
 
 /// A look at what is stored.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +221,7 @@ impl Drop for Stored {
             drop(unsafe { Box::from_raw(item) });
         } else if let Form::Packed(block) = self.show().0 {
             // SAFETY: the block came from an `Arc` of just these bytes, and this is its owner.
-            drop(unsafe { Arc::from_raw(ptr::from_ref(block)) });
+            drop(unsafe { Arc::from_raw(whole(block)) });
         }
     }
 }
@@ -301,7 +307,7 @@ impl<'a> Shown<'a> {
                 // SAFETY: blocks come from an `Arc` of just these bytes; and what is made of it
                 // here is never dropped, so that its count is right again afterwards. Clones of
                 // it count themselves.
-                let owner = unsafe { Arc::from_raw(ptr::from_ref(block)) };
+                let owner = unsafe { Arc::from_raw(whole(block)) };
                 let entry = ManuallyDrop::new(unpack(owner, &parts(block)));
                 f(&entry)
             }
@@ -327,9 +333,15 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// A block as its `Arc` gave it away: a borrow of the bytes does not reach to the counts in front
+/// of them, but the address was exposed together with those.
+fn whole(block: &[u8]) -> *const [u8] {
+    ptr::slice_from_raw_parts(ptr::with_exposed_provenance(block.as_ptr().addr()), block.len())
+}
+
 /// One more owner of a block.
 fn share(block: &[u8]) -> Arc<[u8]> {
-    let block = ptr::from_ref(block);
+    let block = whole(block);
     // SAFETY: blocks come from an `Arc` of just these bytes, which is there as long as the borrow.
     unsafe {
         Arc::increment_strong_count(block);

@@ -124,8 +124,7 @@ impl Bucket {
     pub(crate) fn exchange(&self, place: usize, word: u64) -> u64 {
         let old = self.own_slot(place);
         if let Some(slot) = self.slots.get(place) {
-            // Release: who finds the word finds what it refers to, and the mark that was set
-            // before.
+            // Release: who finds the word finds what it refers to, and the mark set before.
             slot.store(word, Ordering::Release);
         }
         old

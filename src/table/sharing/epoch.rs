@@ -46,7 +46,9 @@ impl Readers {
     pub(crate) fn take_seat(&'static self) -> &'static Seat {
         let free = self.seats().find(|seat| {
             let taken = (Ordering::Acquire, Ordering::Relaxed);
-            seat.taken.compare_exchange(false, true, taken.0, taken.1).is_ok()
+            // The look in front leaves the others' cache lines where they are.
+            !seat.taken.load(Ordering::Relaxed)
+                && seat.taken.compare_exchange(false, true, taken.0, taken.1).is_ok()
         });
         free.unwrap_or_else(|| {
             let seat: &'static Seat = Box::leak(Box::new(Seat {
@@ -78,15 +80,22 @@ impl Readers {
         })
     }
 
+    /// In a forked child: none of those who were reading goes on, so nobody waits for them. Their
+    /// seats stay taken.
+    pub(crate) fn forget(&self) {
+        self.seats().for_each(Seat::leave);
+    }
+
     /// The epoch that ends now, and with which all that was taken away until now is marked.
     fn end_epoch(&self) -> u64 {
         self.epoch.fetch_add(1, Ordering::Release)
     }
 
-    /// The oldest epoch that somebody who reads has announced.
-    fn oldest(&self, barrier: Option<fn()>) -> u64 {
+    /// The oldest epoch that somebody who reads has announced; 0 where that can't be told.
+    fn oldest(&self, barrier: Option<fn() -> bool>) -> u64 {
         match barrier {
-            Some(barrier) => barrier(),
+            Some(barrier) if !barrier() => return 0,
+            Some(_) => {}
             None => fence(Ordering::SeqCst),
         }
         let epochs = self.seats().map(|seat| seat.epoch.load(Ordering::Acquire));
@@ -133,14 +142,35 @@ impl Seat {
 /// back.
 #[derive(Debug)]
 pub(crate) struct Bin<T> {
-    waiting: VecDeque<(u64, Vec<T>)>,
+    waiting: VecDeque<Lot<T>>,
     fresh: Vec<T>,
+    /// Of what is fresh.
     weight: usize,
+    /// Of what is waiting.
+    kept: usize,
+    /// How often another look was put off, and how often that is to be.
+    put_off: u32,
+    patience: u32,
+}
+
+/// What was taken away in one epoch.
+#[derive(Debug)]
+struct Lot<T> {
+    epoch: u64,
+    weight: usize,
+    things: Vec<T>,
 }
 
 impl<T> Default for Bin<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), fresh: Vec::new(), weight: 0 }
+        Self {
+            waiting: VecDeque::new(),
+            fresh: Vec::new(),
+            weight: 0,
+            kept: 0,
+            put_off: 0,
+            patience: 1,
+        }
     }
 }
 
@@ -149,15 +179,13 @@ impl<T> Bin<T> {
     /// lookups, but what waits takes memory.
     const WEIGHT_MAX: usize = 256 << 10;
 
+    /// Another look is put off at most so often.
+    const PATIENCE_MAX: u32 = 256;
+
     /// Nobody can come to this from now on. `weight` is about its size in bytes.
     pub(crate) fn put(&mut self, thing: T, weight: usize) {
         self.fresh.push(thing);
         self.weight += weight;
-    }
-
-    /// Whether something could not be given back the last time.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
     }
 
     /// Whether it is worth a look.
@@ -165,14 +193,38 @@ impl<T> Bin<T> {
         self.weight >= Self::WEIGHT_MAX
     }
 
+    /// Whether it is worth another look though little was put there since the last one, when
+    /// somebody was in the way: soon, then less and less often.
+    pub(crate) fn is_left_full(&mut self) -> bool {
+        self.put_off += u32::from(self.kept >= Self::WEIGHT_MAX);
+        self.put_off >= self.patience
+    }
+
+    /// Who was in the way for long is not any more.
+    pub(crate) fn hurry(&mut self) {
+        self.patience = 1;
+    }
+
     /// Takes out what nobody looks at any more. The caller drops it, where no lock is held.
-    pub(crate) fn sort_out(&mut self, readers: &Readers, barrier: Option<fn()>) -> Vec<Vec<T>> {
-        self.weight = 0;
+    pub(crate) fn sort_out(
+        &mut self,
+        readers: &Readers,
+        barrier: Option<fn() -> bool>,
+    ) -> Vec<Vec<T>> {
         if !self.fresh.is_empty() {
-            self.waiting.push_back((readers.end_epoch(), std::mem::take(&mut self.fresh)));
+            let (weight, things) = (self.weight, std::mem::take(&mut self.fresh));
+            self.waiting.push_back(Lot { epoch: readers.end_epoch(), weight, things });
+            self.kept += weight;
         }
+        (self.weight, self.put_off) = (0, 0);
         let oldest = readers.oldest(barrier);
-        let done = self.waiting.iter().take_while(|(epoch, _)| *epoch < oldest).count();
-        self.waiting.drain(..done).map(|(_, things)| things).collect()
+        let done = self.waiting.iter().take_while(|lot| lot.epoch < oldest).count();
+        self.patience = match done {
+            0 => (self.patience * 2).min(Self::PATIENCE_MAX),
+            _ => 1,
+        };
+        let done: Vec<Lot<T>> = self.waiting.drain(..done).collect();
+        self.kept -= done.iter().map(|lot| lot.weight).sum::<usize>();
+        done.into_iter().map(|lot| lot.things).collect()
     }
 }

@@ -14,8 +14,8 @@ mod sync;
 pub(super) use bucket::{Bucket, SLOTS, fetch, tag_of};
 pub(super) use commit::{Commit, Pending};
 pub(super) use epoch::Bin;
-pub(super) use seats::{Hold, Pin, pin, readers};
-pub(super) use stamp::{SeqLock, WORDS};
+pub(super) use seats::{Hold, Pin, forked, pin, readers};
+pub(super) use stamp::{Removals, SeqLock, WORDS};
 pub(super) use sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// A reader that found the writer in its way so often asks it to pause: far more often than chance

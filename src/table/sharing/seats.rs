@@ -4,13 +4,21 @@ use super::epoch::{Readers, Seat};
 use super::sync::{Ordering, fence};
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-static READERS: LazyLock<Readers> = LazyLock::new(Readers::new);
+static READERS: OnceLock<Readers> = OnceLock::new();
 
 /// Whom a writer has to wait for.
 pub(crate) fn readers() -> &'static Readers {
-    &READERS
+    READERS.get_or_init(Readers::new)
+}
+
+/// In a forked child: whoever was reading is not there, and nobody changes what they read. Else the
+/// child's own tables would wait for them for ever. Touches nothing but atomics.
+pub(in crate::table) fn forked() {
+    if let Some(readers) = READERS.get() {
+        readers.forget();
+    }
 }
 
 /// A thread's seat, once it has read anything.
@@ -99,5 +107,60 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::sharing::Bin;
+
+    fn readers() -> &'static Readers {
+        Box::leak(Box::new(Readers::new()))
+    }
+
+    #[test]
+    fn in_a_forked_child_nobody_waits_for_who_was_reading() {
+        let readers = readers();
+        let seat = readers.take_seat();
+        let mut bin = Bin::default();
+        seat.enter(true);
+        bin.put((), 1);
+        assert_eq!(bin.sort_out(readers, None).len(), 0);
+        readers.forget();
+        assert_eq!(bin.sort_out(readers, None), [[()]]);
+        let other = readers.take_seat();
+        assert!(!std::ptr::eq(seat, other), "its owner may be here");
+    }
+
+    #[test]
+    fn nothing_is_given_back_where_the_barrier_fails() {
+        let mut bin = Bin::default();
+        bin.put((), 1);
+        assert_eq!(bin.sort_out(readers(), Some(|| false)).len(), 0);
+        assert_eq!(bin.sort_out(readers(), Some(|| true)).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_for_a_reader_is_looked_at_again_less_and_less_often() {
+        let readers = readers();
+        let seat = readers.take_seat();
+        let mut bin = Bin::default();
+        seat.enter(true);
+        bin.put((), 1 << 20);
+        assert!(bin.is_full());
+        let mut looks = 1;
+        assert_eq!(bin.sort_out(readers, None).len(), 0);
+        for _ in 0..5000 {
+            if bin.is_left_full() {
+                assert_eq!(bin.sort_out(readers, None).len(), 0);
+                looks += 1;
+            }
+        }
+        assert!((10..50).contains(&looks), "{looks}");
+        seat.leave();
+        bin.hurry();
+        assert!(bin.is_left_full() && bin.sort_out(readers, None).len() == 1);
+        assert!(!bin.is_full() && !(0..5000).any(|_| bin.is_left_full()));
     }
 }

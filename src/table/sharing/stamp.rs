@@ -3,6 +3,31 @@
 use super::PATIENCE;
 use super::sync::{AtomicU64, Ordering, Own, fence, pause};
 
+/// How many units have taken something away.
+///
+/// Something that is there twice at the same place was there all the time, for its place is not
+/// used again while somebody reads. What is twice not there may have been there in between: unless
+/// nothing was taken away meanwhile.
+#[derive(Debug)]
+pub(crate) struct Removals(AtomicU64);
+
+impl Removals {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Said before anybody can miss what goes.
+    pub(crate) fn begin(&self) {
+        // Release: who is told of it sees what was there before.
+        self.0.store(self.0.own() + 1, Ordering::Release);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// How many words.
 pub(crate) const WORDS: usize = 7;
 

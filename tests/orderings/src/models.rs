@@ -3,7 +3,7 @@
 use crate::bucket::{Bucket, tag_of};
 use crate::commit::{Commit, Pending};
 use crate::epoch::{Bin, Readers};
-use crate::stamp::{SeqLock, WORDS};
+use crate::stamp::{Removals, SeqLock, WORDS};
 use crate::sync::Ordering;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -35,6 +35,7 @@ struct Table {
     buckets: [Bucket; 2],
     root: crate::sync::AtomicUsize,
     stamp: SeqLock,
+    removals: Removals,
 }
 
 const HASH: u64 = 7 << 32;
@@ -45,6 +46,7 @@ fn table() -> Arc<Table> {
         buckets: Default::default(),
         root: crate::sync::AtomicUsize::new(2),
         stamp: SeqLock::new([1; WORDS]),
+        removals: Removals::new(),
     };
     table.buckets.iter().for_each(|bucket| bucket.fill(0, tag_of(HASH), 1));
     Arc::new(table)
@@ -215,6 +217,34 @@ fn a_whole_unit_is_what_the_stamp_stands_for() {
         let stamp = table.stamp.read(|words| words[0].load(Ordering::Relaxed));
         if let (Some(before), Some(stamp), Some(after)) = (before, stamp, look()) {
             assert!(before != after || before == (stamp, stamp), "{before:?} at {stamp}");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn what_was_absent_before_and_after_was_absent_unless_something_went() {
+    check(3, || {
+        let table = table();
+        table.buckets[0].clear(0);
+        let writer = {
+            let table = table.clone();
+            thread::spawn(move || {
+                table.stamp.begin();
+                table.buckets[0].fill(0, tag_of(HASH), 2);
+                table.stamp.end([2; WORDS]);
+                table.stamp.begin();
+                table.removals.begin();
+                table.buckets[0].clear(0);
+                table.stamp.end([3; WORDS]);
+            })
+        };
+        let removals = table.removals.count();
+        let before = table.get(0);
+        let stamp = table.stamp.read(|words| words[0].load(Ordering::Relaxed));
+        let after = table.get(0);
+        if (before, after) == (Some(0), Some(0)) && table.removals.count() == removals {
+            assert_ne!(stamp, Some(2));
         }
         writer.join().unwrap();
     });
