@@ -203,7 +203,7 @@ pub extern "C" fn rets_strerror(status: c_int) -> *const c_char {
 /// that succeed leave it alone, so ask only after a failure. What goes wrong on
 /// the engine's own threads is in rets_info() instead.
 ///
-/// Neither data nor passwords are in it.
+/// Values and passwords are not in it, but names of keys may be.
 ///
 /// @return a string, never NULL, empty if nothing failed yet. It belongs to the
 ///         library and stays as it is until the next call of this thread that
