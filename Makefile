@@ -17,8 +17,12 @@
 #                   often it forks for them, in each of its ways to make a snapshot
 #   make slow SERVER=8.2 SECONDS=60
 #                   a callback that does not return for so long, while a writer writes
-#   make bench PART=edits,memory ROUNDS=3 KEYS=1000000 ELEMENTS=1000000
-#                   what it costs beside real servers, as tables and in target/bench/results.json
+#   make bench      what it costs beside its peers: tables, ratios, what is to be reached, and
+#                   target/bench/results.json and plots/ (BLESS=1: benches/plots, of the README)
+#     PART=lookups,sync,stream,latency,scale,edits,memory,footprint ROUNDS=5 TURN_MS=200
+#     KEYS=1000000 ELEMENTS=1000000 COMMANDS=5000000 SCALE=10000000
+#   make bench-counts
+#                   instructions of the hot paths, beside benches/counts.baseline (BLESS=1: anew)
 #   make simulate SECONDS=3600
 #                   the engine under a simulated clock, network and primary; a seed that fails is
 #                   told with the words that do the same again: make simulate SEED=1
@@ -56,7 +60,7 @@ WITHOUT ?=
 TARGET ?= rdb
 PROCESSES ?= 50
 
-.PHONY: help library demo test differential chaos storm slow simulate bench fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -113,15 +117,54 @@ slow:
 	RETS_SERVER=$(SERVER) RETS_SECONDS=$(SECONDS) RETS_TEST_SERVERS=$(SERVER) \
 	    cargo test --release --test slow -- --nocapture --test-threads=1
 
-# Memory is measured from a C program, as a user would have it.
-bench: $(target)/bench/resident
-	@tests/support/install servers
+# What is measured of rets is measured from C programs, as a user would have it. Those named here
+# need nothing but rets; the others are its peers.
+bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
+bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb latency)
+
+bench:
+	@tests/support/install servers libhiredis-dev liblmdb-dev
+	@$(MAKE) --no-print-directory $(bench_own) $(bench_peers) bench-maps
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
+	    RETS_COMMANDS=$(COMMANDS) RETS_SCALE=$(SCALE) RETS_TURN_MS=$(TURN_MS) \
 	    cargo bench --bench peers
+	cargo run --release --locked --manifest-path benches/draw/Cargo.toml --target-dir $(target)/bench/draw -- \
+	    $(target)/bench/results.json $(if $(BLESS),benches/plots,$(target)/bench/plots)
+
+# Whether the benches still run, in small: without those parts and peers that take long or have to be
+# installed, and nothing is measured.
+bench-trial: $(bench_own)
+	RETS_PEERS=none RETS_PART=lookups,sync,stream,scale RETS_TEST_SERVERS=$(or $(RETS_TEST_SERVERS),7.0) \
+	    RETS_ROUNDS=1 RETS_TURN_MS=1 RETS_KEYS=2000 RETS_ELEMENTS=1000 RETS_COMMANDS=1000 \
+	    RETS_SCALE=10000 cargo test --quiet --bench peers
+
+bench_cc = @mkdir -p $(@D); $(CC) -std=c99 -D_GNU_SOURCE $(strict) $(CFLAGS) -o $@ $<
 
 $(target)/bench/%: benches/%.c include/rets.h | library
-	@mkdir -p $(@D)
-	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(strict) $(CFLAGS) -o $@ $< $(uses_rets)
+	$(bench_cc) $(uses_rets)
+
+$(target)/bench/lookups-%: benches/lookups/%.c benches/lookups/contender.h include/rets.h | library
+	$(bench_cc) $(uses_rets)
+
+$(target)/bench/lookups-redis: benches/lookups/redis.c benches/lookups/contender.h
+	$(bench_cc) -pthread -lhiredis
+
+$(target)/bench/lookups-lmdb: benches/lookups/lmdb.c benches/lookups/contender.h
+	$(bench_cc) -pthread -llmdb
+
+$(target)/bench/latency: benches/latency.c benches/lookups/contender.h include/rets.h | library
+	$(bench_cc) $(uses_rets) -lhiredis
+
+# In a folder of its own, so that the library with hashes that are the same in every run is never
+# taken for the product.
+bench-counts:
+	@tests/support/install valgrind
+	RETS_BLESS=$(BLESS) cargo bench --features fixed-seed --bench counts --target-dir $(target)/bench/counts
+
+bench-maps:
+	@echo "building the maps that lookups are compared with"
+	cargo build --release --locked --manifest-path benches/maps/Cargo.toml --target-dir $(target)/bench/maps
+	ln -sfn maps/release/rets-bench-maps $(target)/bench/lookups-maps
 
 # With the checks of a debug build, so that a seed fails here as it does in `make test`.
 simulate:
@@ -172,7 +215,7 @@ fmt:
 lint:
 	@tests/support/install rustfmt clippy
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --all-features -- -D warnings
 
 clean:
 	cargo clean

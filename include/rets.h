@@ -769,11 +769,17 @@ typedef struct {
     char server_kind[16];
     /** The primary's replication id, 40 hex digits; empty where it has none. */
     char replid[41];
-    /** Keys that are withheld only because of a filter and will be fetched (option heal). */
+    /**
+     * Keys that are withheld only because of a filter and are to be fetched (option heal);
+     * above 0 for as long as the primary can't be asked, which the log tells the reason of.
+     */
     uint64_t healing;
     /** Keys of that kind that got their value back. */
     uint64_t healed;
-    /** How often such a value was refused by the primary, or could not be used. */
+    /**
+     * How often such a value was refused by the primary, or could not be used: attempts,
+     * not keys.
+     */
     uint64_t unhealed;
 } rets_info_t;
 
@@ -801,7 +807,8 @@ typedef void (*rets_state_fn)(void *user, const rets_info_t *info);
  * @param user      what rets_set_log() was given
  * @param level     a rets_log_level
  * @param text      one line without a newline at its end, with a NUL; valid until the
- *                  callback returns. Values and passwords are not in it
+ *                  callback returns. Values and passwords are not in it, but
+ *                  names of keys may be
  * @param text_len  its length in bytes
  */
 typedef void (*rets_log_fn)(void *user, int level, const char *text, size_t text_len);
@@ -826,7 +833,7 @@ RETS_API const char *rets_strerror(int status);
  * that succeed leave it alone, so ask only after a failure. What goes wrong on
  * the engine's own threads is in rets_info() instead.
  *
- * Neither data nor passwords are in it.
+ * Values and passwords are not in it, but names of keys may be.
  *
  * @return a string, never NULL, empty if nothing failed yet. It belongs to the
  *         library and stays as it is until the next call of this thread that
@@ -949,8 +956,9 @@ RETS_API void rets_free(rets_t *r);
  *         read at each connection, without its last line end; it takes the place of
  *         password.
  *     databases   (all)
- *         all, or numbers from 0 to 2147483647 with commas between. Which databases
- *         to keep; the others are withheld.
+ *         all, or numbers from 0 to 2147483647 with commas between. Which
+ *         databases to keep; the others are withheld. A SWAPDB of one that is kept
+ *         with one that is not can't be followed; see on-failure.
  *     keys   (none)
  *         glob patterns with spaces between (a space of a pattern is written "\ "),
  *         or empty for all keys. Which keys to keep; the others are withheld.
@@ -961,21 +969,26 @@ RETS_API void rets_free(rets_t *r);
  *         all or none. Whether there is a table; none is for programs that only
  *         listen.
  *     heal   (no)
- *         yes or no; yes needs store=all. Whether a key that is withheld only because
- *         a command read something filtered is fetched from the primary over a second
- *         connection (Redis 4.0 and newer); an ACL user needs +multi +exec +select
- *         +dump +role +info and +pexpiretime, before 7.0 +pttl +time, and the keys.
+ *         yes or no; yes needs store=all. Whether a key that is withheld only
+ *         because a command read something filtered is fetched over a second
+ *         connection from the primary (Redis 4.0 and newer, no replica of one); an
+ *         ACL user needs +multi +exec +select +dump +role +info and +pexpiretime,
+ *         before 7.0 +pttl +time, and the keys. What does not fit into max-memory
+ *         stays withheld and is tried again.
  *     max-memory*   (0)
  *         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
  *         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
- *         until an option changes, and what there is is served.
+ *         until an option changes, and what there is is served. A single command
+ *         or MULTI of the stream has to fit as well, be it of keys that are left
+ *         out.
  *     hide-expired   (yes)
  *         yes or no. Whether lookups hide keys and fields whose deadline has passed
  *         by the local clock.
  *     max-staleness*   (0)
  *         0 for never, or twice ping-period to 86400000 ms. Lookups answer
  *         RETS_STALE when the data may be older than that, as data_age_ms of
- *         rets_info() tells; a raw view is shown all the same.
+ *         rets_info() tells; a raw view is shown all the same. Set ping-period
+ *         first.
  *     ping-period*   (10000)
  *         1000 to 3600000 ms. The primary's repl-ping-replica-period, which is how
  *         long it may be silent; max-staleness is at least twice as long.
@@ -1006,7 +1019,9 @@ RETS_API void rets_free(rets_t *r);
  *         1 to 600000 ms. The first pause before connecting again, up to twice as
  *         long by chance; it doubles with each failure.
  *     retry-max   (10000)
- *         1 to 3600000 ms. The longest pause before connecting again.
+ *         1 to 3600000 ms. The longest pause before connecting again; but a full
+ *         sync that is broken off, or whose link is lost soon after, is asked for
+ *         less and less, down to once in 75 s. Setting url tries at once.
  *     start-jitter   (0)
  *         0 to 600000 ms. The first connection is made after up to so long, by
  *         chance, which spreads the connections of a fleet that starts at once; a
@@ -1014,10 +1029,12 @@ RETS_API void rets_free(rets_t *r);
  *         repl-diskless-sync-delay, so a longer time makes it fork more often.
  *     sync-lock*   (none)
  *         the absolute path of a file that can be made or written to, or empty for
- *         none. Processes of this host that name the same file sync fully one after
- *         another, and the primary makes a snapshot for each; a holder that gets no
- *         further for link-timeout, or a file that can't be locked any more, is not
- *         waited for, and the log warns.
+ *         none. Processes of this host that name the same file sync fully one
+ *         after another, and the primary makes a snapshot for each; a holder that
+ *         gets no further for link-timeout, or a file that can't be locked any
+ *         more, is not waited for, and the log warns. It is locked by flock(2),
+ *         has to be writable to all who use it, and is not to be removed
+ *         meanwhile.
  *     ack-interval   (1000)
  *         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
  *         it does not hear from for its repl-timeout.

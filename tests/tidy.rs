@@ -50,8 +50,8 @@ const OUTSIDE: &[&str] = &[
     "socket2 ::",
 ];
 
-/// Where `unsafe` may stand: at C, and at the system calls.
-const UNSAFE_FOLDERS: &[&str] = &["src/ffi/", "src/env/"];
+/// Where `unsafe` may stand: at C, at the system calls, and where readers meet the writer.
+const UNSAFE_FOLDERS: &[&str] = &["src/ffi/", "src/env/", "src/table/index/", "src/table/sharing/"];
 
 /// What a library that never prints, never panics on foreign bytes, reads no environment variable,
 /// handles no signal and never ends its host does not say.

@@ -15,7 +15,7 @@
 use crate::feed::Feed;
 use crate::report::{Report, Samples, short};
 use crate::support::{PATIENCE, Server};
-use crate::{Options, mixed, progress};
+use crate::{Options, mixed, name_of, progress};
 use rets::change::{Change, Gate, Phase, Verdict};
 use rets::command::{self, Scope, Setting, Unit};
 use rets::replica::{Answer, Length, Replica};
@@ -254,7 +254,7 @@ impl Gate for KeepAll {
 
 impl Applied {
     fn new(pins: bool) -> Self {
-        let (table, scope) = (Table::new(32), Scope { store: true, ..Scope::default() });
+        let (table, scope) = (Table::new(None), Scope { store: true, ..Scope::default() });
         Self { table, scope, reader: Reader::new(), unit: 0, pins, pinned: Vec::new() }
     }
 
@@ -358,8 +358,7 @@ impl Peer {
 
 impl Contender for Peer {
     fn name(&self) -> String {
-        let (major, minor, _) = self.server.version();
-        format!("redis {major}.{minor}")
+        name_of(&self.server)
     }
 
     fn send(&mut self, stream: &[u8]) -> Duration {
@@ -440,7 +439,7 @@ impl Race {
 }
 
 /// Runs the part.
-pub(crate) fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Vec<Report> {
     let mut race = Race::new(options);
     progress("edits: filling");
     race.fill();
@@ -449,7 +448,7 @@ pub(crate) fn run(options: &Options) -> Report {
         race.round(round);
     }
     race.check();
-    report(&race)
+    vec![report(&race)]
 }
 
 fn report(race: &Race) -> Report {

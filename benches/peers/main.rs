@@ -7,23 +7,40 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
+mod contender;
 mod edits;
 mod feed;
+mod footprint;
+mod latency;
+mod lookups;
+mod machine;
 mod memory;
 mod report;
+mod scale;
+mod snapshot;
+mod stream;
+mod sync;
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
 use report::Report;
-use serde_json::json;
-use support::{Which, target_dir};
+use support::{Server, Which, target_dir};
 
 /// The name of a part, and what runs it.
-type Part = (&'static str, fn(&Options) -> Report);
+type Part = (&'static str, fn(&Options) -> Vec<Report>);
 
 /// In the order in which they run.
-const PARTS: [Part; 2] = [("edits", edits::run), ("memory", memory::run)];
+const PARTS: [Part; 8] = [
+    ("lookups", lookups::run),
+    ("sync", sync::run),
+    ("stream", stream::run),
+    ("latency", latency::run),
+    ("scale", scale::run),
+    ("edits", edits::run),
+    ("memory", memory::run),
+    ("footprint", footprint::run),
+];
 
 /// What whoever runs it may ask for; the Makefile says how.
 struct Options {
@@ -33,14 +50,34 @@ struct Options {
     keys: u64,
     /// Elements of a large aggregate.
     elements: u64,
+    /// How long a turn takes whose length is free, in milliseconds.
+    turn_ms: u64,
+    /// Whether there are others than rets and the machine itself: not so in a mere trial.
+    peers: bool,
+    /// Keys of the largest table.
+    scale: u64,
+    /// Commands of a recorded stream.
+    commands: u64,
     servers: Vec<Which>,
+}
+
+impl Options {
+    /// The servers that are raced where time is measured: the oldest of all tells nothing new.
+    fn replicas(&self) -> Vec<Which> {
+        let newer = |which: &Which| *which != Which::Redis62 || self.servers.len() == 1;
+        self.servers.iter().copied().filter(newer).collect()
+    }
 }
 
 fn main() {
     let options = Options {
-        rounds: number("RETS_ROUNDS", 3).max(1) as usize,
+        rounds: number("RETS_ROUNDS", 5).max(1) as usize,
         keys: number("RETS_KEYS", 1_000_000),
         elements: number("RETS_ELEMENTS", 1_000_000),
+        scale: number("RETS_SCALE", 10_000_000),
+        commands: number("RETS_COMMANDS", 5_000_000),
+        turn_ms: number("RETS_TURN_MS", 200).max(1),
+        peers: std::env::var("RETS_PEERS").unwrap_or_default() != "none",
         servers: Which::chosen(),
     };
     let wanted = std::env::var("RETS_PART").unwrap_or_default();
@@ -49,15 +86,23 @@ fn main() {
     for name in &wanted {
         assert!(known.contains(name), "there is no part {name:?}; there are {known:?}");
     }
-    let mut results = serde_json::Map::new();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    results.insert("machine".into(), json!({ "cores": cores, "os": std::env::consts::OS }));
+    let (mut results, mut reports) = (serde_json::Map::new(), Vec::new());
+    results.insert("machine".into(), machine::description());
+    results.insert("peers".into(), machine::peers(&options));
     for (name, run) in PARTS {
         if wanted.is_empty() || wanted.contains(&name) {
-            let report = run(&options);
-            println!("\n{report}");
-            results.insert(name.into(), report.json());
+            let tables = run(&options);
+            tables.iter().for_each(|table| println!("\n{table}"));
+            results.insert(name.into(), tables.iter().map(Report::json).collect());
+            reports.extend(tables);
         }
+    }
+    let goals = report::goals(&reports);
+    println!("\n{goals}");
+    results.insert("goals".into(), goals.json());
+    if !options.peers {
+        println!("this was a trial: it says nothing, and nothing is written");
+        return;
     }
     let folder = target_dir().join("bench");
     std::fs::create_dir_all(&folder).expect("a folder for the results");
@@ -86,4 +131,9 @@ fn mixed(number: u64) -> u64 {
 /// Says how far it is, on a line that stays.
 fn progress(text: &str) {
     println!("  {text}");
+}
+
+fn name_of(server: &Server) -> String {
+    let (major, minor, _) = server.version();
+    format!("redis {major}.{minor}")
 }

@@ -5,13 +5,16 @@
 //! filled by pipelined commands before anybody attaches, so that it has no backlog yet; the replica
 //! has loaded a snapshot, and still has what the load needed, as far as the allocator kept it.
 
-use crate::report::{Report, Samples, short};
+use crate::contender::Program;
+use crate::feed::Feed;
+use crate::report::{Goal, Report, Samples, short};
+use crate::snapshot;
 use crate::support::client::{Client, write_command};
-use crate::support::{Server, Which, target_dir};
-use crate::{Options, mixed, progress};
+use crate::support::{Server, Which};
+use crate::{Options, mixed, name_of, progress};
 use serde_json::json;
-use std::path::PathBuf;
-use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Commands that are on their way before the answers are read.
 const PIPELINED: u64 = 500;
@@ -19,8 +22,19 @@ const PIPELINED: u64 = 500;
 /// Elements that one command brings to a large aggregate.
 const FILLED_AT_ONCE: u64 = 100;
 
-/// Not more than this for one of the leanest server's bytes: the goal on the way to fewer.
-const BOUND: f64 = 1.5;
+/// Of the leanest server's bytes, for the first of the datasets.
+const BOUNDS: [f64; 6] = [0.70, 0.70, 0.80, 0.80, 0.85, 0.80];
+
+/// Of what is resident with the data: while the same is loaded once more, and after all of it was
+/// deleted.
+const RESYNC_BOUND: f64 = 1.35;
+const LEFT_BOUND: f64 = 0.1;
+
+/// What a process has resident is looked at so often while it loads.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// An allocator may take its time to give memory back.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// Leaves little in the replica's process but the data: what is received waits outside of it.
 const SHORT_SPOOL: &str = "spool-size=1mb";
@@ -29,7 +43,7 @@ const SHORT_SPOOL: &str = "spool-size=1mb";
 type Words = Vec<Vec<u8>>;
 
 /// Data of one kind.
-struct Dataset {
+pub(crate) struct Dataset {
     name: &'static str,
     /// Bytes of a key with its value, or of an element, that no representation can do without.
     payload: u64,
@@ -47,7 +61,7 @@ const fn elements(name: &'static str, payload: u64, command: fn(u64) -> Words) -
     Dataset { name, payload, single: true, command }
 }
 
-const DATASETS: &[Dataset] = &[
+pub(crate) const DATASETS: &[Dataset] = &[
     keys("string 16 B -> 32 B", 48, |n| words("SET", key(n), [text(n, 32)])),
     keys("string 40 B -> 8 B", 48, |n| words("SET", text(n, 40), [text(n, 8)])),
     keys("hash of 5 small fields", 81, |n| {
@@ -115,12 +129,17 @@ impl Dataset {
         if self.single && self.name != "entry of a stream" { FILLED_AT_ONCE } else { 1 }
     }
 
-    fn fill(&self, client: &mut Client, units: u64) {
+    /// Brings so many units; each key begins with the prefix.
+    pub(crate) fn fill(&self, client: &mut Client, units: u64, prefix: &str) {
         let commands = units.div_ceil(self.step());
         for first in (0..commands).step_by(PIPELINED as usize) {
             let some = first..commands.min(first + PIPELINED);
             let mut out = Vec::new();
-            some.clone().for_each(|n| write_command(&mut out, &(self.command)(n * self.step())));
+            for n in some.clone() {
+                let mut words = (self.command)(n * self.step());
+                words[1].splice(..0, prefix.bytes());
+                write_command(&mut out, &words);
+            }
             client.raw(&out);
             for _ in some {
                 let reply = client.reply().expect("the server answers");
@@ -153,11 +172,13 @@ fn measure(dataset: &Dataset, options: &Options) -> Found {
         let mut client = Client::unix(&server.socket()).expect("the server accepts");
         let per_unit = |before: u64, after: u64| after.saturating_sub(before) as f64 / units as f64;
         let before = (resident(&server), used(&mut client));
-        dataset.fill(&mut client, units);
+        dataset.fill(&mut client, units, "");
         let after = (resident(&server), used(&mut client));
-        let (major, minor, _) = server.version();
-        let name = format!("redis {major}.{minor}");
-        found.servers.push((name, per_unit(before.0, after.0), per_unit(before.1, after.1)));
+        found.servers.push((
+            name_of(&server),
+            per_unit(before.0, after.0),
+            per_unit(before.1, after.1),
+        ));
         let (before, after, estimate) = replica(&server.unix_url(), &[]);
         found.ours.push(per_unit(before, after));
         found.estimate.push(per_unit(0, estimate));
@@ -182,22 +203,24 @@ fn resident(server: &Server) -> u64 {
     kilobytes * 1024
 }
 
-/// Runs `benches/resident.c`.
+/// Resident bytes before the load and after it, and the estimate, of a replica.
 fn replica(url: &str, settings: &[&str]) -> (u64, u64, u64) {
-    let program: PathBuf = target_dir().join("bench").join("resident");
-    let output = Command::new(&program).arg(url).args(settings).output();
-    let output = output.unwrap_or_else(|error| {
-        panic!("{}: {error}; `make bench` builds it", program.display());
-    });
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    let [before, after, estimate] = numbers[..] else { panic!("resident: {said}{complaint}") };
-    (before, after, estimate)
+    let args: Vec<&str> = [url].into_iter().chain(settings.iter().copied()).collect();
+    let mut program = Program::start("follow", &args);
+    let before = before_start(&mut program);
+    let [after, estimate] = program.ask("now")[..] else { panic!("it says two numbers") };
+    (before, after as u64, estimate as u64)
+}
+
+/// Waits until it is ready; the bytes that were resident before.
+fn before_start(program: &mut Program) -> u64 {
+    let line = program.hear();
+    let before = line.strip_prefix("ready ").and_then(|bytes| bytes.parse().ok());
+    before.unwrap_or_else(|| panic!("follow says {line:?}"))
 }
 
 /// Runs the part.
-pub(crate) fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Vec<Report> {
     let servers: Vec<String> =
         options.servers.iter().map(|which: &Which| format!("redis {}", which.names()[0])).collect();
     let head = ["data", "payload", "rets", "short spool", "estimate"].map(String::from).into_iter();
@@ -213,25 +236,28 @@ pub(crate) fn run(options: &Options) -> Report {
             "spool: the same once more with spool-size=1mb, so that what was received faster than",
             "decoded is not counted; estimate: memory_bytes of rets_info. Servers: resident bytes,",
             "in brackets what they say they use. To the leanest: ours, and with a short spool, to",
-            "the least resident of the servers; * marks what is above 1.5.",
+            "the least resident of the servers.",
         ]
         .map(String::from)
         .to_vec(),
         ..Report::default()
     };
-    for dataset in DATASETS {
+    for (at, dataset) in DATASETS.iter().enumerate() {
         progress(&format!("memory: {}", dataset.name));
         let found = measure(dataset, options);
         let least = found.servers.iter().map(|(_, resident, _)| *resident).fold(f64::MAX, f64::min);
         let ratio = found.ours.median() / least;
-        let mark = if ratio > BOUND { " *" } else { "" };
+        if let Some(bound) = BOUNDS.get(at) {
+            let figure = format!("memory, {}: rets / the leanest server", dataset.name);
+            report.goals.push(Goal::at_most(&figure, *bound, ratio));
+        }
         let head = [dataset.name.to_owned(), dataset.payload.to_string()].into_iter();
         let ours = [found.ours.spread(1.0), short(found.short), short(found.estimate.median())];
         let theirs = found
             .servers
             .iter()
             .map(|(_, resident, used)| format!("{} ({})", short(*resident), short(*used)));
-        let last = [format!("{} / {}{mark}", short(ratio), short(found.short / least))];
+        let last = [format!("{} / {}", short(ratio), short(found.short / least))];
         report.rows.push(head.chain(ours).chain(theirs).chain(last).collect());
         let servers = found.servers.iter().map(|(name, resident, used)| {
             (name.clone(), json!({ "resident": resident, "used": used }))
@@ -248,5 +274,78 @@ pub(crate) fn run(options: &Options) -> Report {
             "ratio_with_short_spool": found.short / least,
         }));
     }
+    vec![report, of_one_life(options)]
+}
+
+/// What one replica has resident in its life: loaded, while the same data comes once more, after
+/// that, and after everything was deleted.
+fn of_one_life(options: &Options) -> Report {
+    let dataset = &DATASETS[0];
+    progress("memory: a resync, and deleting all");
+    let server = Server::start(options.replicas()[0]);
+    let mut client = Client::unix(&server.socket()).expect("the server accepts");
+    dataset.fill(&mut client, options.keys, "");
+    let data = Arc::new(snapshot::of(&server));
+    let [mut loaded, mut peak, mut synced, mut left] = [(); 4].map(|()| Samples::default());
+    for _ in 0..options.rounds.min(3) {
+        let mut program = None;
+        let mut feed = Feed::with(Arc::clone(&data), |port| {
+            let url = format!("redis://127.0.0.1:{port}");
+            program = Some(Program::start("follow", &[&url, SHORT_SPOOL]));
+        });
+        let mut program = program.expect("it was started");
+        let before = before_start(&mut program) as f64;
+        let mut now = || program.ask("now")[0] - before;
+        feed.settle();
+        loaded.push(now());
+        let resync = std::thread::spawn(move || {
+            feed.resync();
+            feed.settle();
+            feed
+        });
+        let mut most = now();
+        while !resync.is_finished() {
+            most = most.max(now());
+            std::thread::sleep(LOOK_EVERY);
+        }
+        peak.push(most);
+        synced.push(now());
+        let mut feed = resync.join().expect("it came back");
+        for first in (0..options.keys).step_by(PIPELINED as usize) {
+            let mut out = Vec::new();
+            let some = first..options.keys.min(first + PIPELINED);
+            some.for_each(|n| write_command(&mut out, &[b"DEL", &*(dataset.command)(n)[1]]));
+            feed.write(&out);
+        }
+        feed.settle();
+        std::thread::sleep(GIVING_BACK);
+        left.push(now());
+        let estimate = program.ask("now")[1];
+        assert!(estimate < options.keys as f64, "deleted, but {estimate} bytes are estimated");
+    }
+    let mut report = Report {
+        title: format!("Resident bytes of one replica, {} strings", short(options.keys as f64)),
+        columns: ["state", "bytes per key", "to loaded"].map(String::from).to_vec(),
+        notes: vec![format!("Beyond those of before the start; {SHORT_SPOOL}.")],
+        ..Report::default()
+    };
+    let states = [
+        ("loaded", &loaded),
+        ("while the same is loaded once more", &peak),
+        ("after that", &synced),
+        ("all deleted", &left),
+    ];
+    for (state, samples) in states {
+        let ratio = samples.median() / loaded.median();
+        report.rows.push(vec![state.to_owned(), samples.spread(options.keys as f64), short(ratio)]);
+        report.figures.push(json!({ "state": state, "bytes": samples.json(), "to_loaded": ratio }));
+    }
+    let goal = |figure, bound, samples: &Samples| {
+        Goal::at_most(figure, bound, samples.median() / loaded.median())
+    };
+    report.goals = vec![
+        goal("memory, resync of the same: peak / loaded", RESYNC_BOUND, &peak),
+        goal("memory, all deleted: left / loaded", LEFT_BOUND, &left),
+    ];
     report
 }

@@ -8,8 +8,9 @@ use std::fmt;
 pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
+    /// What is no number was not measured.
     pub(crate) fn push(&mut self, value: f64) {
-        self.0.push(value);
+        self.0.extend(value.is_finite().then_some(value));
         self.0.sort_by(f64::total_cmp);
     }
 
@@ -28,6 +29,9 @@ impl Samples {
 
     /// Median, least and most, in another unit.
     pub(crate) fn spread(&self, unit: f64) -> String {
+        if self.0.is_empty() {
+            return "-".to_owned();
+        }
         let [median, min, max] = [self.median(), self.min(), self.max()].map(|v| short(v / unit));
         format!("{median} ({min}-{max})")
     }
@@ -39,6 +43,9 @@ impl Samples {
 
 /// A number with no more digits than mean anything.
 pub(crate) fn short(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".to_owned();
+    }
     let digits = match value.abs() {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
@@ -68,6 +75,66 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Vec<String>>,
     pub(crate) notes: Vec<String>,
     pub(crate) figures: Vec<Value>,
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// What a figure is to reach.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    figure: String,
+    /// At most, or else at least.
+    at_most: bool,
+    bound: f64,
+    measured: f64,
+}
+
+impl Goal {
+    pub(crate) fn at_most(figure: &str, bound: f64, measured: f64) -> Self {
+        Self { figure: figure.to_owned(), at_most: true, bound, measured }
+    }
+
+    pub(crate) fn at_least(figure: &str, bound: f64, measured: f64) -> Self {
+        Self { figure: figure.to_owned(), at_most: false, bound, measured }
+    }
+
+    /// Whether it is reached; nobody can say without a measurement.
+    fn is_met(&self) -> Option<bool> {
+        let met =
+            if self.at_most { self.measured <= self.bound } else { self.measured >= self.bound };
+        self.measured.is_finite().then_some(met)
+    }
+
+    fn json(&self) -> Value {
+        let sense = if self.at_most { "at most" } else { "at least" };
+        json!({
+            "figure": self.figure,
+            "target": format!("{sense} {}", self.bound),
+            "measured": self.measured,
+            "met": self.is_met(),
+        })
+    }
+}
+
+/// What all parts are to reach, as a table of its own.
+pub(crate) fn goals(reports: &[Report]) -> Report {
+    let goals = || reports.iter().flat_map(|report| &report.goals);
+    let row = |goal: &Goal| {
+        let sense = if goal.at_most { "<=" } else { ">=" };
+        let met = match goal.is_met() {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "not measured",
+        };
+        let target = format!("{sense} {}", short(goal.bound));
+        vec![goal.figure.clone(), target, short(goal.measured), met.to_owned()]
+    };
+    Report {
+        title: "What is to be reached".to_owned(),
+        columns: ["figure", "target", "measured", "met"].map(String::from).to_vec(),
+        rows: goals().map(row).collect(),
+        figures: goals().map(Goal::json).collect(),
+        ..Report::default()
+    }
 }
 
 impl Report {

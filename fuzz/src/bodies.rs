@@ -301,7 +301,7 @@ enum Ending {
 impl Side {
     fn new(veto: u64, scope: Scope, server: Server) -> Self {
         let gate = Bits { veto, asked: Rc::default() };
-        Self { table: Table::new(2), scope, server, gate, db: 0, unit: 0, asked: 0 }
+        Self { table: Table::new(None), scope, server, gate, db: 0, unit: 0, asked: 0 }
     }
 
     fn stamp(&self) -> Stamp {

@@ -106,7 +106,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "numbers",
         range: "all, or numbers from 0 to 2147483647 with commas between",
         default: "all",
-        doc: "Which databases to keep; the others are withheld.",
+        doc: "Which databases to keep; the others are withheld. A SWAPDB of one that is kept with \
+            one that is not can't be followed; see on-failure.",
         set: |c, v| {
             c.databases = databases(v)?;
             Ok(())
@@ -159,9 +160,10 @@ pub(super) const TABLE: &[OptionRow] = &[
         range: "yes or no; yes needs store=all",
         default: "no",
         doc: "Whether a key that is withheld only because a command read something filtered is \
-            fetched from the primary over a second connection (Redis 4.0 and newer); an ACL user \
-            needs +multi +exec +select +dump +role +info and +pexpiretime, before 7.0 +pttl \
-            +time, and the keys.",
+            fetched over a second connection from the primary (Redis 4.0 and newer, no replica of \
+            one); an ACL user needs +multi +exec +select +dump +role +info and +pexpiretime, \
+            before 7.0 +pttl +time, and the keys. What does not fit into max-memory stays \
+            withheld and is tried again.",
         set: |c, v| {
             c.heal = word(v, &[("yes", true), ("no", false)])?;
             heals_a_table(c)
@@ -176,7 +178,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         default: "0",
         hot: true,
         doc: "How much memory the data may take; what would pass it ends as FAILED with \
-            RETS_NO_MEMORY until an option changes, and what there is is served.",
+            RETS_NO_MEMORY until an option changes, and what there is is served. A single command \
+            or MULTI of the stream has to fit as well, be it of keys that are left out.",
         set: |c, v| {
             c.max_memory = size(v)?;
             Ok(())
@@ -204,7 +207,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         default: "0",
         hot: true,
         doc: "Lookups answer RETS_STALE when the data may be older than that, as data_age_ms of \
-            rets_info() tells; a raw view is shown all the same.",
+            rets_info() tells; a raw view is shown all the same. Set ping-period first.",
         set: |c, v| {
             c.max_staleness_ms = number(v, 0, 86_400_000)?;
             pings_in_time(c)
@@ -337,7 +340,9 @@ pub(super) const TABLE: &[OptionRow] = &[
         unit: "ms",
         range: "1 to 3600000",
         default: "10000",
-        doc: "The longest pause before connecting again.",
+        doc: "The longest pause before connecting again; but a full sync that is broken off, or \
+            whose link is lost soon after, is asked for less and less, down to once in 75 s. \
+            Setting url tries at once.",
         set: |c, v| {
             c.retry_max_ms = number(v, 1, 3_600_000)?;
             Ok(())
@@ -367,7 +372,8 @@ pub(super) const TABLE: &[OptionRow] = &[
         doc: "Processes of this host that name the same file sync fully one after another, and \
             the primary makes a snapshot for each; a holder that gets no further for \
             link-timeout, or a file that can't be locked any more, is not waited for, and the \
-            log warns.",
+            log warns. It is locked by flock(2), has to be writable to all who use it, and is not \
+            to be removed meanwhile.",
         set: |c, v| {
             c.sync_lock = absolute_path(v)?;
             Ok(())

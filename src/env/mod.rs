@@ -1,6 +1,7 @@
 //! Everything the engine touches outside its own memory passes through here, so that a simulation
 //! can stand in for the clocks, the network, the disk and the threads at once.
 
+mod barrier;
 mod lock;
 mod socket;
 mod thread;
@@ -39,6 +40,11 @@ pub trait Env: Send + Sync {
     /// Takes the lock that a file stands for, if nobody on this machine has it; makes the file
     /// where there is none. Returns at once.
     fn try_lock(&self, path: &str) -> Result<TryLock>;
+    /// What makes all threads of the process pass a full barrier of memory; `None` where there is
+    /// no such call.
+    fn barrier(&self) -> Option<fn() -> bool> {
+        None
+    }
 }
 
 /// What became of an attempt to take a lock.
@@ -194,6 +200,10 @@ impl Env for System {
 
     fn try_lock(&self, path: &str) -> Result<TryLock> {
         lock::try_lock(path)
+    }
+
+    fn barrier(&self) -> Option<fn() -> bool> {
+        barrier::for_all_threads()
     }
 }
 

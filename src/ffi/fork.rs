@@ -9,6 +9,7 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn in_child() {
     PROCESS.fetch_add(1, Ordering::Relaxed);
+    crate::replica::forked();
 }
 
 /// Which process this is, counted in forks. Objects remember the one they were made in.
@@ -20,7 +21,7 @@ pub(super) fn process() -> u32 {
 pub(super) fn watch() -> bool {
     static WATCHED: OnceLock<bool> = OnceLock::new();
     *WATCHED.get_or_init(|| {
-        // SAFETY: the handler only touches an atomic, and the library is never unloaded (build.rs).
+        // SAFETY: the handler only touches atomics, and the library is never unloaded (build.rs).
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
     })
 }

@@ -195,11 +195,13 @@ pub struct rets_info_t {
     /// The primary's replication id, 40 hex digits; empty where it has none.
     pub replid: [c_char; 41],
 
-    /// Keys that are withheld only because of a filter and will be fetched (option heal).
+    /// Keys that are withheld only because of a filter and are to be fetched (option heal);
+    /// above 0 for as long as the primary can't be asked, which the log tells the reason of.
     pub healing: u64,
     /// Keys of that kind that got their value back.
     pub healed: u64,
-    /// How often such a value was refused by the primary, or could not be used.
+    /// How often such a value was refused by the primary, or could not be used: attempts,
+    /// not keys.
     pub unhealed: u64,
 }
 

@@ -29,7 +29,8 @@ pub enum rets_log_level {
 /// @param user      what rets_set_log() was given
 /// @param level     a rets_log_level
 /// @param text      one line without a newline at its end, with a NUL; valid until the
-///                  callback returns. Values and passwords are not in it
+///                  callback returns. Values and passwords are not in it, but
+///                  names of keys may be
 /// @param text_len  its length in bytes
 pub type rets_log_fn = Option<
     unsafe extern "C-unwind" fn(

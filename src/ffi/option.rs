@@ -26,8 +26,9 @@ use std::ffi::{c_char, c_void};
 ///         read at each connection, without its last line end; it takes the place of
 ///         password.
 ///     databases   (all)
-///         all, or numbers from 0 to 2147483647 with commas between. Which databases
-///         to keep; the others are withheld.
+///         all, or numbers from 0 to 2147483647 with commas between. Which
+///         databases to keep; the others are withheld. A SWAPDB of one that is kept
+///         with one that is not can't be followed; see on-failure.
 ///     keys   (none)
 ///         glob patterns with spaces between (a space of a pattern is written "\ "),
 ///         or empty for all keys. Which keys to keep; the others are withheld.
@@ -38,21 +39,26 @@ use std::ffi::{c_char, c_void};
 ///         all or none. Whether there is a table; none is for programs that only
 ///         listen.
 ///     heal   (no)
-///         yes or no; yes needs store=all. Whether a key that is withheld only because
-///         a command read something filtered is fetched from the primary over a second
-///         connection (Redis 4.0 and newer); an ACL user needs +multi +exec +select
-///         +dump +role +info and +pexpiretime, before 7.0 +pttl +time, and the keys.
+///         yes or no; yes needs store=all. Whether a key that is withheld only
+///         because a command read something filtered is fetched over a second
+///         connection from the primary (Redis 4.0 and newer, no replica of one); an
+///         ACL user needs +multi +exec +select +dump +role +info and +pexpiretime,
+///         before 7.0 +pttl +time, and the keys. What does not fit into max-memory
+///         stays withheld and is tried again.
 ///     max-memory*   (0)
 ///         0 for no limit, or a size such as 1048576, 512mb or 2gb. How much memory
 ///         the data may take; what would pass it ends as FAILED with RETS_NO_MEMORY
-///         until an option changes, and what there is is served.
+///         until an option changes, and what there is is served. A single command
+///         or MULTI of the stream has to fit as well, be it of keys that are left
+///         out.
 ///     hide-expired   (yes)
 ///         yes or no. Whether lookups hide keys and fields whose deadline has passed
 ///         by the local clock.
 ///     max-staleness*   (0)
 ///         0 for never, or twice ping-period to 86400000 ms. Lookups answer
 ///         RETS_STALE when the data may be older than that, as data_age_ms of
-///         rets_info() tells; a raw view is shown all the same.
+///         rets_info() tells; a raw view is shown all the same. Set ping-period
+///         first.
 ///     ping-period*   (10000)
 ///         1000 to 3600000 ms. The primary's repl-ping-replica-period, which is how
 ///         long it may be silent; max-staleness is at least twice as long.
@@ -83,7 +89,9 @@ use std::ffi::{c_char, c_void};
 ///         1 to 600000 ms. The first pause before connecting again, up to twice as
 ///         long by chance; it doubles with each failure.
 ///     retry-max   (10000)
-///         1 to 3600000 ms. The longest pause before connecting again.
+///         1 to 3600000 ms. The longest pause before connecting again; but a full
+///         sync that is broken off, or whose link is lost soon after, is asked for
+///         less and less, down to once in 75 s. Setting url tries at once.
 ///     start-jitter   (0)
 ///         0 to 600000 ms. The first connection is made after up to so long, by
 ///         chance, which spreads the connections of a fleet that starts at once; a
@@ -91,10 +99,12 @@ use std::ffi::{c_char, c_void};
 ///         repl-diskless-sync-delay, so a longer time makes it fork more often.
 ///     sync-lock*   (none)
 ///         the absolute path of a file that can be made or written to, or empty for
-///         none. Processes of this host that name the same file sync fully one after
-///         another, and the primary makes a snapshot for each; a holder that gets no
-///         further for link-timeout, or a file that can't be locked any more, is not
-///         waited for, and the log warns.
+///         none. Processes of this host that name the same file sync fully one
+///         after another, and the primary makes a snapshot for each; a holder that
+///         gets no further for link-timeout, or a file that can't be locked any
+///         more, is not waited for, and the log warns. It is locked by flock(2),
+///         has to be writable to all who use it, and is not to be removed
+///         meanwhile.
 ///     ack-interval   (1000)
 ///         10 to 30000 ms. How often the primary hears from us; it cuts replicas that
 ///         it does not hear from for its repl-timeout.

@@ -5,7 +5,8 @@ use super::guard::{Outcome, guard};
 use super::life::rets_t;
 use super::status::{Failure, rets_status, settle};
 use super::value::rets_type_id;
-use crate::replica::Answer;
+use crate::replica::{Answer, FEW};
+use smallvec::SmallVec;
 use std::ffi::c_void;
 
 /// Copies the value of a string.
@@ -183,8 +184,8 @@ pub unsafe extern "C" fn rets_get_many(
         if n > isize::MAX as usize / size_of::<rets_item>() {
             return Err(Failure::invalid("n is far too large"));
         }
-        let mut keys = Vec::new();
-        let mut asked = Vec::new();
+        let mut keys = SmallVec::<[_; FEW]>::new();
+        let mut asked = SmallVec::<[_; FEW]>::new();
         keys.try_reserve_exact(n).map_err(|_| no_memory())?;
         asked.try_reserve_exact(n).map_err(|_| no_memory())?;
         for at in 0..n {
@@ -204,7 +205,7 @@ pub unsafe extern "C" fn rets_get_many(
                 item.finish(settle(answer).and_then(|value| out.put(value)));
             }
         });
-        if matches!(answer, Answer::NotReady | Answer::Stopped) {
+        if matches!(answer, Answer::NotReady | Answer::Stale | Answer::Stopped) {
             for (item, _) in &asked {
                 item.finish(settle(answer).map(|_| ()));
             }

@@ -110,18 +110,22 @@ impl From<Kind> for rets_status {
 #[derive(Debug)]
 pub(super) struct Failure {
     status: rets_status,
-    text: Option<Cow<'static, str>>,
+    /// In a box, for most have none, and what every lookup may return should be small.
+    text: Option<Box<Cow<'static, str>>>,
 }
 
 impl Failure {
+    #[inline]
     pub(super) fn plain(status: rets_status) -> Self {
         Self { status, text: None }
     }
 
+    #[cold]
     pub(super) fn invalid(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: RETS_INVALID, text: Some(text.into()) }
+        Self { status: RETS_INVALID, text: Some(Box::new(text.into())) }
     }
 
+    #[cold]
     pub(super) fn bad_bytes(name: &str) -> Self {
         Self::invalid(format!("{name} is NULL with a length that is not 0, or far too long"))
     }
@@ -145,7 +149,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { status: error.kind().into(), text: Some(error.text().to_owned().into()) }
+        Self { status: error.kind().into(), text: Some(Box::new(error.text().to_owned().into())) }
     }
 }
 
@@ -199,7 +203,7 @@ pub extern "C" fn rets_strerror(status: c_int) -> *const c_char {
 /// that succeed leave it alone, so ask only after a failure. What goes wrong on
 /// the engine's own threads is in rets_info() instead.
 ///
-/// Neither data nor passwords are in it.
+/// Values and passwords are not in it, but names of keys may be.
 ///
 /// @return a string, never NULL, empty if nothing failed yet. It belongs to the
 ///         library and stays as it is until the next call of this thread that

@@ -32,7 +32,7 @@ pub(super) struct Bench {
 
 impl Bench {
     fn new(readable: Readable) -> Self {
-        let table = Table::new(4);
+        let table = Table::new(None);
         let view = Arc::new(View::new(Box::new(|| 1_000), Box::new(|| 0)));
         view.set_readable(readable);
         let lookups = Lookups::new(table.reader(), Arc::clone(&view));

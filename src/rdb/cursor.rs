@@ -240,7 +240,7 @@ impl<'a> Cursor<'a> {
             len => {
                 let digits = self.take(usize::from(len))?;
                 text::parse_f64(digits)
-                    .ok_or_else(|| bad(format!("\"{}\" is no number", text::printable(digits, 40))))
+                    .ok_or_else(|| bad(format!("a text of {len} bytes is no number")))
             }
         }
     }

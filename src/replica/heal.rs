@@ -433,7 +433,7 @@ impl Ready {
         if self.record.is_empty() {
             return Some(answered);
         }
-        let mut table = Table::new(1);
+        let mut table = Table::new(None);
         let mut stamp = Stamp { unit: 1, ..Stamp::default() };
         if let Some(entry) = answered {
             let mut batch = Batch::new();

@@ -23,6 +23,10 @@ use aside::Aside;
 use in_place::Seen;
 use std::collections::BTreeSet;
 
+/// For so many announced keys the table makes room in advance. A primary may announce any number;
+/// for more, it grows as they come.
+const EXPECTED_MAX: u64 = 1 << 20;
+
 /// After so many keys a direct load publishes and lets a new callback in.
 const KEYS_PER_BATCH: usize = 256;
 
@@ -278,7 +282,7 @@ impl Load {
     /// keys it has. Where only some of them are kept, that says nothing.
     fn announce<G: Gate>(
         &mut self,
-        keys: u64,
+        (db, keys): (Db, u64),
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
@@ -289,7 +293,23 @@ impl Load {
         if !filter.is_empty() || !exclude_keys.is_empty() {
             return Ok(());
         }
+        let expected = keys.min(EXPECTED_MAX.saturating_sub(self.announced)) as usize;
         self.announced = self.announced.saturating_add(keys);
+        self.check_room(around, gate)?;
+        match &mut self.target {
+            Target::Aside(aside) => aside.generation.make_room(db, expected),
+            Target::Table => around.table.make_room(db, expected),
+            Target::InPlace(_) | Target::Nowhere => {}
+        }
+        Ok(())
+    }
+
+    /// Sees that what is announced can fit, perhaps by going on in place.
+    fn check_room<G: Gate>(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        gate: &mut dyn FnMut() -> G,
+    ) -> Result<()> {
         loop {
             let beside = match self.target {
                 Target::Aside(_) => around.table.memory() as u64,
@@ -322,8 +342,8 @@ impl Load {
                         load.take_key(unit, table, db, key, value, expires_at_ms)?;
                         load.keys += 1;
                     }
-                    Some(Item::Resize { keys, .. }) => {
-                        announced = Some(keys);
+                    Some(Item::Resize { db, keys, .. }) => {
+                        announced = Some((db, keys));
                         break;
                     }
                     Some(item) => {
@@ -336,8 +356,8 @@ impl Load {
             }
             Ok(true)
         });
-        if let Some(keys) = announced {
-            self.announce(keys, around, gate)?;
+        if let Some(announced) = announced {
+            self.announce(announced, around, gate)?;
         }
         result
     }
@@ -427,8 +447,8 @@ impl Load {
                     self.put_aside(db, key, value, expires_at_ms, around.table)?;
                     self.keys += 1;
                 }
-                Some(Item::Resize { keys, .. }) => {
-                    self.announce(keys, around, gate)?;
+                Some(Item::Resize { db, keys, .. }) => {
+                    self.announce((db, keys), around, gate)?;
                     // It may have gone on in place.
                     return Ok(true);
                 }

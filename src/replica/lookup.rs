@@ -1,11 +1,13 @@
 //! What a program may ask of the table: the one place where readiness, deadlines, filters and what
 //! a callback withheld are turned into an answer.
 //!
-//! Lookups run on the program's own threads. They take the table's read lock for as long as one
-//! answer takes, never allocate for a single element, and never wait for the engine.
+//! Lookups run on the program's own threads. They take no lock, never allocate for a single
+//! element, and never wait for the engine.
 
 use super::freshness::Freshness;
-use crate::table::{Cursor, Db, Entry, Hold, Reader};
+use crate::table::{Cursor, Db, Entry, Hold, Reader, Shown};
+
+pub use crate::table::FEW;
 use crate::value::{Field, Value};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -141,8 +143,8 @@ impl View {
     }
 
     /// Whether readers no longer see a key: the servers show it up to and including its deadline.
-    fn hides(&self, entry: &Entry, raw: bool) -> bool {
-        entry.expires_at_ms.is_some_and(|at| self.hide_at(raw).is_some_and(|now| now > at))
+    fn hides(&self, expires_at_ms: Option<i64>, raw: bool) -> bool {
+        expires_at_ms.is_some_and(|at| self.hide_at(raw).is_some_and(|now| now > at))
     }
 
     fn hides_field(&self, field: &Field<'_>) -> bool {
@@ -157,8 +159,22 @@ impl View {
         }
     }
 
+    #[inline]
+    fn string<R>(&self, found: Shown<'_>, f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
+        match found.plain() {
+            Some(string) if self.hides(string.expires_at_ms, false) => Answer::NotFound,
+            Some(string) => Answer::Found(f(string.bytes, string.version)),
+            None => found.lend(|entry| {
+                self.shown(entry, false).then(|value| match value {
+                    Value::String(bytes) => Answer::Found(f(bytes, entry.version)),
+                    _ => Answer::WrongType,
+                })
+            }),
+        }
+    }
+
     fn shown<'a>(&self, entry: &'a Entry, raw: bool) -> Answer<&'a Value> {
-        if self.hides(entry, raw) {
+        if self.hides(entry.expires_at_ms, raw) {
             return Answer::NotFound;
         }
         entry.value.as_ref().map_or(Answer::Withheld, Answer::Found)
@@ -193,10 +209,13 @@ impl Lookups {
     }
 
     /// A string, with its version.
+    #[inline]
     pub fn get<R>(&self, db: Db, key: &[u8], f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
-        self.locate(db, key, |entry, value| match value {
-            Value::String(bytes) => Answer::Found(f(bytes, entry.version)),
-            _ => Answer::WrongType,
+        self.view.fresh(false).then(|()| {
+            self.reader.read(db, key, |found| match found {
+                Some(found) => self.view.string(found, f),
+                None => self.view.absent(db, key),
+            })
         })
     }
 
@@ -207,16 +226,18 @@ impl Lookups {
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
         self.view.fresh(false).then(|()| {
-            let ((), stamp) = self.reader.read_many(keys, |entries| {
-                for (at, ((db, key), entry)) in keys.iter().zip(entries).enumerate() {
-                    let answer = match entry {
-                        None => self.view.absent(*db, key),
-                        Some(entry) => self.view.shown(entry, false).then(|value| match value {
-                            Value::String(bytes) => Answer::Found(&**bytes),
-                            _ => Answer::WrongType,
-                        }),
-                    };
-                    f(at, answer);
+            let stamp = self.reader.read_many(keys, |at, entry| {
+                let absent =
+                    || keys.get(at).map_or(Answer::NotFound, |at| self.view.absent(at.0, at.1));
+                match entry {
+                    Some(entry) => {
+                        let answer =
+                            self.view.string(entry, |bytes, _| f(at, Answer::Found(bytes)));
+                        if !matches!(answer, Answer::Found(())) {
+                            f(at, answer.then(|()| Answer::NotFound));
+                        }
+                    }
+                    None => f(at, absent()),
                 }
             });
             Answer::Found(stamp.offset)
@@ -315,7 +336,7 @@ impl Lookups {
         into: &mut Whole,
     ) -> crate::error::Result<Answer<()>> {
         into.clear();
-        // Cloning takes constant time; the copy itself is made outside the lock.
+        // Cloning takes constant time; the copy itself is made when nothing is kept waiting.
         let found = self.locate_as(db, key, raw, |entry, value| {
             Answer::Found((value.clone(), entry.expires_at_ms, is_complete(entry, value)))
         });
@@ -375,8 +396,11 @@ impl Lookups {
     ) -> Answer<R> {
         self.view.fresh(raw).then(|()| {
             self.reader
-                .read(db, key, |entry| {
-                    entry.map(|entry| self.view.shown(entry, raw).then(|value| f(entry, value)))
+                .read(db, key, |found| {
+                    found.map(|found| {
+                        found
+                            .lend(|entry| self.view.shown(entry, raw).then(|value| f(entry, value)))
+                    })
                 })
                 .unwrap_or_else(|| self.view.absent(db, key))
         })
@@ -419,7 +443,8 @@ impl Walk {
         self.view.open().then(|()| {
             loop {
                 let Some((db, key, entry)) = self.cursor.next() else { return Answer::NotFound };
-                let hidden = entry.value.is_none() || self.view.hides(&entry, self.raw);
+                let hidden =
+                    entry.value.is_none() || self.view.hides(entry.expires_at_ms, self.raw);
                 if self.raw || !hidden {
                     return Answer::Found((db, key));
                 }
@@ -451,7 +476,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let table = Table::new(4);
+            let table = Table::new(None);
             let view = Arc::new(View::new(Box::new(|| NOW_MS), Box::new(|| 0)));
             view.set_readable(Readable::Yes);
             let lookups = Lookups::new(table.reader(), Arc::clone(&view));

@@ -35,19 +35,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::table::forked;
 pub use digest::{DigestAt, KeyDigest};
 pub use events::{Event, Events, Recorded};
 pub use lookup::{
-    Answer, Bytes, Clock, Element, Excluded, Group, Length, Lookups, Readable, Stream, Type, View,
-    Walk, Whole,
+    Answer, Bytes, Clock, Element, Excluded, FEW, Group, Length, Lookups, Readable, Stream, Type,
+    View, Walk, Whole,
 };
 pub use slot::SharedGate;
 pub use state::{Info, Moment, State, StateListener};
 pub use tasks::{Applier, Tasks};
-
-/// How many locks the table is divided over: enough that readers seldom meet the writer, few enough
-/// that an empty database costs little.
-const SHARDS: usize = 32;
 
 /// What the engine's threads and the program's share.
 struct Shared {
@@ -111,7 +108,7 @@ impl Replica {
     /// The same over another clock, network, disk and threads.
     pub fn with_env(url: &str, env: Arc<dyn Env>) -> Result<Self> {
         let config = Config::from_url(url)?;
-        let table = Table::new(SHARDS);
+        let table = Table::new(env.barrier());
         let clock = env.clone();
         let ticks = env.clone();
         let view = View::new(Box::new(move || clock.now_ms()), Box::new(move || ticks.ticks_ms()));

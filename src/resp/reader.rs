@@ -55,8 +55,6 @@ const HEADER_MAX: usize = 32;
 const INLINE_MAX: usize = 64 * 1024;
 /// A buffer that grew beyond this for one large command is given back after it.
 const KEPT_CAPACITY: usize = 1 << 20;
-/// How much of a damaged stream an error shows.
-const SHOWN_MAX: usize = 32;
 
 impl Reader {
     /// A reader at the beginning of a command.
@@ -237,12 +235,10 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)
 }
 
+/// Of what was found only the first byte is told: it may be anybody's data.
 fn malformed(expected: &str, found: &[u8]) -> Error {
-    let shown = found.get(..SHOWN_MAX).unwrap_or(found);
-    Error::protocol(format!(
-        "expected {expected} in the stream, found \"{}\"",
-        shown.escape_ascii()
-    ))
+    let found = found.first().copied().unwrap_or_default();
+    Error::protocol(format!("expected {expected} in the stream, found byte 0x{found:02x}"))
 }
 
 #[cfg(test)]
@@ -341,6 +337,7 @@ mod tests {
             let error = reader.next().expect_err(&shown.to_string());
             assert_eq!(error.kind(), Kind::Protocol);
             assert!(error.text().starts_with("expected "), "{error}");
+            assert!(!error.text().contains('"'), "data is told: {error}");
             reader.feed(good);
             assert_eq!(reader.next().unwrap_err(), error);
             reader.clear();

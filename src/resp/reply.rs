@@ -27,9 +27,6 @@ const PARTS_MAX: i64 = 1 << 16;
 /// Nor is it so deep.
 const DEPTH_MAX: usize = 8;
 
-/// Bytes of a reply that is none that an error shows.
-const SHOWN_MAX: usize = 32;
-
 impl Reply {
     /// The first reply and how many bytes it takes; `None` if it isn't all there. No string may be
     /// longer than that.
@@ -94,9 +91,10 @@ fn read(bytes: &[u8], at: &mut usize, bulk_max: u64, depth: usize) -> Result<Opt
     Ok(Some(reply))
 }
 
+/// Only its first byte is told: it may be anybody's data.
 fn malformed(rest: &[u8]) -> Error {
-    let shown = rest.get(..SHOWN_MAX).unwrap_or(rest).escape_ascii();
-    Error::protocol(format!("not a reply: \"{shown}\""))
+    let first = rest.first().copied().unwrap_or_default();
+    Error::protocol(format!("not a reply: it begins with byte 0x{first:02x}"))
 }
 
 #[cfg(test)]

@@ -1,49 +1,46 @@
-//! A walk over the table that holds no lock between its steps.
+//! A walk over the table that holds nothing between its steps.
 
 use super::Shared;
 use super::database::Db;
 use super::entry::Entry;
-use super::shard::Item;
+use super::index::From;
 use crate::value::Bytes;
 use std::sync::Arc;
 
-/// A walk, database by database and in each one shard by shard. What is there throughout is
+/// A key and what it has, as readers are given them.
+pub(super) type Item = (Bytes, Entry);
+
+/// A walk, database by database and in each one by the keys' hashes. What is there throughout is
 /// returned exactly once, whatever happens meanwhile; what comes or goes may be returned or not.
 ///
-/// It works across flushes, swaps and new generations because a key's shard is the same in all of
+/// It works across flushes, swaps and new generations because a key's hash is the same in all of
 /// them: only the place of the walk is remembered, not what was there.
 #[derive(Debug)]
 pub struct Cursor {
     shared: Arc<Shared>,
     only: Option<Db>,
-    /// The shard that is copied next; `None` at the end.
-    next: Option<(Db, usize)>,
+    /// Where the next step begins; `None` at the end.
+    next: Option<(Db, From)>,
     /// The database of `items`.
     db: Db,
-    /// What is left of one shard.
+    /// What is left of one step.
     items: std::vec::IntoIter<Item>,
 }
 
 impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, only: Option<Db>) -> Self {
-        let first = only.unwrap_or(0);
-        Self { shared, only, next: Some((first, 0)), db: first, items: Vec::new().into_iter() }
+        let db = only.unwrap_or(0);
+        Self { shared, only, next: Some((db, From(0))), db, items: Vec::new().into_iter() }
     }
 
-    /// Copies the next shard; `None` if there is none.
+    /// Copies what the next step finds; `None` if there is nothing more.
     fn copy(&mut self) -> Option<()> {
-        let (from, shard) = self.next.take()?;
-        let databases = self.shared.databases.read();
-        let mut found = databases.range(from..=self.only.unwrap_or(Db::MAX));
-        let (&db, database) = found.next()?;
-        // The database where the walk was may have gone: then the next one begins at its start.
-        let shard = if db == from { shard } else { 0 };
-        self.items = database.read(shard).iter().collect::<Vec<_>>().into_iter();
-        self.db = db;
-        self.next = if shard + 1 < self.shared.layout.shards() {
-            Some((db, shard + 1))
-        } else {
-            db.checked_add(1).filter(|_| self.only.is_none()).map(|db| (db, 0))
+        let (from, place) = self.next.take()?;
+        let (db, items, next) = self.shared.copy_some(from, self.only.unwrap_or(Db::MAX), place)?;
+        (self.db, self.items) = (db, items.into_iter());
+        self.next = match next {
+            Some(next) => Some((db, next)),
+            None => db.checked_add(1).filter(|_| self.only.is_none()).map(|db| (db, From(0))),
         };
         Some(())
     }

@@ -1,76 +1,143 @@
-//! One numbered database: shards under a lock each, and the sums over them.
+//! One numbered database: its index and its sums; and all of them together.
 
 use super::entry::{Counts, Entry};
-use super::shard::{Item, Layout, Shard};
-use super::stored::Stored;
+use super::index::{Index, Stored};
+use super::layout::Layout;
+use super::sharing::{AtomicUsize, Ordering};
 use crate::value::Bytes;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Databases are numbered from 0.
 pub type Db = u32;
 
-/// The databases there are. One that was never written to is not among them.
-pub(super) type Databases = BTreeMap<Db, Database>;
+/// The databases there are, ascending. One that was never written to is not among them. It is not
+/// changed but exchanged, once readers have seen it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Databases(Vec<(Db, Arc<Database>)>);
 
 #[derive(Debug)]
 pub(super) struct Database {
-    shards: Box<[RwLock<Shard>]>,
-    counts: Mutex<Counts>,
+    pub(super) index: Index,
+    pub(super) sums: Sums,
+}
+
+/// [`Counts`] that the writer changes while readers read.
+#[derive(Debug, Default)]
+pub(super) struct Sums([AtomicUsize; 6]);
+
+impl Databases {
+    #[inline]
+    pub(super) fn get(&self, db: Db) -> Option<&Arc<Database>> {
+        let at = match self.0.first() {
+            Some((first, _)) if *first == db => 0,
+            _ => self.place(db).ok()?,
+        };
+        self.0.get(at).map(|(_, database)| database)
+    }
+
+    fn place(&self, db: Db) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&db, |(db, _)| *db)
+    }
+
+    /// The first one from this number on.
+    pub(super) fn first_from(&self, db: Db) -> Option<&(Db, Arc<Database>)> {
+        self.0.get(self.place(db).unwrap_or_else(|at| at))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Db, Arc<Database>)> {
+        self.0.iter()
+    }
+
+    pub(super) fn insert(&mut self, db: Db, database: Arc<Database>) {
+        match self.place(db) {
+            Ok(at) => self.0[at].1 = database,
+            Err(at) => self.0.insert(at, (db, database)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, db: Db) -> Option<Arc<Database>> {
+        Some(self.0.remove(self.place(db).ok()?).1)
+    }
+
+    /// About what it takes by itself, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+
+    /// The sums over all of them.
+    pub(super) fn counts(&self) -> Counts {
+        let mut total = Counts::default();
+        self.0.iter().for_each(|(_, database)| total.add(&database.sums.get()));
+        total
+    }
+}
+
+impl IntoIterator for Databases {
+    type Item = (Db, Arc<Database>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
 }
 
 impl Database {
-    pub(super) fn new(layout: &Layout) -> Self {
-        let shards = (0..layout.shards()).map(|_| RwLock::default()).collect();
-        Self { shards, counts: Mutex::default() }
-    }
-
-    /// Locks one shard for reading.
-    pub(super) fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
-        self.shards[shard].read()
-    }
-
-    /// Locks one shard for writing. Whoever changes it tells [`Database::counts`].
-    pub(super) fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
-        self.shards[shard].write()
-    }
-
-    /// The sums. In a table they change only while the stamp is locked for writing: who holds its
-    /// lock sees those of all databases at one unit.
-    pub(super) fn counts(&self) -> &Mutex<Counts> {
-        &self.counts
+    /// An empty one that takes so many keys before it grows.
+    pub(super) fn new(keys: usize, born: u64) -> Self {
+        Self { index: Index::new(keys, born), sums: Sums::default() }
     }
 
     /// Stores an entry in a database that nobody else sees yet, and returns the one that was there.
-    pub(super) fn put(&mut self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
-        let place = layout.place(&key);
+    pub(super) fn put(&self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
+        let hash = layout.hash(&key);
         let new = Stored::new(key, entry);
-        let counts = self.counts.get_mut();
-        counts.add(&new.counts());
-        let old = self.shards[place.shard].get_mut().put(layout, place.hash, new)?;
-        counts.remove(&old.counts());
-        Some(old.entry())
+        self.sums.add(&new.counts());
+        if let Some(spot) = self.index.own_find(hash, new.show().key()) {
+            return self.forget(spot.exchange(new));
+        }
+        self.index.prepare(hash, |_| 1, (0, 0), layout, drop);
+        self.index.insert(hash, new, |_| ());
+        None
     }
 
     /// Removes an entry from a database that nobody else sees yet.
-    pub(super) fn remove(&mut self, layout: &Layout, key: &[u8]) -> Option<Entry> {
-        let place = layout.place(key);
-        let old = self.shards[place.shard].get_mut().remove(place.hash, key)?;
-        self.counts.get_mut().remove(&old.counts());
-        Some(old.entry())
+    pub(super) fn remove(&self, layout: &Layout, key: &[u8]) -> Option<Entry> {
+        let hash = layout.hash(key);
+        let spot = self.index.own_find(hash, key)?;
+        self.forget(self.index.remove(hash, &spot))
     }
 
-    /// All entries, shard by shard: each shard is given back as it is done with.
-    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
-        self.shards.into_iter().flat_map(|shard| shard.into_inner().into_items())
+    fn forget(&self, old: Option<Stored>) -> Option<Entry> {
+        let old = old?;
+        self.sums.remove(&old.counts());
+        Some(old.entry())
     }
 }
 
-/// The sums over all databases.
-pub(super) fn total(databases: &Databases) -> Counts {
-    let mut total = Counts::default();
-    for database in databases.values() {
-        total.add(&database.counts().lock());
+/// Only the writer changes them, so that reading and storing is enough.
+impl Sums {
+    pub(super) fn get(&self) -> Counts {
+        let [keys, expires, ghosts, partial, frozen, memory] =
+            self.0.each_ref().map(|sum| sum.load(Ordering::Relaxed));
+        Counts { keys, expires, ghosts, partial, frozen, memory }
     }
-    total
+
+    pub(super) fn set(&self, counts: &Counts) {
+        let Counts { keys, expires, ghosts, partial, frozen, memory } = *counts;
+        for (sum, count) in self.0.iter().zip([keys, expires, ghosts, partial, frozen, memory]) {
+            sum.store(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn add(&self, counts: &Counts) {
+        let mut sums = self.get();
+        sums.add(counts);
+        self.set(&sums);
+    }
+
+    pub(super) fn remove(&self, counts: &Counts) {
+        let mut sums = self.get();
+        sums.remove(counts);
+        self.set(&sums);
+    }
 }

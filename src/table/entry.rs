@@ -1,6 +1,6 @@
 //! What a key has in the table, and the sums over such entries.
 
-use super::stored;
+use super::index::shared_memory;
 use crate::value::{Fingerprint, Value, Withheld};
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Entry {
     /// An estimate of the memory that it takes with a key of this length, in bytes, besides what a
     /// clone of both takes again.
     pub fn shared_memory(&self, key_len: usize) -> usize {
-        stored::shared_memory(key_len, self)
+        shared_memory(key_len, self)
     }
 
     /// An estimate of the memory of what it refers to, in bytes.

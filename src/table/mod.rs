@@ -4,34 +4,30 @@
 //! [`Reader::snapshot`] and the sums see all of a unit or nothing of it. A new dataset is built
 //! aside as a [`Generation`] and takes the old one's place in one step.
 //!
-//! # Locks
+//! # Readers and the writer
 //!
-//! They are taken in this order, and a thread that holds one takes only those that stand below it:
+//! Readers take no lock, allocate nothing and write nothing but a seat of their own, by which they
+//! announce that they read. What the writer replaces goes into a bin until nobody reads who may
+//! have come to it (`sharing/epoch.rs`). A unit of one key is one store; a larger one is marked
+//! wherever it changes something, and one store commits it (`sharing/commit.rs`). Where the data
+//! belongs to the history, and the sums, change between two counts (`sharing/stamp.rs`): a reader
+//! of several keys looks at them, at the stamp, and at the keys again, and what was the same before
+//! and after is what the stamp stands for, if nothing went that it may have missed.
 //!
-//! 1. `publishing`: held by the writer through each change, and by [`Reader::snapshot`], which is
-//!    how a copy of everything stays at one unit. Other readers never take it.
-//! 2. `databases`: the map of databases. Locked for writing only where databases come, go or change
-//!    places (a flush, a swap, a new generation, the first key of a database); everything else
-//!    locks it for reading, and shards are locked only under it.
-//! 3. shards, ascending by database and then by place. Publishing locks all that a unit touches
-//!    before it changes the first.
-//! 4. `stamp`: it is also what makes the sums of several databases belong together, for they change
-//!    only while it is locked for writing.
-//! 5. the sums of a database.
-//!
-//! No lock is held when a function of the [`Table`], the [`Batch`], a [`Generation`] or a
-//! [`Cursor`] has returned. Only [`Reader::read`] calls its caller's code under locks. What a
-//! change replaces is dropped after all locks were released.
+//! Whoever finds the writer in the way too often, and who makes a copy of everything, locks
+//! `writing`, which the writer holds while it publishes. Nothing else is locked under it, and
+//! nothing is dropped.
 
 mod batch;
 mod cursor;
 mod database;
 mod entry;
 mod generation;
+mod index;
+mod layout;
 mod publish;
 mod reader;
-mod shard;
-mod stored;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -39,14 +35,20 @@ pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
-pub use generation::Generation;
-pub use reader::{Entries, Reader};
-pub use stored::SLOT_BYTES;
+pub use generation::{Generation, Place};
+pub use index::{Plain, SLOT_BYTES, Shown};
+pub use reader::{Entries, FEW, Reader};
 
 use crate::value::Bytes;
-use database::{Databases, total};
-use parking_lot::{Mutex, RwLock};
-use shard::{Layout, Shard};
+use database::{Databases, Sums};
+use index::{From, Gone, Root, Stored};
+use layout::Layout;
+use parking_lot::{Mutex, MutexGuard};
+use reader::Sought;
+use sharing::{
+    AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
+};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The place in the primary's history that the data stands for.
@@ -66,35 +68,173 @@ impl Default for Stamp {
     }
 }
 
-/// What the writer and the readers share. See the module for the order of the locks.
+impl Stamp {
+    fn words(&self) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        let (ids, rest) = words.split_at_mut(5);
+        for (word, bytes) in ids.iter_mut().zip(self.replid.chunks_exact(8)) {
+            *word = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        }
+        rest.copy_from_slice(&[self.offset as u64, self.unit]);
+        words
+    }
+
+    fn of(words: [u64; WORDS]) -> Self {
+        let [ids @ .., offset, unit] = words;
+        let mut replid = [0; 40];
+        for (bytes, word) in replid.chunks_exact_mut(8).zip(ids) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Self { replid, offset: offset as i64, unit }
+    }
+}
+
+/// What the writer and the readers share.
 #[derive(Debug)]
 struct Shared {
     layout: Layout,
-    publishing: Mutex<()>,
-    databases: RwLock<Databases>,
-    stamp: RwLock<Stamp>,
+    root: Root,
+    commit: Commit,
+    stamp: SeqLock,
+    /// Of keys; not of databases, which come and go with the root.
+    removals: Removals,
+    /// Over all databases. They change only together with the stamp.
+    sums: Sums,
+    writing: Mutex<Writing>,
+    /// How many copies of everything there are.
+    copies: AtomicUsize,
+    /// Makes all threads of the process pass a barrier; without it, readers have one each.
+    barrier: Option<fn() -> bool>,
 }
 
+/// What only one thread at a time uses.
+#[derive(Debug, Default)]
+struct Writing {
+    bin: Bin<Waste>,
+    /// The number of the last copy of everything that was made.
+    copy: u64,
+    /// There was a copy when the bin was last thought of.
+    held: bool,
+}
+
+/// What readers may still be looking at.
+#[derive(Debug)]
+enum Waste {
+    Stored(#[expect(dead_code, reason = "it is dropped")] Stored),
+    Index(#[expect(dead_code, reason = "it is dropped")] Gone),
+    Pending(#[expect(dead_code, reason = "it is dropped")] Box<Pending>),
+    Databases(#[expect(dead_code, reason = "it is dropped")] Box<Databases>),
+}
+
+/// The writer was in the way too often.
+struct Obstructed;
+
 impl Shared {
-    /// Looks at one shard, while nobody changes it.
-    fn with<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<(&Shard, u64)>) -> R) -> R {
-        let place = self.layout.place(key);
-        let databases = self.databases.read();
-        match databases.get(&db) {
-            Some(database) => f(Some((&database.read(place.shard), place.hash))),
-            None => f(None),
-        }
+    fn pin(&self) -> Pin {
+        sharing::pin(self.barrier.is_none())
     }
 
-    fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.with(db, key, |found| found.and_then(|(shard, hash)| shard.get(hash, key)))
+    /// What is stored for a key that is `wanted`.
+    #[inline]
+    fn find<'a>(
+        &'a self,
+        pin: &'a Pin,
+        db: Db,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Result<Option<Shown<'a>>, Obstructed> {
+        for _ in 0..sharing::PATIENCE {
+            let (databases, root) = self.root.get(pin, &self.commit).ok_or(Obstructed)?;
+            let Some(database) = databases.get(db) else { return Ok(None) };
+            let found = database.index.find(pin, hash, &self.commit, &wanted).ok_or(Obstructed)?;
+            // Else a place that was found under one number may have got the content of another.
+            if self.root.is(root, pin, &self.commit) {
+                return Ok(found);
+            }
+        }
+        Err(Obstructed)
+    }
+
+    /// Has the processor fetch what lookups of these will look at, all at once.
+    fn fetch(&self, pin: &Pin, sought: &[Sought<'_>]) {
+        let Some((databases, _)) = self.root.get(pin, &self.commit) else { return };
+        let index = |one: &Sought<'_>| databases.get(one.db).map(|database| &database.index);
+        let indexed = || sought.iter().filter_map(|one| Some((index(one)?, one.hash)));
+        indexed().for_each(|(index, hash)| index.fetch_bucket(hash));
+        indexed().for_each(|(index, hash)| index.fetch_stored(hash));
+    }
+
+    /// As above, however busy the writer is.
+    #[inline]
+    fn get<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Option<Shown<'a>> {
+        let hash = self.layout.hash(key);
+        self.find(pin, db, hash, |shown| shown.has_key(key)).unwrap_or_else(|Obstructed| {
+            let _writing = self.writing.lock();
+            self.own_get(db, hash, key)
+        })
+    }
+
+    /// The same for the writer, or for who keeps it from writing.
+    fn own_get(&self, db: Db, hash: u64, key: &[u8]) -> Option<Shown<'_>> {
+        self.root.own().get(db)?.index.own_get(hash, key)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.consistent(|words| {
+            Stamp::of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+        })
+    }
+
+    /// Reads what changes only together with the stamp.
+    fn consistent<R>(&self, read: impl Fn(&[AtomicU64; WORDS]) -> R) -> R {
+        self.stamp.read(&read).unwrap_or_else(|| {
+            let _writing = self.writing.lock();
+            read(self.stamp.words())
+        })
     }
 
     fn counts(&self) -> Counts {
-        let databases = self.databases.read();
-        let _one_unit = self.stamp.read();
-        total(&databases)
+        self.consistent(|_| self.sums.get())
     }
+
+    /// A step of a walk: the entries of the next database from this one on, from a place in it on,
+    /// and how it goes on there.
+    fn copy_some(
+        &self,
+        from: Db,
+        to: Db,
+        place: From,
+    ) -> Option<(Db, Vec<cursor::Item>, Option<From>)> {
+        let pin = self.pin();
+        let mut lock: Option<MutexGuard<'_, Writing>> = None;
+        loop {
+            // Without the writer in the way, the first attempt is the last.
+            let Some((databases, root)) = self.root.get(&pin, &self.commit) else {
+                lock = Some(self.writing.lock());
+                continue;
+            };
+            let (db, database) = databases.first_from(from).filter(|(db, _)| *db <= to)?;
+            // The database where the walk was may have gone: then the next begins at its start.
+            let place = if *db == from { place } else { From(0) };
+            match database.index.walk(&pin, place, &self.layout, &self.commit) {
+                Some((all, next)) if self.root.is(root, &pin, &self.commit) => {
+                    let mut items: Vec<cursor::Item> = all.into_iter().map(Shown::item).collect();
+                    // What went and came again may have been found in both places.
+                    let mut seen = HashSet::with_capacity(items.len());
+                    items.retain(|(key, _)| seen.insert(key.clone()));
+                    return Some((*db, items, next));
+                }
+                _ if lock.is_none() => lock = Some(self.writing.lock()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// To be called in a forked child: readers there were in other threads are not waited for. May be
+/// called where little else may.
+pub fn forked() {
+    sharing::forked();
 }
 
 /// The writer's side. There is one, and whoever owns it is the only one who changes anything.
@@ -104,13 +244,19 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table whose databases have at least so many shards each.
-    pub fn new(shards: usize) -> Self {
+    /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory,
+    /// and says whether it did; without one, each lookup has to.
+    pub fn new(barrier: Option<fn() -> bool>) -> Self {
         let shared = Shared {
-            layout: Layout::new(shards),
-            publishing: Mutex::default(),
-            databases: RwLock::default(),
-            stamp: RwLock::default(),
+            layout: Layout::default(),
+            root: Root::default(),
+            commit: Commit::default(),
+            stamp: SeqLock::new(Stamp::default().words()),
+            removals: Removals::new(),
+            sums: Sums::default(),
+            writing: Mutex::default(),
+            copies: AtomicUsize::new(0),
+            barrier,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -122,43 +268,42 @@ impl Table {
 
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.shared.get(db, key)
+        self.own(db, key).map(Shown::entry)
     }
 
     /// The key as it is stored, to be shared, and what it has.
     pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
-        self.shared.with(db, key, |found| found.and_then(|(shard, hash)| shard.item(hash, key)))
+        self.own(db, key).map(Shown::item)
+    }
+
+    fn own(&self, db: Db, key: &[u8]) -> Option<Shown<'_>> {
+        self.shared.own_get(db, self.shared.layout.hash(key), key)
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.
     pub fn publish(&mut self, batch: Batch, stamp: Stamp) {
-        let plan = publish::Plan::new(&self.shared, batch, stamp.unit);
-        let waste = plan.apply(&self.shared, stamp);
-        drop(waste);
+        publish::publish(&self.shared, batch, stamp);
     }
 
     /// The place in the history moves though no data changed.
     pub fn stamp(&mut self, stamp: Stamp) {
-        let _publishing = self.shared.publishing.lock();
-        *self.shared.stamp.write() = stamp;
+        publish::stamp(&self.shared, stamp);
+    }
+
+    /// So many keys will come into a database: it does not have to grow for them.
+    pub fn make_room(&mut self, db: Db, keys: usize) {
+        publish::make_room(&self.shared, db, keys);
     }
 
     /// An empty dataset, to be built aside.
     pub fn generation(&self) -> Generation {
-        Generation::new(self.shared.layout.clone())
+        Generation::new(self.shared.layout.clone(), self.shared.writing.lock().copy)
     }
 
     /// Readers move over to another dataset in one step. It was made by this table.
     pub fn replace(&mut self, next: Generation, stamp: Stamp) {
         debug_assert!(next.layout.is_same(&self.shared.layout), "a generation of another table");
-        let mut next = next.databases;
-        {
-            let _publishing = self.shared.publishing.lock();
-            let mut databases = self.shared.databases.write();
-            std::mem::swap(&mut *databases, &mut next);
-            *self.shared.stamp.write() = stamp;
-        }
-        drop(next);
+        publish::replace(&self.shared, next.databases, stamp);
     }
 
     /// A walk over all entries. It borrows nothing: the table may be changed while it goes on.

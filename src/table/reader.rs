@@ -3,10 +3,32 @@
 use super::cursor::Cursor;
 use super::database::Db;
 use super::entry::{Counts, Entry};
-use super::shard::Shard;
+use super::index::{Segment, Shown};
+use super::sharing::{self, Ordering, Pin};
 use super::{Shared, Stamp};
 use crate::value::Bytes;
+use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// How often a reader of several keys looks again when they change under its eyes.
+const ATTEMPTS: usize = 8;
+
+/// So many keys are looked up without an allocation.
+pub const FEW: usize = 16;
+
+/// One of several keys.
+pub(super) struct Sought<'a> {
+    pub(super) db: Db,
+    pub(super) hash: u64,
+    key: &'a [u8],
+    found: Option<Shown<'a>>,
+}
+
+impl Sought<'_> {
+    fn is(&self, shown: Shown<'_>) -> bool {
+        shown.has_key(self.key)
+    }
+}
 
 /// Sees what is published. Any number of threads may each have one, or share one.
 #[derive(Clone, Debug)]
@@ -19,73 +41,93 @@ impl Reader {
         Self { shared }
     }
 
-    /// Shows what a key has, and allocates nothing. `f` runs under locks, so that it is never the
-    /// reader who has to free what it was shown: it copies out what it needs and must not come back
-    /// to the table by any way.
-    pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<&Entry>) -> R) -> R {
-        self.shared
-            .with(db, key, |found| f(found.and_then(|(shard, hash)| shard.get(hash, key)).as_ref()))
+    /// Shows what a key has; takes no lock and allocates nothing. What `f` is shown is lent: it
+    /// copies out what it needs.
+    #[inline]
+    pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<Shown<'_>>) -> R) -> R {
+        let pin = self.shared.pin();
+        f(self.shared.get(&pin, db, key))
     }
 
-    /// What several keys have, all at one published unit, and which one that is. `f` runs when no
-    /// lock is held any more; its entries are in the order of the keys.
-    pub fn read_many<K: AsRef<[u8]>, R>(
+    /// What several keys have, all at one published unit, and which one that is. `f` runs once for
+    /// each, in their order.
+    pub fn read_many<K: AsRef<[u8]>>(
         &self,
         keys: &[(Db, K)],
-        f: impl FnOnce(&[Option<Entry>]) -> R,
-    ) -> (R, Stamp) {
-        let (entries, stamp) = self.copy_many(keys);
-        (f(&entries), stamp)
+        mut f: impl FnMut(usize, Option<Shown<'_>>),
+    ) -> Stamp {
+        let pin = self.shared.pin();
+        let mut sought: SmallVec<[Sought<'_>; FEW]> = SmallVec::with_capacity(keys.len());
+        sought.extend(keys.iter().map(|(db, key)| {
+            let key = key.as_ref();
+            Sought { db: *db, hash: self.shared.layout.hash(key), key, found: None }
+        }));
+        self.shared.fetch(&pin, &sought);
+        for _ in 0..ATTEMPTS {
+            let removals = self.shared.removals.count();
+            let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
+            let Ok(()) = sought.iter_mut().try_for_each(|one| {
+                let found = self.shared.find(&pin, one.db, one.hash, |shown| one.is(shown));
+                found.map(|found| one.found = found)
+            }) else {
+                break;
+            };
+            let stamp = self.shared.stamp();
+            // What is still there was there at the time of the stamp, and what is still absent was
+            // not: if databases have not gone to and fro, nor a key that nobody looked at.
+            let is_still = sought.iter().all(|one| self.still(&pin, one))
+                && self.shared.root.is(root, &pin, &self.shared.commit)
+                && (sought.iter().all(|one| one.found.is_some())
+                    || self.shared.removals.count() == removals);
+            if is_still {
+                for (at, one) in sought.iter().enumerate() {
+                    f(at, one.found);
+                }
+                return stamp;
+            }
+        }
+        // The writer changes these very keys without a pause: it is made to pause.
+        let _writing = self.shared.writing.lock();
+        for (at, one) in sought.iter().enumerate() {
+            f(at, self.shared.own_get(one.db, one.hash, one.key));
+        }
+        self.shared.stamp()
     }
 
-    fn copy_many<K: AsRef<[u8]>>(&self, keys: &[(Db, K)]) -> (Vec<Option<Entry>>, Stamp) {
-        let mut entries = vec![None; keys.len()];
-        let mut wanted = Vec::with_capacity(keys.len());
-        for ((db, key), entry) in keys.iter().zip(&mut entries) {
-            let key = key.as_ref();
-            wanted.push((*db, self.shared.layout.place(key), key, entry));
-        }
-        wanted.sort_unstable_by_key(|(db, place, ..)| (*db, place.shard));
-        let databases = self.shared.databases.read();
-        let mut locked = Vec::new();
-        let mut last = None;
-        for (db, place, key, entry) in wanted {
-            let Some(database) = databases.get(&db) else { continue };
-            if last != Some((db, place.shard)) {
-                locked.push(database.read(place.shard));
-                last = Some((db, place.shard));
-            }
-            // Nobody changes a shard that was copied before the last one is locked, for all stay
-            // locked: so it is one moment that is copied.
-            let shard = locked.last();
-            *entry = shard.and_then(|shard| shard.get(place.hash, key));
-        }
-        // What is locked can't be ahead of the stamp, and a unit in progress elsewhere will not
-        // reach it.
-        let stamp = *self.shared.stamp.read();
-        drop(locked);
-        drop(databases);
-        (entries, stamp)
+    /// Whether a second look finds what the first one found.
+    fn still(&self, pin: &Pin, one: &Sought<'_>) -> bool {
+        let now = match one.found {
+            Some(was) => self.shared.find(pin, one.db, one.hash, |shown| shown.is(was)),
+            None => self.shared.find(pin, one.db, one.hash, |shown| one.is(shown)),
+        };
+        now.is_ok_and(|now| now.is_some() == one.found.is_some())
     }
 
     /// The place in the primary's history that the published data stands for.
     pub fn stamp(&self) -> Stamp {
-        *self.shared.stamp.read()
+        self.shared.stamp()
     }
 
     /// The databases that have keys, ascending, and how many. Ghosts are not counted.
     pub fn databases(&self) -> Vec<(Db, usize)> {
-        let databases = self.shared.databases.read();
-        let _one_unit = self.shared.stamp.read();
-        let keys = databases.iter().map(|(&db, database)| (db, database.counts().lock().keys));
-        keys.filter(|(_, keys)| *keys > 0).collect()
+        let pin = self.shared.pin();
+        self.shared.consistent(|_| {
+            let Some((databases, _)) = self.shared.root.get(&pin, &self.shared.commit) else {
+                return Vec::new();
+            };
+            let keys = databases.iter().map(|(db, database)| (*db, database.sums.get().keys));
+            keys.filter(|(_, keys)| *keys > 0).collect()
+        })
     }
 
     /// How many keys a database has. Ghosts are not counted.
     pub fn count(&self, db: Db) -> usize {
-        let databases = self.shared.databases.read();
-        let _one_unit = self.shared.stamp.read();
-        databases.get(&db).map_or(0, |database| database.counts().lock().keys)
+        let pin = self.shared.pin();
+        self.shared.consistent(|_| {
+            let database =
+                self.shared.root.get(&pin, &self.shared.commit).and_then(|(all, _)| all.get(db));
+            database.map_or(0, |database| database.sums.get().keys)
+        })
     }
 
     /// The sums over all databases.
@@ -99,32 +141,56 @@ impl Reader {
     }
 
     /// A copy of everything at one unit: databases ascending. It waits for a unit that is being
-    /// published and keeps further ones out, but not other readers; the time that takes does not
-    /// grow with the data.
+    /// published and keeps further ones out, but not other readers; the time that takes hardly
+    /// grows with the data. What is replaced meanwhile is kept until the copy is dropped.
     pub fn snapshot(&self) -> (Vec<(Db, Entries)>, Stamp) {
-        let _publishing = self.shared.publishing.lock();
-        let databases = self.shared.databases.read();
-        let copy = databases.iter().map(|(&db, database)| {
-            let shards = 0..self.shared.layout.shards();
-            (db, Entries(shards.map(|shard| database.read(shard).clone()).collect()))
+        let mut writing = self.shared.writing.lock();
+        writing.copy += 1;
+        let held = Arc::new(Held::new(Arc::clone(&self.shared)));
+        let copy = self.shared.root.own().iter().map(|(db, database)| {
+            (*db, Entries { segments: database.index.frozen(), _held: Arc::clone(&held) })
         });
         let copy = copy.filter(|(_, entries)| !entries.is_empty()).collect();
-        (copy, *self.shared.stamp.read())
+        (copy, self.shared.stamp())
+    }
+}
+
+/// Keeps everything that is there from being given back.
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    _hold: sharing::Hold,
+}
+
+impl Held {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.copies.fetch_add(1, Ordering::AcqRel);
+        Self { shared, _hold: sharing::Hold::new() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.copies.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// The entries of a database as they were at one unit, whatever is published meanwhile.
 #[derive(Debug)]
-pub struct Entries(Vec<Shard>);
+pub struct Entries {
+    segments: Vec<Segment>,
+    _held: Arc<Held>,
+}
 
 impl Entries {
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Bytes, Entry)> {
-        self.0.iter().flat_map(Shard::iter)
+        // Nothing changes a segment that was copied, and what it has is held.
+        self.segments.iter().flat_map(|segment| segment.own_all()).map(Shown::item)
     }
 
     /// No entry at all.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Shard::is_empty)
+        self.segments.iter().all(|segment| segment.used() == 0)
     }
 }

@@ -22,9 +22,14 @@ impl Bytes {
     /// A part of a block, which stays as long as any part of it; a copy where the block is so large
     /// that nothing should hold on to all of it.
     pub fn part(block: &Arc<[u8]>, range: Range<usize>) -> Self {
+        Self::within(block.clone(), range)
+    }
+
+    /// The same of a block that it then owns.
+    pub fn within(block: Arc<[u8]>, range: Range<usize>) -> Self {
         let borders = (range.start, block.len().saturating_sub(range.end));
         match (u32::try_from(borders.0), u32::try_from(borders.1)) {
-            (Ok(before), Ok(behind)) => Self { block: block.clone(), before, behind },
+            (Ok(before), Ok(behind)) => Self { block, before, behind },
             _ => Self::from(block.get(range).unwrap_or_default()),
         }
     }

@@ -5,6 +5,9 @@
 //! element by element and does not depend on an order.
 
 use super::{Id, Stream, Type, Value};
+#[cfg(feature = "fixed-seed")]
+use foldhash::quality::FixedState as RandomState;
+#[cfg(not(feature = "fixed-seed"))]
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;

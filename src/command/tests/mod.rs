@@ -217,7 +217,7 @@ pub(crate) struct Bench {
 impl Default for Bench {
     fn default() -> Self {
         Self {
-            table: Table::new(2),
+            table: Table::new(None),
             scope: Scope::default(),
             server: Server::NEWEST,
             db: 0,

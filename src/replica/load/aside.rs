@@ -5,7 +5,7 @@ use super::{Load, Surroundings, Target, check_stop, is_in, is_unchanged};
 use crate::change::{Gate, Reason};
 use crate::command::{Unit, known_fingerprint};
 use crate::error::Result;
-use crate::table::{Db, Entry, Generation, Table};
+use crate::table::{Db, Entry, Generation, Place, Table};
 use crate::value::{ABSENT, Bytes, Value};
 
 /// A dataset in the making.
@@ -78,7 +78,7 @@ impl Load {
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
         for (db, key, old) in around.table.entries() {
-            if next.get(db, &key).is_some() {
+            if next.contains(db, &key) {
                 continue;
             }
             check_stop(around)?;
@@ -91,7 +91,7 @@ impl Load {
             self.one_key(next, around, gate, |unit| unit.delete(db, &key, Reason::Resync));
         }
         for (db, key) in std::mem::take(&mut self.told_in_vain) {
-            if next.get(db, &key).is_none() && around.table.get(db, &key).is_none() {
+            if !next.contains(db, &key) && around.table.get(db, &key).is_none() {
                 self.one_key(next, around, gate, |unit| unit.deny(db, &key, Reason::Resync));
             }
         }
@@ -104,15 +104,17 @@ impl Load {
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
-        // Entries clone in constant time, so a copy of the list is cheap beside the data.
-        let entries: Vec<_> = next.entries().collect();
-        for (db, key, new) in entries {
-            // What has a version is the table's own: unchanged, or kept from vanishing.
-            let Some(value) = new.value.filter(|_| new.version == 0) else { continue };
-            check_stop(around)?;
-            self.one_key(next, around, gate, |unit| {
-                unit.write(db, &key, value, new.expires_at_ms, Reason::Resync);
-            });
+        let mut place = Place::default();
+        // What has a version is the table's own: unchanged, or kept from vanishing.
+        while let Some((entries, behind)) = next.without_version(place) {
+            place = behind;
+            for (db, key, new) in entries {
+                let Some(value) = new.value else { continue };
+                check_stop(around)?;
+                self.one_key(next, around, gate, |unit| {
+                    unit.write(db, &key, value, new.expires_at_ms, Reason::Resync);
+                });
+            }
         }
         Ok(())
     }

@@ -112,6 +112,8 @@ pub struct Primaries {
     pub password: Option<Vec<u8>>,
     /// A replica was told something that it can't know to be wrong. What it has is anything.
     pub has_lied: bool,
+    /// That was so at some time.
+    pub has_ever_lied: bool,
 }
 
 /// The first command in the input: its words, and how many bytes it took. A lone newline has no
@@ -199,6 +201,7 @@ impl Primaries {
         }
         let done = peer.serve(node, net, &self.password, &mut self.dice);
         self.has_lied |= peer.is_lied_to;
+        self.has_ever_lied |= peer.is_lied_to;
         done
     }
 

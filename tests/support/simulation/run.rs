@@ -94,7 +94,15 @@ impl World {
         let Tasks { link, apply, .. } = replica.start_stepped().expect("it starts");
         let nodes = vec![first_node(&mut of_primaries, &habits)];
         let (peers, dice) = (Vec::new(), of_primaries);
-        let primaries = Primaries { nodes, target: 0, peers, dice, password, has_lied: false };
+        let primaries = Primaries {
+            nodes,
+            target: 0,
+            peers,
+            dice,
+            password,
+            has_lied: false,
+            has_ever_lied: false,
+        };
         let trace = Trace::new(keeps_lines);
         let core = Core::new(
             Arc::clone(&sim),

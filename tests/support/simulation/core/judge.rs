@@ -194,9 +194,11 @@ impl Core {
         let before = self.unit_heard_by.map(|((units, ..), _)| units);
         if before == Some(info.units) {
             // What was kept from vanishing before is nothing to tell of.
-            let held = &self.held_before.1;
-            let disowned = told.into_iter().map(|place| (held.contains(&place), place));
-            self.disowned.extend(disowned.map(|(was_held, place)| (place, was_held)));
+            for place in told {
+                let was_told_in_vain = self.disowned.contains_key(&place);
+                let was_held = self.held_before.1.contains(&place) && !was_told_in_vain;
+                self.disowned.insert(place, was_held);
+            }
         }
         self.judge_passed(&info);
         self.judge_counters(&info);
@@ -258,7 +260,9 @@ impl Core {
         }
         if self.held_before.0 != Some(unit) {
             self.told.clear();
-            self.held_before = (Some(unit), self.consumer.held.clone());
+            // With what was told in vain: it may be told anew before the table is another.
+            let held = self.consumer.held.iter().chain(self.disowned.keys());
+            self.held_before = (Some(unit), held.cloned().collect());
         }
     }
 
@@ -445,7 +449,8 @@ impl Core {
             if info.mixed || self.habits.listens || !self.habits.scope.admits(db, a) {
                 return;
             }
-            if pair[0] != pair[1] {
+            // What a liar sends has units of its own.
+            if pair[0] != pair[1] && !self.primaries.has_lied {
                 self.fail(format!("half a transaction is seen at {offset}: {pair:?}"));
             }
             let truth = self.truth().filter(|_| offset == replica.info().offset);

@@ -1,0 +1,292 @@
+//! What is counted: lookups through the C ABI of a whole engine, and what the apply thread does
+//! with commands and snapshots, in an engine that is stepped over bytes in memory.
+
+use crate::feed::Feed;
+use crate::only_this_is_counted;
+use crate::pipe::Pipe;
+use rets::ffi::*;
+use rets::link::Step;
+use rets::replica::{Replica, Tasks};
+use rets::resp::write_command;
+use std::ffi::CString;
+use std::ptr::{null_mut, without_provenance_mut};
+use std::sync::Arc;
+
+/// In the order in which they are run.
+pub(crate) const CASES: &[&str] = &[
+    "rets_get, found",
+    "rets_get, not found",
+    "rets_get, too small",
+    "rets_get_if_changed, unchanged",
+    "rets_get_many, 16, per key",
+    "rets_hget, 10,000 fields",
+    "SET, a key that is there",
+    "SET, a new key",
+    "HSET, a value among 5",
+    "HSET, a value among 10,000",
+    "INCR",
+    "ZADD, a score among 10",
+    "LPUSH, on 10",
+    "a string of a snapshot",
+];
+
+/// Strings, hashes and so on that are there.
+const KEYS: u64 = 10_000;
+
+/// Elements of an aggregate that is small.
+const FEW: u64 = 10;
+
+/// Keys that one call asks for.
+const MANY: u64 = 16;
+
+/// Does all cases, each `times` and twice as often.
+pub(crate) fn run(times: u64) {
+    lookups(times);
+    stream(times);
+    for count in [times, 2 * times] {
+        let mut engine = Engine::new(&snapshot(count));
+        engine.read();
+        engine.counted();
+    }
+}
+
+fn name(kind: &str, number: u64) -> Vec<u8> {
+    // As many bytes for every number, and not in their order.
+    format!("{kind}:{:08}", number.wrapping_mul(7919) % 100_000_000).into_bytes()
+}
+
+fn value(number: u64) -> Vec<u8> {
+    format!("{number:032}").into_bytes()
+}
+
+fn say(out: &mut Vec<u8>, words: &[&[u8]]) {
+    write_command(out, words);
+}
+
+/// The stream that makes what all cases find.
+fn filling() -> Vec<u8> {
+    let mut out = Vec::new();
+    for n in 0..KEYS {
+        say(&mut out, &[b"SET", &name("string", n), &value(n)]);
+        say(&mut out, &[b"SET", &name("number", n), b"100000"]);
+        say(&mut out, &[b"HSET", b"large", &name("field", n), &value(n)]);
+        let texts = (0..FEW).map(|e| [name("field", e), name("member", e), name("element", e)]);
+        let texts: Vec<_> = texts.collect();
+        let (mut hash, mut zset, mut list) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, [field, member, element]) in texts.iter().enumerate() {
+            if at < texts.len() / 2 {
+                hash.extend([field.as_slice(), b"content"]);
+            }
+            zset.extend([b"5".as_slice(), member]);
+            list.push(element.as_slice());
+        }
+        for (command, kind, rest) in
+            [("HSET", "hash", hash), ("ZADD", "zset", zset), ("RPUSH", "list", list)]
+        {
+            let key = name(kind, n);
+            let words: Vec<&[u8]> = [command.as_bytes(), &key].into_iter().chain(rest).collect();
+            say(&mut out, &words);
+        }
+    }
+    out
+}
+
+/// A snapshot of so many strings.
+fn snapshot(count: u64) -> Vec<u8> {
+    let mut out = b"REDIS0009\xfe\0".to_vec();
+    for n in 0..count {
+        let (key, value) = (name("string", n), value(n));
+        out.extend_from_slice(&[0, key.len() as u8]);
+        out.extend_from_slice(&key);
+        out.push(value.len() as u8);
+        out.extend_from_slice(&value);
+    }
+    out.extend_from_slice(b"\xff\0\0\0\0\0\0\0\0");
+    out
+}
+
+// --- lookups -------------------------------------------------------------------------------------
+
+/// A handle, as a C program has it.
+struct Handle(*mut rets_t);
+
+impl Handle {
+    fn new(port: u16) -> Self {
+        let url = CString::new(format!("redis://127.0.0.1:{port}")).expect("no NUL");
+        let mut handle = null_mut();
+        // SAFETY: a text with its NUL, and a place for the handle.
+        assert_eq!(unsafe { rets_new(url.as_ptr(), &mut handle) }, rets_status::RETS_OK);
+        // SAFETY: texts with their NULs, and the handle that was just made.
+        let st = unsafe { rets_set_option(handle, c"link-timeout".as_ptr(), c"86400000".as_ptr()) };
+        assert_eq!(st, rets_status::RETS_OK);
+        // SAFETY: as above.
+        assert_eq!(unsafe { rets_start(handle) }, rets_status::RETS_OK);
+        Self(handle)
+    }
+
+    fn get(&self, key: &[u8], buf: &mut [u8]) -> rets_status {
+        let mut len = 0;
+        let (key_at, buf_at) = (key.as_ptr().cast(), buf.as_mut_ptr().cast());
+        // SAFETY: the handle lives; key and buffer are as long as is said.
+        unsafe { rets_get(self.0, 0, key_at, key.len(), buf_at, buf.len(), &mut len) }
+    }
+
+    fn get_if_changed(&self, key: &[u8], version: &mut u64) -> rets_status {
+        let (mut len, mut buf) = (0, [0_u8; 32]);
+        let (key_at, buf_at) = (key.as_ptr().cast(), buf.as_mut_ptr().cast());
+        // SAFETY: as above; the version is the caller's.
+        unsafe {
+            rets_get_if_changed(self.0, 0, key_at, key.len(), version, buf_at, buf.len(), &mut len)
+        }
+    }
+
+    fn hget(&self, key: &[u8], field: &[u8], buf: &mut [u8]) -> rets_status {
+        let mut len = 0;
+        let (key_at, buf_at) = (key.as_ptr().cast(), buf.as_mut_ptr().cast());
+        let (field_at, field_len) = (field.as_ptr().cast(), field.len());
+        // SAFETY: as above.
+        unsafe {
+            let (len, room) = (&mut len, buf.len());
+            rets_hget(self.0, 0, key_at, key.len(), field_at, field_len, buf_at, room, len)
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: it was made by rets_new, and this is the last that is done with it.
+        unsafe { rets_free(self.0) }
+    }
+}
+
+fn twice(times: u64, keys: &[Vec<u8>], mut look: impl FnMut(usize, &[u8])) {
+    for count in [times, 2 * times] {
+        let keys = &keys[..count as usize];
+        only_this_is_counted(&mut || keys.iter().enumerate().for_each(|(n, key)| look(n, key)));
+    }
+}
+
+fn lookups(times: u64) {
+    let mut handle = None;
+    let mut feed = Feed::to(|port| handle = Some(Handle::new(port)));
+    let handle = handle.expect("it was made");
+    feed.send(&filling());
+    let mut buf = [0; 32];
+    let there: Vec<_> = (0..2 * times).map(|n| name("string", n % KEYS)).collect();
+    let missing: Vec<_> = (0..2 * times).map(|n| name("nobody", n)).collect();
+    let fields: Vec<_> = (0..2 * times).map(|n| name("field", n % KEYS)).collect();
+    let is = |status: rets_status, wanted: rets_status| assert_eq!(status, wanted);
+    twice(times, &there, |_, key| is(handle.get(key, &mut buf), rets_status::RETS_OK));
+    let none = rets_status::RETS_NOT_FOUND;
+    twice(times, &missing, |_, key| is(handle.get(key, &mut buf), none));
+    let small = rets_status::RETS_TOO_SMALL;
+    twice(times, &there, |_, key| is(handle.get(key, &mut buf[..31]), small));
+    let mut versions = vec![0; there.len()];
+    for (key, version) in there.iter().zip(&mut versions) {
+        is(handle.get_if_changed(key, version), rets_status::RETS_OK);
+    }
+    let same = rets_status::RETS_UNCHANGED;
+    twice(times, &there, |n, key| is(handle.get_if_changed(key, &mut versions[n]), same));
+    for count in [times, 2 * times] {
+        let keys = &there[..count as usize];
+        only_this_is_counted(&mut || {
+            keys.chunks(MANY as usize).for_each(|keys| get_many(&handle, keys))
+        });
+    }
+    let found = rets_status::RETS_OK;
+    twice(times, &fields, |_, field| is(handle.hget(b"large", field, &mut buf), found));
+}
+
+fn get_many(handle: &Handle, keys: &[Vec<u8>]) {
+    let mut bufs = [[0_u8; 32]; MANY as usize];
+    let mut items = bufs.each_mut().map(|buf| rets_item {
+        key: without_provenance_mut::<u8>(0).cast(),
+        key_len: 0,
+        buf: buf.as_mut_ptr().cast(),
+        buf_len: buf.len(),
+        len: 0,
+        db: 0,
+        status: rets_status::RETS_OK,
+    });
+    for (item, key) in items.iter_mut().zip(keys) {
+        (item.key, item.key_len) = (key.as_ptr().cast(), key.len());
+    }
+    // SAFETY: the handle lives, and so do the keys and buffers of as many items as there are keys.
+    let status = unsafe { rets_get_many(handle.0, items.as_mut_ptr(), keys.len(), null_mut()) };
+    assert_eq!(status, rets_status::RETS_OK);
+    assert!(items[..keys.len()].iter().all(|item| item.status == rets_status::RETS_OK));
+}
+
+// --- what the apply thread does ------------------------------------------------------------------
+
+/// An engine without threads.
+struct Engine {
+    pipe: Pipe,
+    replica: Replica,
+    tasks: Tasks,
+}
+
+impl Engine {
+    fn new(snapshot: &[u8]) -> Self {
+        let pipe = Pipe::new(snapshot.to_vec());
+        let replica = Replica::with_env("redis://primary", Arc::new(pipe.clone())).expect("a URL");
+        let tasks = replica.start_stepped().expect("tasks");
+        Self { pipe, replica, tasks }
+    }
+
+    /// The link reads everything there is.
+    fn read(&mut self) {
+        let mut idle = 0;
+        while idle < 2 || !self.pipe.is_empty() {
+            idle = if matches!(self.tasks.link.step(), Step::Again) { 0 } else { idle + 1 };
+            if idle == 10 {
+                // A replica of this process has silenced panics.
+                println!("the link does not go on: {:?}", self.replica.info());
+                std::process::exit(1);
+            }
+        }
+    }
+
+    /// The apply task deals with what was read; only that is counted.
+    fn counted(&mut self) {
+        only_this_is_counted(&mut || while self.tasks.apply.step() {});
+    }
+
+    fn take(&mut self, stream: &[u8]) {
+        self.pipe.say(stream);
+        self.read();
+        while self.tasks.apply.step() {
+            self.read();
+        }
+    }
+}
+
+/// What the command of each case is.
+type Edit = fn(&mut Vec<u8>, u64);
+
+const EDITS: [Edit; 7] = [
+    |out, n| say(out, &[b"SET", &name("string", n % KEYS), &value(n + 1)]),
+    |out, n| say(out, &[b"SET", &name("new", n), &value(n)]),
+    |out, n| say(out, &[b"HSET", &name("hash", n % KEYS), &name("field", 3), &value(n + 1)]),
+    |out, n| say(out, &[b"HSET", b"large", &name("field", n % KEYS), &value(n + 1)]),
+    |out, n| say(out, &[b"INCR", &name("number", n % KEYS)]),
+    |out, n| say(out, &[b"ZADD", &name("zset", n % KEYS), b"7.5", &name("member", 3)]),
+    |out, n| say(out, &[b"LPUSH", &name("list", n % KEYS), &name("element", n)]),
+];
+
+fn stream(times: u64) {
+    let mut engine = Engine::new(&snapshot(1));
+    engine.take(b"");
+    engine.take(&filling());
+    let mut serial = 0;
+    for edit in EDITS {
+        for count in [times, 2 * times] {
+            let mut stream = Vec::new();
+            (serial..serial + count).for_each(|n| edit(&mut stream, n));
+            serial += count;
+            engine.pipe.say(&stream);
+            engine.read();
+            engine.counted();
+        }
+    }
+}

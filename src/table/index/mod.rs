@@ -1,0 +1,324 @@
+//! From a key to the word that is stored for it: extendible hashing.
+//!
+//! The highest bits of a key's hash choose a segment by way of a directory; a segment that is full
+//! is split in two, and the directory doubles when its bits no longer tell them apart. So an index
+//! grows a segment at a time, whatever its size. A lookup fetches two lines that are not in the
+//! cache: the bucket, and what is stored. (The directory is eight bytes to some 300 keys.)
+
+#![allow(unsafe_code)]
+
+mod root;
+mod segment;
+mod stored;
+
+pub use stored::{Plain, SLOT_BYTES, Shown};
+
+pub(super) use root::Root;
+pub(super) use segment::Segment;
+pub(super) use stored::{Stored, shared_memory};
+
+use super::layout::Layout;
+use super::sharing::{Bucket, Commit, Pin, fetch};
+use segment::{OwnSegment, Spot};
+
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is
+/// the only one who calls what changes it, and throws away only by way of a bin.
+#[derive(Debug)]
+pub(super) struct Index {
+    directory: AtomicPtr<Directory>,
+}
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    /// How many of a hash's bits choose one of ...
+    bits: u32,
+    segments: Box<[AtomicUsize]>,
+}
+
+/// What is no longer part of an index.
+#[derive(Debug)]
+pub(super) enum Gone {
+    Segment(OwnSegment),
+    Directory(Box<Directory>),
+}
+
+impl Gone {
+    /// In bytes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Segment(segment) => segment.weight(),
+            Self::Directory(directory) => size_of_val(&*directory.segments),
+        }
+    }
+}
+
+/// The least of the hashes that a walk still has before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct From(pub(super) u64);
+
+impl Directory {
+    fn new(bits: u32, segments: Box<[AtomicUsize]>) -> *mut Self {
+        Box::into_raw(Box::new(Self { bits, segments }))
+    }
+
+    #[inline]
+    fn at(&self, hash: u64) -> usize {
+        ((hash >> 1) >> (63 - self.bits)) as usize
+    }
+
+    #[inline]
+    fn segment(&self, hash: u64) -> Segment {
+        Segment(self.segments.get(self.at(hash)).map_or(0, |word| word.load(Ordering::Acquire)))
+    }
+}
+
+impl Index {
+    /// One that takes so many keys before it grows.
+    pub(super) fn new(keys: usize, born: u64) -> Self {
+        const USUAL: usize = 300;
+        let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
+        let share = (keys >> bits) + (keys >> bits) / 16 + 1;
+        let segments = 0..1_usize << bits;
+        let segments = segments.map(|_| AtomicUsize::new(Segment::new(share, bits, born).0));
+        Self { directory: AtomicPtr::new(Directory::new(bits, segments.collect())) }
+    }
+
+    #[inline]
+    fn directory(&self) -> &Directory {
+        // SAFETY: it is there until it was in the bin for long enough; whoever has this is pinned,
+        // or is the writer.
+        unsafe { &*self.directory.load(Ordering::Acquire) }
+    }
+
+    /// The segment of a hash.
+    #[inline]
+    fn segment(&self, hash: u64) -> Segment {
+        self.directory().segment(hash)
+    }
+
+    /// Has the processor fetch what a lookup begins with.
+    pub(super) fn fetch_bucket(&self, hash: u64) {
+        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+    }
+
+    /// The same with what the lookup will probably find; the bucket is there by now.
+    pub(super) fn fetch_stored(&self, hash: u64) {
+        if let Some(word) = self.segment(hash).first(hash).likely(hash) {
+            fetch(word as usize);
+        }
+    }
+
+    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
+    /// often.
+    #[inline]
+    pub(super) fn find<'a>(
+        &self,
+        pin: &'a Pin,
+        hash: u64,
+        commit: &Commit,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        self.segment(hash).find(pin, hash, commit, wanted)
+    }
+
+    /// What comes next on a walk, and how it goes on; the outer `None` if the writer came in the
+    /// way too often.
+    pub(super) fn walk<'a>(
+        &self,
+        pin: &'a Pin,
+        from: From,
+        layout: &Layout,
+        commit: &Commit,
+    ) -> Option<(Vec<Shown<'a>>, Option<From>)> {
+        let segment = self.segment(from.0);
+        Some(Self::step(segment, segment.all_seen(pin, commit)?, from, layout))
+    }
+
+    /// What of a segment a walk has before it, and how it goes on.
+    fn step<'a>(
+        segment: Segment,
+        mut all: Vec<Shown<'a>>,
+        from: From,
+        layout: &Layout,
+    ) -> (Vec<Shown<'a>>, Option<From>) {
+        let bits = 64 - segment.depth();
+        let start = if bits == 64 { 0 } else { from.0 >> bits << bits };
+        if start != from.0 {
+            // It begins before the place where the walk is.
+            all.retain(|shown| layout.hash(shown.key()) >= from.0);
+        }
+        let next = 1_u64.checked_shl(bits).and_then(|size| start.checked_add(size));
+        (all, next.map(From))
+    }
+}
+
+/// The writer's side.
+impl Index {
+    /// The segments, each once.
+    fn segments(&self) -> impl Iterator<Item = Segment> {
+        let mut last = Segment(0);
+        let words = self.directory().segments.iter();
+        let segments = words.map(|word| Segment(word.load(Ordering::Relaxed)));
+        segments.filter(move |segment| {
+            let is_new = segment.0 != 0 && *segment != last;
+            last = *segment;
+            is_new
+        })
+    }
+
+    /// As [`Index::walk`].
+    pub(super) fn own_walk(&self, from: From, layout: &Layout) -> (Vec<Shown<'_>>, Option<From>) {
+        let segment = self.segment(from.0);
+        Self::step(segment, segment.own_all().collect(), from, layout)
+    }
+
+    /// All that is stored.
+    #[cfg(test)]
+    pub(super) fn own_all(&self) -> impl Iterator<Item = Shown<'_>> {
+        self.segments().flat_map(Segment::own_all)
+    }
+
+    /// All that is stored, for a copy of it: only the segments' addresses are copied.
+    pub(super) fn frozen(&self) -> Vec<Segment> {
+        self.segments().collect()
+    }
+
+    /// What is stored for a key.
+    pub(super) fn own_get(&self, hash: u64, key: &[u8]) -> Option<Shown<'_>> {
+        self.own_find(hash, key).map(|spot| spot.show())
+    }
+
+    /// Where a key is.
+    pub(super) fn own_find(&self, hash: u64, key: &[u8]) -> Option<Spot<'_>> {
+        self.segment(hash).own_find(hash, key)
+    }
+
+    /// Stores what is new; [`Index::prepare`] was told. `before` hears of a bucket before it
+    /// changes.
+    pub(super) fn insert(&self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
+        self.segment(hash).insert(hash, new, before);
+    }
+
+    /// Takes away what is at a place.
+    pub(super) fn remove(&self, hash: u64, spot: &Spot<'_>) -> Option<Stored> {
+        self.segment(hash).remove(spot)
+    }
+
+    /// Makes room for new words in a segment that is about to change, and lets a snapshot keep it
+    /// as it is. The segment is that of `hash`; `news` tells how many of the new words go there.
+    /// `born` is the number of the last snapshot, and `frozen` that of the last one that somebody
+    /// still has, or 0.
+    pub(super) fn prepare(
+        &self,
+        hash: u64,
+        news: impl Fn(&Self) -> usize,
+        (born, frozen): (u64, u64),
+        layout: &Layout,
+        mut gone: impl FnMut(Gone),
+    ) {
+        loop {
+            let segment = self.segment(hash);
+            let words = segment.used() + news(self);
+            let fits = words <= segment.room();
+            if !fits && (segment.is_largest() || words > Segment::LARGEST) {
+                self.split(segment, hash, born, layout, &mut gone);
+                continue;
+            }
+            let other = match fits {
+                true if segment.is_untidy(words) => {
+                    segment.rebuilt(words + words / 6 + 1, born, layout)
+                }
+                true if segment.is_older(frozen) => segment.copied(born),
+                true => return,
+                false => segment.rebuilt(words, born, layout),
+            };
+            self.exchange(segment, hash, [other, other]);
+            gone(Gone::Segment(segment.own()));
+            return;
+        }
+    }
+
+    /// Whether two hashes have the same segment.
+    pub(super) fn is_near(&self, hash: u64, other: u64) -> bool {
+        self.segment(hash) == self.segment(other)
+    }
+
+    fn split(
+        &self,
+        segment: Segment,
+        hash: u64,
+        born: u64,
+        layout: &Layout,
+        gone: &mut impl FnMut(Gone),
+    ) {
+        let directory = self.directory();
+        if segment.depth() == directory.bits {
+            let words = directory.segments.iter().map(|word| word.load(Ordering::Relaxed));
+            let twice = words.flat_map(|word| [AtomicUsize::new(word), AtomicUsize::new(word)]);
+            let new = Directory::new(directory.bits + 1, twice.collect());
+            let old = self.directory.swap(new, Ordering::Release);
+            // SAFETY: it came from a box, and from now on nobody comes to it.
+            gone(Gone::Directory(unsafe { Box::from_raw(old) }));
+        }
+        self.exchange(segment, hash, segment.split(born, layout));
+        gone(Gone::Segment(segment.own()));
+    }
+
+    /// Other segments in the place of one: the second for the upper half of its hashes.
+    fn exchange(&self, old: Segment, hash: u64, [lower, upper]: [Segment; 2]) {
+        let directory = self.directory();
+        let places = 1_usize << (directory.bits - old.depth());
+        let first = directory.at(hash) / places * places;
+        for (at, word) in directory.segments.iter().enumerate().skip(first).take(places) {
+            let new = if at < first + places.div_ceil(2) { lower } else { upper };
+            // Release: who finds the segment finds what is in it.
+            word.store(new.0, Ordering::Release);
+        }
+    }
+
+    /// Takes everything out. Nobody else sees this index.
+    pub(super) fn drain(&self) -> Drain {
+        let segments: Vec<Segment> = self.segments().collect();
+        for word in &self.directory().segments {
+            word.store(0, Ordering::Relaxed);
+        }
+        Drain { segments: segments.into_iter(), stored: Vec::new().into_iter() }
+    }
+}
+
+/// All that an index had, segment by segment, each of which is given back when it is empty.
+#[derive(Debug)]
+pub(super) struct Drain {
+    segments: std::vec::IntoIter<Segment>,
+    stored: std::vec::IntoIter<Stored>,
+}
+
+impl Iterator for Drain {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        loop {
+            if let Some(stored) = self.stored.next() {
+                return Some(stored);
+            }
+            self.stored = self.segments.next()?.own().drain().into_iter();
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.drain().for_each(drop);
+        let directory = *self.directory.get_mut();
+        // SAFETY: it came from a box, and this is its last owner.
+        drop(unsafe { Box::from_raw(directory) });
+    }
+}

@@ -1,0 +1,416 @@
+//! A piece of an index: some buckets next to each other, grown, split and copied as one.
+//!
+//! What belongs into a bucket that is full is in one of those behind it. Nothing moves within a
+//! segment: who is in the middle of looking for a key can't miss it. A segment that becomes too
+//! full, too empty or too untidy is exchanged for another, and goes into the bin.
+
+#![allow(unsafe_code)]
+
+use super::stored::{Shown, Stored};
+use crate::table::layout::Layout;
+use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
+use std::ptr;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Buckets of a segment; each size is about a fourth more than the one before, so that segments are
+/// well filled on average, and those of databases with few keys are small.
+const SIZES: [usize; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64];
+
+/// Addresses of buckets have as many bits to spare.
+const SIZE_BITS: usize = 63;
+
+/// The fields of the bucket that comes first and has no slots: how many words there are, the
+/// segment's depth, which snapshot it is newer than, and how many buckets have spilled.
+const USED: usize = 0;
+const DEPTH: usize = 1;
+const BORN: usize = 2;
+const SPILLS: usize = 3;
+
+/// The address of a segment, with its number of buckets less one in the bits to spare. Whoever has
+/// one makes sure that it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::table) struct Segment(pub(in crate::table) usize);
+
+/// The segment's own memory, without what its words refer to.
+#[derive(Debug)]
+pub(in crate::table) struct OwnSegment(Segment);
+
+/// Where a word is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::table) struct Spot<'a> {
+    pub(in crate::table) bucket: &'a Bucket,
+    pub(in crate::table) place: usize,
+}
+
+/// The smallest size that takes so many words; `None` if none does.
+fn size_for(words: usize) -> Option<usize> {
+    SIZES.iter().position(|buckets| room_of(*buckets) >= words)
+}
+
+/// How many words so many buckets take, at most. With six of seven slots taken, few buckets spill.
+fn room_of(buckets: usize) -> usize {
+    if buckets == 1 { SLOTS } else { buckets * (SLOTS - 1) }
+}
+
+impl Segment {
+    /// How many words the largest takes.
+    pub(in crate::table) const LARGEST: usize = 64 * (SLOTS - 1);
+
+    /// One that takes so many words, or as many as one can.
+    pub(in crate::table) fn new(words: usize, depth: u32, born: u64) -> Self {
+        let size = size_for(words).unwrap_or(SIZES.len() - 1);
+        let count = SIZES.get(size).copied().unwrap_or(1);
+        let buckets: Box<[Bucket]> = (0..=count).map(|_| Bucket::default()).collect();
+        let first = Box::into_raw(buckets).cast::<Bucket>();
+        let segment = Self(first.expose_provenance() | (count - 1));
+        segment.set(DEPTH, depth.into());
+        segment.set(BORN, born);
+        segment
+    }
+
+    /// How many buckets it has, without the one that comes first.
+    #[inline]
+    fn len(self) -> usize {
+        (self.0 & SIZE_BITS) + 1
+    }
+
+    /// With the one that comes first.
+    fn all<'a>(self) -> &'a [Bucket] {
+        let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
+        let buckets = self.len();
+        // SAFETY: the address came from a box of so many buckets, and whoever has it makes sure
+        // that it is still there: readers by being pinned, the writer by being the one who throws
+        // it away.
+        unsafe { std::slice::from_raw_parts(first, buckets + 1) }
+    }
+
+    #[inline]
+    pub(in crate::table) fn buckets<'a>(self) -> &'a [Bucket] {
+        self.all().get(1..).unwrap_or_default()
+    }
+
+    fn field(self, field: usize) -> u64 {
+        self.all().first().map_or(0, |first| first.own_slot(field))
+    }
+
+    fn set(self, field: usize, value: u64) {
+        if let Some(slot) = self.all().first().and_then(|first| first.slots.get(field)) {
+            slot.store(value, Relaxed);
+        }
+    }
+
+    /// How many of a hash's highest bits all its words have in common. Never changes.
+    pub(in crate::table) fn depth(self) -> u32 {
+        self.field(DEPTH) as u32
+    }
+
+    pub(in crate::table) fn used(self) -> usize {
+        self.field(USED) as usize
+    }
+
+    /// Whether it was there when the snapshot of this number was made.
+    pub(in crate::table) fn is_older(self, snapshot: u64) -> bool {
+        self.field(BORN) < snapshot
+    }
+
+    /// How many words it takes.
+    pub(in crate::table) fn room(self) -> usize {
+        room_of(self.buckets().len())
+    }
+
+    /// Whether it takes so many words, and can't grow.
+    pub(in crate::table) fn is_largest(self) -> bool {
+        self.len() > SIZE_BITS
+    }
+
+    /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
+    pub(in crate::table) fn is_untidy(self, words: usize) -> bool {
+        let buckets = self.buckets().len();
+        let room = room_of(buckets);
+        let sparse = buckets > 1 && words < room / 4;
+        // Where it can't get more room, another one has about half as many detours as buckets, too.
+        let is_dense = self.is_largest() && words > room - room / 8;
+        let usual = if is_dense { buckets * 3 / 4 } else { buckets / 2 + 1 };
+        sparse || self.field(SPILLS) as usize > usual
+    }
+
+    #[inline]
+    fn home(self, hash: u64) -> usize {
+        let buckets = self.len() as u64;
+        // The lowest bits: the highest chose the segment, those between are the tag.
+        ((u64::from(hash as u32) * buckets) >> 32) as usize
+    }
+
+    /// The buckets where a word of this hash may be, in this order.
+    #[inline]
+    pub(in crate::table) fn way<'a>(self, hash: u64) -> impl Iterator<Item = &'a Bucket> {
+        let buckets = self.buckets();
+        let (before, from) = buckets.split_at(self.home(hash).min(buckets.len()));
+        from.iter().chain(before)
+    }
+
+    /// The bucket where a word of this hash is, if that was not full.
+    #[inline]
+    pub(in crate::table) fn first<'a>(self, hash: u64) -> &'a Bucket {
+        let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
+        // SAFETY: as for `all`; and no hash's home is behind the last bucket.
+        unsafe { &*first.add(1 + self.home(hash)) }
+    }
+
+    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
+    /// often.
+    #[inline]
+    pub(in crate::table) fn find<'a>(
+        self,
+        _: &'a Pin,
+        hash: u64,
+        commit: &Commit,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        // Most are where they belong, and no unit is being published there.
+        let bucket = self.first(hash);
+        // SAFETY: the reader is pinned.
+        if let Some(seen) = unsafe { commit.look(bucket) } {
+            let mut stands = true;
+            for place in seen.control.with_tag(tag_of(hash)) {
+                let Some(word) = commit.word(&seen, place) else {
+                    stands = false;
+                    break;
+                };
+                // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
+                // reader is pinned.
+                let shown = unsafe { Shown::of(word) };
+                if wanted(shown) {
+                    return Some(Some(shown));
+                }
+            }
+            if stands && !seen.control.is_spilled() {
+                return Some(None);
+            }
+        }
+        self.find_on_the_way(hash, commit, wanted)
+    }
+
+    /// The same, wherever it is and whatever happens there.
+    #[cold]
+    fn find_on_the_way<'a>(
+        self,
+        hash: u64,
+        commit: &Commit,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        for bucket in self.way(hash) {
+            'again: loop {
+                // SAFETY: as in `find`.
+                let seen = unsafe { commit.look(bucket)? };
+                for place in seen.control.with_tag(tag_of(hash)) {
+                    let Some(word) = commit.word(&seen, place) else { continue 'again };
+                    // SAFETY: as in `find`.
+                    let shown = unsafe { Shown::of(word) };
+                    if wanted(shown) {
+                        return Some(Some(shown));
+                    }
+                }
+                if !seen.control.is_spilled() {
+                    return Some(None);
+                }
+                break;
+            }
+        }
+        Some(None)
+    }
+
+    /// All that readers see; `None` if the writer came in the way too often.
+    pub(in crate::table) fn all_seen<'a>(
+        self,
+        _: &'a Pin,
+        commit: &Commit,
+    ) -> Option<Vec<Shown<'a>>> {
+        let mut all = Vec::new();
+        for bucket in self.buckets() {
+            let complete = all.len();
+            'again: loop {
+                all.truncate(complete);
+                // SAFETY: the reader is pinned.
+                let seen = unsafe { commit.look(bucket)? };
+                for place in seen.control.taken() {
+                    let Some(word) = commit.word(&seen, place) else { continue 'again };
+                    // SAFETY: as for `find`.
+                    all.push(unsafe { Shown::of(word) });
+                }
+                break;
+            }
+        }
+        Some(all)
+    }
+}
+
+/// The writer's side.
+impl Segment {
+    /// All that is stored.
+    pub(in crate::table) fn own_all<'a>(self) -> impl Iterator<Item = Shown<'a>> {
+        // SAFETY: what slots refer to is there as long as they refer to it; and whoever has the
+        // segment makes sure of it.
+        self.own_words().map(|word| unsafe { Shown::of(word) })
+    }
+
+    fn own_words(self) -> impl Iterator<Item = u64> {
+        self.buckets().iter().flat_map(|bucket| {
+            bucket.own_control().taken().map(move |place| bucket.own_slot(place))
+        })
+    }
+
+    /// Where this key is.
+    pub(in crate::table) fn own_find<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
+        for bucket in self.way(hash) {
+            let control = bucket.own_control();
+            for place in control.with_tag(tag_of(hash)) {
+                let spot = Spot { bucket, place };
+                if spot.show().has_key(key) {
+                    return Some(spot);
+                }
+            }
+            if !control.is_spilled() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Stores what is new, for which there is room: who calls this has made it. `before` hears of a
+    /// bucket before it changes.
+    pub(in crate::table) fn insert(self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
+        self.insert_word(hash, new.into_word(), before);
+    }
+
+    fn insert_word(self, hash: u64, word: u64, before: impl Fn(&Bucket)) {
+        for bucket in self.way(hash) {
+            let Some(place) = bucket.own_control().free() else {
+                if !bucket.own_control().is_spilled() {
+                    // It makes readers look further, nothing else: no part of the unit.
+                    bucket.spill();
+                    self.set(SPILLS, self.field(SPILLS) + 1);
+                }
+                continue;
+            };
+            before(bucket);
+            bucket.fill(place, tag_of(hash), word);
+            self.set(USED, self.field(USED) + 1);
+            return;
+        }
+        debug_assert!(false, "there was no room");
+    }
+
+    /// Takes away what is at a place of this segment.
+    pub(in crate::table) fn remove(self, spot: &Spot<'_>) -> Option<Stored> {
+        self.set(USED, self.field(USED).saturating_sub(1));
+        // SAFETY: the slot owned it, and is free now.
+        unsafe { Stored::from_word(spot.bucket.clear(spot.place)) }
+    }
+
+    /// The same words in a segment that has room for so many.
+    pub(in crate::table) fn rebuilt(self, words: usize, born: u64, layout: &Layout) -> Self {
+        let new = Self::new(words, self.depth(), born);
+        self.own_words().for_each(|word| new.add(word, layout));
+        new
+    }
+
+    /// The same words in the same places.
+    pub(in crate::table) fn copied(self, born: u64) -> Self {
+        let new = Self::new(self.room(), self.depth(), born);
+        for (from, to) in self.buckets().iter().zip(new.buckets()) {
+            to.copy(from);
+        }
+        new.set(USED, self.field(USED));
+        new.set(SPILLS, self.field(SPILLS));
+        new
+    }
+
+    /// The same words by the next bit of their hashes.
+    pub(in crate::table) fn split(self, born: u64, layout: &Layout) -> [Self; 2] {
+        let depth = self.depth() + 1;
+        let halves = self.own_words().map(|word| (half_of(word, depth, layout), word));
+        let halves: Vec<(bool, u64)> = halves.collect();
+        let upper = halves.iter().filter(|(is_upper, _)| *is_upper).count();
+        // Some more, so that the next words do not make them grow again at once.
+        let new = |words: usize| Self::new(words + words / 6, depth, born);
+        let segments = [new(halves.len() - upper), new(upper)];
+        for (is_upper, word) in halves {
+            segments[usize::from(is_upper)].add(word, layout);
+        }
+        segments
+    }
+
+    fn add(self, word: u64, layout: &Layout) {
+        // SAFETY: what the writer's own slots refer to is there.
+        let hash = layout.hash(unsafe { Shown::of(word) }.key());
+        self.insert_word(hash, word, |_| ());
+    }
+
+    /// For the bin.
+    pub(in crate::table) fn own(self) -> OwnSegment {
+        OwnSegment(self)
+    }
+}
+
+fn half_of(word: u64, depth: u32, layout: &Layout) -> bool {
+    // SAFETY: what the writer's own slots refer to is there.
+    let hash = layout.hash(unsafe { Shown::of(word) }.key());
+    hash >> (64 - depth) & 1 != 0
+}
+
+impl<'a> Spot<'a> {
+    pub(in crate::table) fn show(&self) -> Shown<'a> {
+        // SAFETY: what the writer's own slots refer to is there; and it is used up before the
+        // writer changes the slot.
+        unsafe { Shown::of(self.bucket.own_slot(self.place)) }
+    }
+
+    /// Stores something else of the same key there.
+    pub(in crate::table) fn exchange(&self, new: Stored) -> Option<Stored> {
+        // SAFETY: the slot owned it, and owns another now.
+        unsafe { Stored::from_word(self.bucket.exchange(self.place, new.into_word())) }
+    }
+}
+
+impl OwnSegment {
+    /// Takes out all that is stored. Nobody else looks at this segment.
+    pub(in crate::table) fn drain(&self) -> Vec<Stored> {
+        let words = self.0.own_words();
+        // SAFETY: the slots owned it, and nobody looks at them again.
+        words.filter_map(|word| unsafe { Stored::from_word(word) }).collect()
+    }
+
+    pub(in crate::table) fn weight(&self) -> usize {
+        size_of_val(self.0.all())
+    }
+}
+
+impl Drop for OwnSegment {
+    fn drop(&mut self) {
+        let buckets = ptr::from_ref(self.0.all()).cast_mut();
+        // SAFETY: it came from such a box, and this is its only owner.
+        drop(unsafe { Box::from_raw(buckets) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_exchanged_for_a_tidier_one_only_where_that_is_one() {
+        for (words, spills, is_untidy) in
+            [(384, 60, true), (384, 40, false), (300, 40, true), (300, 9, false)]
+        {
+            let segment = Segment::new(Segment::LARGEST, 0, 0);
+            segment.set(SPILLS, spills);
+            assert_eq!(segment.is_untidy(words), is_untidy, "{words} {spills}");
+            drop(segment.own());
+        }
+        let small = Segment::new(18, 0, 0);
+        small.set(SPILLS, 3);
+        assert!(small.is_untidy(18), "there are larger ones");
+        drop(small.own());
+    }
+}

@@ -1,0 +1,30 @@
+//! Where keys belong: the same in every database and generation of one table.
+
+#[cfg(feature = "fixed-seed")]
+use foldhash::quality::FixedState as RandomState;
+#[cfg(not(feature = "fixed-seed"))]
+use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// One for all indexes of a table, so that a walk can go on in another generation where it stopped
+/// in this one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layout {
+    /// Seeded at random: whoever writes to the primary can't choose keys that collide here.
+    hasher: RandomState,
+}
+
+impl Layout {
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        // Of the bytes alone: there is nothing in front or behind to be told apart from.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    /// Whether both put every key in the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.hash(b"key") == other.hash(b"key")
+    }
+}
