@@ -18,6 +18,9 @@ pub struct Queue {
     has_gap: bool,
     /// What was taken last came from the stream, of which all of a unit is told or nothing.
     is_live: bool,
+    /// Where a callback held something back since the table was read: the queue does not tell what
+    /// became of it.
+    was_held: BTreeSet<Place>,
 }
 
 impl Core {
@@ -69,6 +72,13 @@ impl Core {
         self.queue.has_gap = true;
     }
 
+    /// After each step of the apply task.
+    pub fn note_held(&mut self) {
+        if self.habits.has(Fault::Queue) {
+            self.queue.was_held.extend(self.consumer.held.iter().cloned());
+        }
+    }
+
     /// Nobody will know any more what callbacks held back. The queue has not told of it, so that
     /// its map may have what was there before, until that is told anew.
     pub fn remember_held(&mut self) {
@@ -98,7 +108,8 @@ impl Core {
             return;
         }
         self.tally.queue_comparisons += 1;
-        let exempt: BTreeSet<_> = self.queue.map.held.union(&self.consumer.held).collect();
+        let exempt = [&self.queue.map.held, &self.consumer.held, &self.queue.was_held];
+        let exempt: BTreeSet<_> = exempt.into_iter().flatten().collect();
         let items = |data: &Data| -> BTreeSet<Place> {
             data.items().map(|(db, key, _)| (db, key.clone())).collect()
         };

@@ -200,6 +200,7 @@ impl Core {
                 self.disowned.insert(place, was_held);
             }
         }
+        self.note_held();
         self.judge_passed(&info);
         self.judge_counters(&info);
         self.judge_freshness(&info);
