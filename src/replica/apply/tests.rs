@@ -708,6 +708,27 @@ fn what_was_heard_of_a_unit_that_is_dropped_is_told_again_as_it_is() {
 }
 
 #[test]
+fn what_was_kept_and_then_let_go_in_vain_is_told_again() {
+    for how in ["aside", "in-place"] {
+        let mut site = Site::deaf_to(&[("resync", how)], &["delete b"]);
+        site = site.in_sync(&[("a", "1"), ("b", "1")]);
+        site.send("DEL b");
+        site.has(0, "b", "1");
+        // Another callback lets it go, but with a unit that is dropped.
+        site.ears = Arc::new(Ears { heard: Mutex::default(), vetoes: Vec::new() });
+        site.replica.set_gate(Some(site.ears.clone())).unwrap();
+        site.send("MULTI;DEL b;LPUSH a x;EXEC");
+        assert_eq!(site.heard().len(), 1);
+        site.has(0, "b", "1");
+        site.full_sync(&[("a", "1")]);
+        let heard = site.heard();
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert!(heard[0].contains("delete b (resync)"), "{heard:?}");
+        assert_eq!(site.get(0, "b"), Answer::NotFound, "{how}");
+    }
+}
+
+#[test]
 fn a_refusal_ends_as_a_state() {
     let mut site = Site::new();
     let error = Error::new(Kind::Auth, "wrong password");

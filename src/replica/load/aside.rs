@@ -82,7 +82,10 @@ impl Load {
                 continue;
             }
             check_stop(around)?;
-            if known_fingerprint(&old) == Some(ABSENT) {
+            // What was kept from vanishing is nothing to tell of, unless the gate has let it vanish
+            // since, in vain.
+            let is_told = old.value.is_some() && is_in(&self.told_in_vain, db, &key);
+            if known_fingerprint(&old) == Some(ABSENT) && !is_told {
                 if old.value.is_some() {
                     next.put(db, key, old);
                 }

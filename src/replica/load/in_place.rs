@@ -1,7 +1,7 @@
 //! A load into the table that is being read, for where there is no memory for two datasets: key by
 //! key, and what has not come in the end is deleted.
 
-use super::{KEYS_PER_BATCH, Load, Surroundings, Target, check_stop};
+use super::{KEYS_PER_BATCH, Load, Surroundings, Target, check_stop, is_in};
 use crate::change::{Gate, Reason};
 use crate::command::known_fingerprint;
 use crate::error::Result;
@@ -90,14 +90,18 @@ impl Load {
         let mut more = true;
         while more {
             check_stop(around)?;
-            more = self.publish(around, gate, |_, unit, _| {
+            more = self.publish(around, gate, |load, unit, _| {
                 for _ in 0..KEYS_PER_BATCH {
                     let Some((db, key, old)) = entries.next() else { return Ok(false) };
                     match (known_fingerprint(&old), old.value) {
-                        // The primary has not had it for long; it stays as it was kept.
-                        (Some(ABSENT), Some(_)) => {}
+                        // The primary has not had it for long; it stays as it was kept, unless the
+                        // gate has let it vanish since, in vain.
+                        (Some(ABSENT), Some(_)) if !is_in(&load.told_in_vain, db, &key) => {}
                         (Some(ABSENT), None) => forgotten.remove(db, &key),
-                        _ => unit.delete(db, &key, Reason::Resync),
+                        _ => {
+                            unit.delete(db, &key, Reason::Resync);
+                            load.told_in_vain.remove(&(db, key));
+                        }
                     }
                 }
                 Ok(true)
