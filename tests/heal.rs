@@ -202,7 +202,8 @@ fn what_a_filter_made_withheld_gets_its_value(which: Which) {
     );
     let info = assert_healed(&replica, &mut client, &server);
     assert_eq!((info.full_syncs, info.connects, info.unhealed), (1, 1, 0), "{info:#?}");
-    assert!(info.healed >= 16, "{info:#?}");
+    // Those made of filtered keys; what was made of these may have found them healed already.
+    assert!(info.healed >= 15, "{info:#?}");
     let ours = whole(&replica, 0, b"h:copied").unwrap();
     assert_eq!(ours, ("hash", vec!["f=1".into(), "g=2".into(), "more=1".into()]));
     let all = witness.all();
