@@ -160,15 +160,15 @@ impl View {
     }
 
     #[inline]
-    fn string<R>(&self, found: Shown<'_>, f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
+    fn string<R>(&self, found: Shown<'_>, f: impl FnOnce(Answer<(&[u8], u64)>) -> R) -> R {
         match found.plain() {
-            Some(string) if self.hides(string.expires_at_ms, false) => Answer::NotFound,
-            Some(string) => Answer::Found(f(string.bytes, string.version)),
+            Some(string) if self.hides(string.expires_at_ms, false) => f(Answer::NotFound),
+            Some(string) => f(Answer::Found((string.bytes, string.version))),
             None => found.lend(|entry| {
-                self.shown(entry, false).then(|value| match value {
-                    Value::String(bytes) => Answer::Found(f(bytes, entry.version)),
+                f(self.shown(entry, false).then(|value| match value {
+                    Value::String(bytes) => Answer::Found((&**bytes, entry.version)),
                     _ => Answer::WrongType,
-                })
+                }))
             }),
         }
     }
@@ -213,7 +213,9 @@ impl Lookups {
     pub fn get<R>(&self, db: Db, key: &[u8], f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
         self.view.fresh(false).then(|()| {
             self.reader.read(db, key, |found| match found {
-                Some(found) => self.view.string(found, f),
+                Some(found) => {
+                    self.view.string(found, |answer| answer.map(|(bytes, at)| f(bytes, at)))
+                }
                 None => self.view.absent(db, key),
             })
         })
@@ -226,19 +228,12 @@ impl Lookups {
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
         self.view.fresh(false).then(|()| {
-            let stamp = self.reader.read_many(keys, |at, entry| {
-                let absent =
-                    || keys.get(at).map_or(Answer::NotFound, |at| self.view.absent(at.0, at.1));
-                match entry {
-                    Some(entry) => {
-                        let answer =
-                            self.view.string(entry, |bytes, _| f(at, Answer::Found(bytes)));
-                        if !matches!(answer, Answer::Found(())) {
-                            f(at, answer.then(|()| Answer::NotFound));
-                        }
-                    }
-                    None => f(at, absent()),
+            let stamp = self.reader.read_many(keys, |at, found| match (found, keys.get(at)) {
+                (Some(found), _) => {
+                    self.view.string(found, |answer| f(at, answer.map(|(bytes, _)| bytes)));
                 }
+                (None, Some((db, key))) => f(at, self.view.absent(*db, key)),
+                (None, None) => f(at, Answer::NotFound),
             });
             Answer::Found(stamp.offset)
         })

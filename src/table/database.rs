@@ -91,7 +91,7 @@ impl Database {
     pub(super) fn put(&self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
         let hash = layout.hash(&key);
         let new = Stored::new(key, entry);
-        self.sums.add(&new.counts());
+        self.sums.change(&new.counts(), &Counts::default());
         if let Some(spot) = self.index.own_find(hash, new.show().key()) {
             return self.forget(spot.exchange(new));
         }
@@ -109,7 +109,7 @@ impl Database {
 
     fn forget(&self, old: Option<Stored>) -> Option<Entry> {
         let old = old?;
-        self.sums.remove(&old.counts());
+        self.sums.change(&Counts::default(), &old.counts());
         Some(old.entry())
     }
 }
@@ -129,15 +129,11 @@ impl Sums {
         }
     }
 
-    pub(super) fn add(&self, counts: &Counts) {
+    /// What is new adds to them, what is gone is taken away.
+    pub(super) fn change(&self, new: &Counts, gone: &Counts) {
         let mut sums = self.get();
-        sums.add(counts);
-        self.set(&sums);
-    }
-
-    pub(super) fn remove(&self, counts: &Counts) {
-        let mut sums = self.get();
-        sums.remove(counts);
+        sums.add(new);
+        sums.remove(gone);
         self.set(&sums);
     }
 }

@@ -216,12 +216,15 @@ impl Shared {
             let (db, database) = databases.first_from(from).filter(|(db, _)| *db <= to)?;
             // The database where the walk was may have gone: then the next begins at its start.
             let place = if *db == from { place } else { From(0) };
+            let began = self.stamp();
             match database.index.walk(&pin, place, &self.layout, &self.commit) {
                 Some((all, next)) if self.root.is(root, &pin, &self.commit) => {
                     let mut items: Vec<cursor::Item> = all.into_iter().map(Shown::item).collect();
-                    // What went and came again may have been found in both places.
-                    let mut seen = HashSet::with_capacity(items.len());
-                    items.retain(|(key, _)| seen.insert(key.clone()));
+                    if self.stamp() != began {
+                        // What went and came again may have been found in both places.
+                        let mut seen = HashSet::with_capacity(items.len());
+                        items.retain(|(key, _)| seen.insert(key.clone()));
+                    }
                     return Some((*db, items, next));
                 }
                 _ if lock.is_none() => lock = Some(self.writing.lock()),

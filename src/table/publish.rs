@@ -219,10 +219,8 @@ impl Plan {
             pending.commit();
         }
         for (database, new, old) in &sums {
-            for sums in [&database.sums, &shared.sums] {
-                sums.add(new);
-                sums.remove(old);
-            }
+            database.sums.change(new, old);
+            shared.sums.change(new, old);
         }
         if is_rearranged {
             shared.sums.set(&shared.root.own().counts());

@@ -20,7 +20,6 @@ pub(super) use stored::{Stored, shared_memory};
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin, fetch};
 use segment::{OwnSegment, Spot};
-
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is

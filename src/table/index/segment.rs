@@ -14,7 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Buckets of a segment; each size is about a fourth more than the one before, so that segments are
 /// well filled on average, and those of databases with few keys are small.
-const SIZES: [usize; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64];
+const SIZES: [usize; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, LARGEST];
+const LARGEST: usize = 64;
 
 /// Addresses of buckets have as many bits to spare.
 const SIZE_BITS: usize = 63;
@@ -42,9 +43,9 @@ pub(in crate::table) struct Spot<'a> {
     pub(in crate::table) place: usize,
 }
 
-/// The smallest size that takes so many words; `None` if none does.
-fn size_for(words: usize) -> Option<usize> {
-    SIZES.iter().position(|buckets| room_of(*buckets) >= words)
+/// The smallest size that takes so many words, or the largest.
+fn size_for(words: usize) -> usize {
+    SIZES.into_iter().find(|buckets| room_of(*buckets) >= words).unwrap_or(LARGEST)
 }
 
 /// How many words so many buckets take, at most. With six of seven slots taken, few buckets spill.
@@ -54,12 +55,11 @@ fn room_of(buckets: usize) -> usize {
 
 impl Segment {
     /// How many words the largest takes.
-    pub(in crate::table) const LARGEST: usize = 64 * (SLOTS - 1);
+    pub(in crate::table) const LARGEST: usize = LARGEST * (SLOTS - 1);
 
     /// One that takes so many words, or as many as one can.
     pub(in crate::table) fn new(words: usize, depth: u32, born: u64) -> Self {
-        let size = size_for(words).unwrap_or(SIZES.len() - 1);
-        let count = SIZES.get(size).copied().unwrap_or(1);
+        let count = size_for(words);
         let buckets: Box<[Bucket]> = (0..=count).map(|_| Bucket::default()).collect();
         let first = Box::into_raw(buckets).cast::<Bucket>();
         let segment = Self(first.expose_provenance() | (count - 1));

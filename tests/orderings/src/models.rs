@@ -52,6 +52,15 @@ fn table() -> Arc<Table> {
     Arc::new(table)
 }
 
+/// The writer, at work in a thread of its own.
+fn beside(
+    table: &Arc<Table>,
+    work: impl FnOnce(&Table) + Send + 'static,
+) -> thread::JoinHandle<()> {
+    let table = table.clone();
+    thread::spawn(move || work(&table))
+}
+
 impl Table {
     /// What a lookup finds; `None` where it would make the writer pause.
     fn get(&self, at: usize) -> Option<u64> {
@@ -111,10 +120,7 @@ impl Table {
 fn who_saw_one_write_of_a_unit_sees_the_others() {
     check(3, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || table.write_both(2))
-        };
+        let writer = beside(&table, |table| table.write_both(2));
         if let (Some(first), Some(second)) = (table.get(0), table.get(1)) {
             assert!(first <= second, "{first}, then {second}");
         }
@@ -127,13 +133,10 @@ fn who_saw_one_write_of_a_unit_sees_the_others() {
 fn the_same_while_one_unit_follows_another() {
     check(2, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || {
-                table.write_both(2);
-                table.write_both(3);
-            })
-        };
+        let writer = beside(&table, |table| {
+            table.write_both(2);
+            table.write_both(3);
+        });
         if let (Some(first), Some(second)) = (table.get(0), table.get(1)) {
             assert!(first <= second, "{first}, then {second}");
         }
@@ -145,13 +148,10 @@ fn the_same_while_one_unit_follows_another() {
 fn the_same_while_what_was_written_is_taken_away_again() {
     check(2, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || {
-                table.write_both(2);
-                table.clear_both();
-            })
-        };
+        let writer = beside(&table, |table| {
+            table.write_both(2);
+            table.clear_both();
+        });
         if let (Some(first), Some(second)) = (table.get(0), table.get(1)) {
             assert!(first != 0 || second == 0, "{first}, then {second}");
         }
@@ -164,10 +164,7 @@ fn the_same_while_what_was_written_is_taken_away_again() {
 fn databases_move_together_with_what_is_in_them() {
     check(3, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || table.write_both(2))
-        };
+        let writer = beside(&table, |table| table.write_both(2));
         // As lookups do: the databases, what is there, and whether those are still the databases.
         if let (Some(root), Some(word)) = (table.root(), table.get(0)) {
             if table.root() == Some(root) {
@@ -182,13 +179,10 @@ fn databases_move_together_with_what_is_in_them() {
 fn what_was_the_same_before_and_after_is_what_the_stamp_stands_for() {
     check(2, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || {
-                table.write_one(0, 2);
-                table.write_one(1, 3);
-            })
-        };
+        let writer = beside(&table, |table| {
+            table.write_one(0, 2);
+            table.write_one(1, 3);
+        });
         let look = || Some((table.get(0)?, table.get(1)?));
         let before = look();
         let ends = [0, WORDS - 1];
@@ -208,10 +202,7 @@ fn what_was_the_same_before_and_after_is_what_the_stamp_stands_for() {
 fn a_whole_unit_is_what_the_stamp_stands_for() {
     check(2, || {
         let table = table();
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || table.write_both(2))
-        };
+        let writer = beside(&table, |table| table.write_both(2));
         let look = || Some((table.get(0)?, table.get(1)?));
         let before = look();
         let stamp = table.stamp.read(|words| words[0].load(Ordering::Relaxed));
@@ -227,18 +218,15 @@ fn what_was_absent_before_and_after_was_absent_unless_something_went() {
     check(3, || {
         let table = table();
         table.buckets[0].clear(0);
-        let writer = {
-            let table = table.clone();
-            thread::spawn(move || {
-                table.stamp.begin();
-                table.buckets[0].fill(0, tag_of(HASH), 2);
-                table.stamp.end([2; WORDS]);
-                table.stamp.begin();
-                table.removals.begin();
-                table.buckets[0].clear(0);
-                table.stamp.end([3; WORDS]);
-            })
-        };
+        let writer = beside(&table, |table| {
+            table.stamp.begin();
+            table.buckets[0].fill(0, tag_of(HASH), 2);
+            table.stamp.end([2; WORDS]);
+            table.stamp.begin();
+            table.removals.begin();
+            table.buckets[0].clear(0);
+            table.stamp.end([3; WORDS]);
+        });
         let removals = table.removals.count();
         let before = table.get(0);
         let stamp = table.stamp.read(|words| words[0].load(Ordering::Relaxed));
