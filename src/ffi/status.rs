@@ -170,7 +170,7 @@ pub(super) fn settle<T>(answer: Answer<T>) -> Result<T, Failure> {
 /// Bytes kept of the last error's text.
 const TEXT_MAX: usize = 256;
 
-/// Nothing in it needs a destructor: on the host's threads none may be registered.
+/// Nothing in it needs a destructor, so none is registered for it on the host's threads.
 struct Last {
     status: Cell<c_int>,
     detailed: Cell<bool>,
