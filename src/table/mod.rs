@@ -39,6 +39,7 @@ pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
 
+use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
 use index::{From, Gone, Root, Stored};
@@ -238,6 +239,7 @@ impl Shared {
 /// called where little else may.
 pub fn forked() {
     sharing::forked();
+    memory::forked();
 }
 
 /// The writer's side. There is one, and whoever owns it is the only one who changes anything.

@@ -75,12 +75,12 @@ impl Directory {
 
 impl Index {
     /// One that takes so many keys before it grows.
-    pub(super) fn new(keys: usize, born: u64) -> Self {
+    pub(super) fn new(keys: usize, born: u64, layout: &Layout) -> Self {
         const USUAL: usize = 300;
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
-        let segments = segments.map(|_| AtomicUsize::new(Segment::new(share, bits, born).0));
+        let segments = segments.map(|_| AtomicUsize::new(Segment::new(&layout.heap, share, bits, born).0));
         Self { directory: AtomicPtr::new(Directory::new(bits, segments.collect())) }
     }
 
@@ -229,7 +229,7 @@ impl Index {
                 true if segment.is_untidy(words) => {
                     segment.rebuilt(words + words / 6 + 1, born, layout)
                 }
-                true if segment.is_older(frozen) => segment.copied(born),
+                true if segment.is_older(frozen) => segment.copied(born, layout),
                 true => return,
                 false => segment.rebuilt(words, born, layout),
             };
