@@ -1,8 +1,8 @@
 //! Counted blocks of bytes that are written once: what values, keys and entries of the table lie
 //! in, and share.
 //!
-//! A small one that is to stay is made in a [`Heap`], with all that is known of it in the four bytes
-//! before its content. Any other is an allocation by itself.
+//! A small one that is to stay is made in a [`Heap`], with all that is known of it in the four
+//! bytes before its content. Any other is an allocation by itself.
 
 #![allow(unsafe_code)]
 
@@ -260,7 +260,8 @@ impl Drop for Block {
         if self.is_in_heap() {
             // SAFETY: it is there as long as this; whoever was its last owner gives it back.
             unsafe {
-                let head = Head(self.0.cast::<AtomicU32>().as_ref().fetch_sub(1, Ordering::Release));
+                let head =
+                    Head(self.0.cast::<AtomicU32>().as_ref().fetch_sub(1, Ordering::Release));
                 if head.owners() == 1 {
                     fence(Ordering::Acquire);
                     heap::give_back(self.0, HEAD + head.len());
@@ -362,7 +363,8 @@ mod tests {
                 std::thread::scope(|scope| {
                     for _ in 0..3 {
                         let mine = block.clone();
-                        scope.spawn(move || assert!(*mine.clone() == *content && *mine == *content));
+                        scope
+                            .spawn(move || assert!(*mine.clone() == *content && *mine == *content));
                     }
                     drop(block);
                 });

@@ -475,7 +475,7 @@ impl State {
                 libc::madvise(chunk.cast(), CHUNK, libc::MADV_HUGEPAGE)
             };
         }
-        // SAFETY: it has room for it, and nobody else has it. Slabs are written when they are taken.
+        // SAFETY: it has room for it, and nobody else has it. Slabs are written when taken.
         unsafe {
             (&raw mut (*chunk).heap).write(inner);
             (&raw mut (*chunk).at).write(at);

@@ -28,11 +28,15 @@ pub(super) struct Sums([AtomicUsize; 6]);
 impl Databases {
     #[inline]
     pub(super) fn get(&self, db: Db) -> Option<&Arc<Database>> {
-        let at = match self.0.first() {
-            Some((first, _)) if *first == db => 0,
-            _ => self.place(db).ok()?,
-        };
-        self.0.get(at).map(|(_, database)| database)
+        match self.0.first() {
+            Some((first, database)) if *first == db => Some(database),
+            _ => self.get_another(db),
+        }
+    }
+
+    #[cold]
+    fn get_another(&self, db: Db) -> Option<&Arc<Database>> {
+        self.0.get(self.place(db).ok()?).map(|(_, database)| database)
     }
 
     fn place(&self, db: Db) -> Result<usize, usize> {

@@ -1,11 +1,11 @@
 //! Where keys belong, and whose memory they take: the same in every database and generation of one
 //! table.
 
+use crate::memory::Heap;
 #[cfg(feature = "fixed-seed")]
 use foldhash::quality::FixedState as RandomState;
 #[cfg(not(feature = "fixed-seed"))]
 use foldhash::quality::RandomState;
-use crate::memory::Heap;
 use std::hash::{BuildHasher, Hasher};
 
 /// One for all indexes of a table, so that a walk can go on in another generation where it stopped

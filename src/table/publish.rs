@@ -147,7 +147,10 @@ impl Plan {
             let hash = shared.layout.hash(&key);
             match slot.into_entry(unit, db) {
                 Some(entry) => {
-                    writes.push(Write { hash, what: What::Put(Stored::new(&shared.layout.heap, key, entry)) });
+                    writes.push(Write {
+                        hash,
+                        what: What::Put(Stored::new(&shared.layout.heap, key, entry)),
+                    });
                 }
                 None if database.index.own_find(hash, &key).is_some() => {
                     writes.push(Write { hash, what: What::Remove(key) });

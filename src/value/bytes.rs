@@ -41,8 +41,7 @@ impl Bytes {
 
     /// Whether both are the same part of the same block, in constant time.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.block == other.block
-            && (self.before, self.behind) == (other.before, other.behind)
+        self.block == other.block && (self.before, self.behind) == (other.before, other.behind)
     }
 }
 

@@ -22,7 +22,8 @@ const LARGEST: usize = 63;
 /// Addresses of buckets have as many bits to spare.
 const SIZE_BITS: usize = LINE - 1;
 
-const _: () = assert!(LARGEST <= LINE && size_of::<Bucket>() == LINE && align_of::<Bucket>() == LINE);
+const _: () =
+    assert!(LARGEST <= LINE && size_of::<Bucket>() == LINE && align_of::<Bucket>() == LINE);
 
 /// The fields of the bucket that comes first and has no slots: how many words there are, the
 /// segment's depth, which snapshot it is newer than, and how many buckets have spilled.
@@ -160,9 +161,30 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
-    /// often.
-    #[inline]
+    /// What readers find that is `wanted`, where most are: in the bucket where they belong, and no
+    /// unit is being published there. The outer `None` if that does not tell.
+    #[inline(always)]
+    pub(in crate::table) fn find_at_rest<'a>(
+        self,
+        _: &'a Pin,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        let bucket = self.first(hash);
+        let control = bucket.at_rest()?;
+        for place in control.with_tag(tag_of(hash)) {
+            // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader
+            // is pinned.
+            let shown = unsafe { Shown::of_slot(bucket.word_at_rest(place)?) };
+            if shown.is_some_and(&wanted) {
+                return Some(shown);
+            }
+        }
+        (!control.is_spilled()).then_some(None)
+    }
+
+    /// What they find, wherever it is and whatever happens there; the outer `None` if the writer
+    /// came in the way too often.
     pub(in crate::table) fn find<'a>(
         self,
         _: &'a Pin,
@@ -170,48 +192,16 @@ impl Segment {
         commit: &Commit,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        // Most are where they belong, and no unit is being published there.
-        let bucket = self.first(hash);
-        // SAFETY: the reader is pinned.
-        if let Some(seen) = unsafe { commit.look(bucket) } {
-            let mut stands = true;
-            for place in seen.control.with_tag(tag_of(hash)) {
-                let Some(word) = commit.word(&seen, place) else {
-                    stands = false;
-                    break;
-                };
-                // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
-                // reader is pinned.
-                let shown = unsafe { Shown::of(word) };
-                if wanted(shown) {
-                    return Some(Some(shown));
-                }
-            }
-            if stands && !seen.control.is_spilled() {
-                return Some(None);
-            }
-        }
-        self.find_on_the_way(hash, commit, wanted)
-    }
-
-    /// The same, wherever it is and whatever happens there.
-    #[cold]
-    fn find_on_the_way<'a>(
-        self,
-        hash: u64,
-        commit: &Commit,
-        wanted: impl Fn(Shown<'a>) -> bool,
-    ) -> Option<Option<Shown<'a>>> {
         for bucket in self.way(hash) {
             'again: loop {
-                // SAFETY: as in `find`.
+                // SAFETY: the reader is pinned.
                 let seen = unsafe { commit.look(bucket)? };
                 for place in seen.control.with_tag(tag_of(hash)) {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: as in `find`.
-                    let shown = unsafe { Shown::of(word) };
-                    if wanted(shown) {
-                        return Some(Some(shown));
+                    // SAFETY: as in `find_at_rest`.
+                    let shown = unsafe { Shown::of_slot(word) };
+                    if shown.is_some_and(&wanted) {
+                        return Some(shown);
                     }
                 }
                 if !seen.control.is_spilled() {
@@ -238,8 +228,8 @@ impl Segment {
                 let seen = unsafe { commit.look(bucket)? };
                 for place in seen.control.taken() {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: as for `find`.
-                    all.push(unsafe { Shown::of(word) });
+                    // SAFETY: as in `find`.
+                    all.extend(unsafe { Shown::of_slot(word) });
                 }
                 break;
             }
@@ -254,7 +244,7 @@ impl Segment {
     pub(in crate::table) fn own_all<'a>(self) -> impl Iterator<Item = Shown<'a>> {
         // SAFETY: what slots refer to is there as long as they refer to it; and whoever has the
         // segment makes sure of it.
-        self.own_words().map(|word| unsafe { Shown::of(word) })
+        self.own_words().filter_map(|word| unsafe { Shown::of_slot(word) })
     }
 
     fn own_words(self) -> impl Iterator<Item = u64> {
@@ -269,7 +259,7 @@ impl Segment {
             let control = bucket.own_control();
             for place in control.with_tag(tag_of(hash)) {
                 let spot = Spot { bucket, place };
-                if spot.show().has_key(key) {
+                if spot.show().is_some_and(|shown| shown.has_key(key)) {
                     return Some(spot);
                 }
             }
@@ -332,7 +322,8 @@ impl Segment {
     /// The same words by the next bit of their hashes.
     pub(in crate::table) fn split(self, born: u64, layout: &Layout) -> [Self; 2] {
         let depth = self.depth() + 1;
-        let halves = self.own_words().map(|word| (half_of(word, depth, layout), word));
+        let is_upper = |word| hash_of(word, layout) >> (64 - depth) & 1 != 0;
+        let halves = self.own_words().map(|word| (is_upper(word), word));
         let halves: Vec<(bool, u64)> = halves.collect();
         let upper = halves.iter().filter(|(is_upper, _)| *is_upper).count();
         // Some more, so that the next words do not make them grow again at once.
@@ -345,8 +336,7 @@ impl Segment {
     }
 
     fn add(self, word: u64, layout: &Layout) {
-        // SAFETY: what the writer's own slots refer to is there.
-        let hash = layout.hash(unsafe { Shown::of(word) }.key());
+        let hash = hash_of(word, layout);
         self.insert_word(hash, word, |_| ());
     }
 
@@ -356,17 +346,17 @@ impl Segment {
     }
 }
 
-fn half_of(word: u64, depth: u32, layout: &Layout) -> bool {
+/// Of the key of a word that is in a slot of the writer's.
+fn hash_of(word: u64, layout: &Layout) -> u64 {
     // SAFETY: what the writer's own slots refer to is there.
-    let hash = layout.hash(unsafe { Shown::of(word) }.key());
-    hash >> (64 - depth) & 1 != 0
+    unsafe { Shown::of_slot(word) }.map_or(0, |shown| layout.hash(shown.key()))
 }
 
 impl<'a> Spot<'a> {
-    pub(in crate::table) fn show(&self) -> Shown<'a> {
+    pub(in crate::table) fn show(&self) -> Option<Shown<'a>> {
         // SAFETY: what the writer's own slots refer to is there; and it is used up before the
         // writer changes the slot.
-        unsafe { Shown::of(self.bucket.own_slot(self.place)) }
+        unsafe { Shown::of_slot(self.bucket.own_slot(self.place)) }
     }
 
     /// Stores something else of the same key there.

@@ -2,8 +2,8 @@
 //! besides their slot, and all that a lookup has to fetch.
 //!
 //! In a block lie, in this order: the key, the version, the deadline where there is one, an
-//! aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It is never
-//! edited. What is read from it shares it.
+//! aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It is
+//! never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 
@@ -11,6 +11,7 @@ use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
 use crate::table::entry::{Counts, Entry};
 use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
 use smallvec::SmallVec;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -47,9 +48,12 @@ const _: fn() = || {
     shared::<(Block, Apart)>();
 };
 
-/// A look at what is stored.
+/// A look at what is stored: its word.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a>(Form<'a>);
+pub struct Shown<'a> {
+    word: NonZeroU64,
+    is_there: PhantomData<&'a Apart>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Form<'a> {
@@ -57,10 +61,9 @@ enum Form<'a> {
     Apart(&'a Apart),
 }
 
-/// A block, and the word that refers to it.
+/// A block.
 #[derive(Clone, Copy, Debug)]
 struct Packed<'a> {
-    word: u64,
     note: Note,
     content: &'a [u8],
 }
@@ -102,6 +105,13 @@ impl Note {
         KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
     }
 
+    /// Whether it is a string without a deadline.
+    #[inline]
+    fn is_simple(self) -> bool {
+        const { assert!(matches!(KINDS[0], Type::String)) };
+        self.0 >> KIND_SHIFT == 0
+    }
+
     #[inline]
     fn has_deadline(self) -> bool {
         self.bits(DEADLINE_SHIFT, 1) != 0
@@ -123,11 +133,18 @@ fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
     let (key, rest) = content.split_at_checked(note.key_len()).unwrap_or_default();
     let (version, mut value) = rest.split_at_checked(note.version_len()).unwrap_or_default();
     let mut expires_at_ms = None;
-    if let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>()) {
+    if !note.is_simple()
+        && let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>())
+    {
         (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
     }
-    let version = version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte));
-    Parts { kind: note.kind(), key, version, expires_at_ms, value }
+    let version = match rest.first_chunk() {
+        // Without a loop of that length, which processors would have to guess.
+        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * version.len())),
+        None => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
+    };
+    let kind = if note.is_simple() { Type::String } else { note.kind() };
+    Parts { kind, key, version, expires_at_ms, value }
 }
 
 impl<'a> Packed<'a> {
@@ -139,12 +156,6 @@ impl<'a> Packed<'a> {
     #[inline]
     fn parts(self) -> Parts<'a> {
         parts(self.note, self.content)
-    }
-
-    /// The block.
-    fn block(self) -> Block {
-        // SAFETY: the word is that of a block that is there as long as the borrow.
-        unsafe { Block::share_word(self.word) }
     }
 }
 
@@ -183,7 +194,7 @@ impl Stored {
 
     pub(in crate::table) fn show(&self) -> Shown<'_> {
         // SAFETY: what it refers to is there as long as it is.
-        unsafe { Shown::of(self.0.get()) }
+        unsafe { Shown::of(self.0) }
     }
 
     pub(in crate::table) fn entry(&self) -> Entry {
@@ -192,7 +203,7 @@ impl Stored {
 
     /// About what dropping it gives back, in bytes.
     pub(in crate::table) fn weight(&self) -> usize {
-        match self.show().0 {
+        match self.show().form() {
             Form::Packed(packed) => block_size(packed.content.len()),
             Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
         }
@@ -200,7 +211,7 @@ impl Stored {
 
     /// What it adds to the sums.
     pub(in crate::table) fn counts(&self) -> Counts {
-        match self.show().0 {
+        match self.show().form() {
             Form::Packed(packed) => {
                 let parts = packed.parts();
                 let (value, _) = elements(&parts);
@@ -238,29 +249,58 @@ impl<'a> Shown<'a> {
     /// The word came from [`Stored::into_word`], and what it refers to is not dropped as long as
     /// this is used.
     #[inline]
-    pub(in crate::table) unsafe fn of(word: u64) -> Self {
-        if word & APART != 0 {
-            let item = ptr::with_exposed_provenance::<Apart>((word & !APART) as usize);
-            // SAFETY: that is what a marked word refers to.
-            return Self(Form::Apart(unsafe { &*item }));
+    pub(in crate::table) unsafe fn of(word: NonZeroU64) -> Self {
+        Self { word, is_there: PhantomData }
+    }
+
+    /// The same for the word of a slot; nothing for none.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline]
+    pub(in crate::table) unsafe fn of_slot(word: u64) -> Option<Self> {
+        // SAFETY: the same conditions.
+        NonZeroU64::new(word).map(|word| unsafe { Self::of(word) })
+    }
+
+    #[inline]
+    fn form(self) -> Form<'a> {
+        match self.packed() {
+            Some(packed) => Form::Packed(packed),
+            None => {
+                let word = (self.word.get() & !APART) as usize;
+                let item = ptr::with_exposed_provenance::<Apart>(word);
+                // SAFETY: that is what a marked word refers to.
+                Form::Apart(unsafe { &*item })
+            }
         }
-        // SAFETY: a word without a mark is that of a block, which is not dropped, either.
-        let Lent { note, content } = unsafe { Block::lend_word(word) };
-        Self(Form::Packed(Packed { word, note: Note(note), content }))
+    }
+
+    #[inline]
+    fn packed(self) -> Option<Packed<'a>> {
+        let word = self.word.get();
+        // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
+        (word & APART == 0)
+            .then(|| unsafe { Block::lend_word(word) })
+            .map(|Lent { note, content }| Packed { note: Note(note), content })
     }
 
     #[inline]
     pub(in crate::table) fn key(self) -> &'a [u8] {
-        match self.0 {
+        match self.form() {
             Form::Packed(packed) => packed.key(),
             Form::Apart((key, _)) => key,
         }
     }
 
     /// Whether it is stored under this key.
-    #[inline]
+    #[inline(always)]
     pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
-        let own = self.key();
+        let Some(Packed { note, content }) = self.packed() else { return self.is_apart_at(key) };
+        if note.key_len() != key.len() {
+            return false;
+        }
+        let Some(own) = content.get(..key.len()) else { return false };
         let (Some(a), Some(b)) = (own.first_chunk::<8>(), key.first_chunk::<8>()) else {
             return own == key;
         };
@@ -272,21 +312,22 @@ impl<'a> Shown<'a> {
             u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
             u64::from_le_bytes(*c) ^ u64::from_le_bytes(*d),
         ];
-        own.len() == key.len() && ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+        ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+    }
+
+    #[cold]
+    fn is_apart_at(self, key: &[u8]) -> bool {
+        self.key() == key
     }
 
     /// Whether both are of the same place in memory.
     pub(in crate::table) fn is(self, other: Self) -> bool {
-        match (self.0, other.0) {
-            (Form::Packed(a), Form::Packed(b)) => a.word == b.word,
-            (Form::Apart(a), Form::Apart(b)) => ptr::eq(a, b),
-            _ => false,
-        }
+        self.word == other.word
     }
 
     /// See [`Entry::version`].
     pub(in crate::table) fn version(self) -> u64 {
-        match self.0 {
+        match self.form() {
             Form::Packed(packed) => packed.parts().version,
             Form::Apart((_, entry)) => entry.version,
         }
@@ -296,7 +337,7 @@ impl<'a> Shown<'a> {
     /// than [`Shown::lend`].
     #[inline]
     pub fn plain(self) -> Option<Plain<'a>> {
-        let Form::Packed(packed) = self.0 else { return None };
+        let packed = self.packed()?;
         let Parts { kind, version, expires_at_ms, value, .. } = packed.parts();
         (kind == Type::String).then_some(Plain { bytes: value, version, expires_at_ms })
     }
@@ -304,11 +345,11 @@ impl<'a> Shown<'a> {
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
     #[inline]
     pub fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
-        match self.0 {
+        match self.form() {
             Form::Packed(packed) => {
                 // SAFETY: it is the word of a block; and what is made of it here is never dropped,
                 // so that its count is right again afterwards. Clones of it count themselves.
-                let Some(block) = (unsafe { Block::from_word(packed.word) }) else {
+                let Some(block) = (unsafe { Block::from_word(self.word.get()) }) else {
                     return f(&Entry::default());
                 };
                 let entry = ManuallyDrop::new(unpack(block, &packed.parts()));
@@ -325,9 +366,10 @@ impl<'a> Shown<'a> {
 
     /// The key and what it has. Constant time, and nothing is allocated.
     pub(in crate::table) fn item(self) -> (Bytes, Entry) {
-        match self.0 {
+        match self.form() {
             Form::Packed(packed) => {
-                let block = packed.block();
+                // SAFETY: that is the word of a block that is there as long as the borrow.
+                let block = unsafe { Block::share_word(self.word.get()) };
                 let key = Bytes::part(&block, 0..packed.note.key_len());
                 (key, unpack(block, &packed.parts()))
             }
@@ -386,12 +428,7 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have
 /// in common is there once.
-fn packed_before<'a>(
-    heap: &Heap,
-    key: &'a Bytes,
-    entry: &Entry,
-    flat: &Flat,
-) -> Option<&'a Block> {
+fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) -> Option<&'a Block> {
     let block = key.common_block(&flat.bytes)?;
     let Lent { note, content } = block.lent_by(heap)?;
     let parts = parts(Note(note), content);
@@ -449,7 +486,7 @@ mod tests {
                         let entry = Entry { version, ..Entry::new(value.clone(), expires_at_ms) };
                         let stored = Stored::new(&heap, Bytes::from(key), entry.clone());
                         assert_eq!(
-                            matches!(stored.show().0, Form::Packed(_)),
+                            matches!(stored.show().form(), Form::Packed(_)),
                             at < 6 || key.is_empty() && at == 6
                         );
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
@@ -471,10 +508,7 @@ mod tests {
         let heap = Heap::new();
         let new = |entry: Entry| Stored::new(&heap, Bytes::from(&b"key"[..]), entry);
         let stored = new(Entry::new(Value::List(["a", "b"].into_iter().collect()), Some(7)));
-        let block = |stored: &Stored| match stored.show().0 {
-            Form::Packed(packed) => packed.block(),
-            Form::Apart(_) => panic!("it is small"),
-        };
+        let block = |stored: &Stored| stored.0;
         let (key, entry) = stored.show().item();
         let again = Stored::new(&heap, key.clone(), entry.clone());
         assert!(block(&stored) == block(&again));
