@@ -63,6 +63,8 @@ struct Chunk {
     heap: &'static Inner,
     /// Its place among the heap's.
     at: usize,
+    /// The system was asked to back it with large pages.
+    is_large: bool,
     /// A bit for each slab that is free, and for those of which the system has the pages.
     free: u128,
     clean: u128,
@@ -421,6 +423,9 @@ impl State {
             (*chunk).free &= !(1 << place);
             self.unclean -= usize::from((*chunk).clean & 1 << place == 0);
             (*chunk).clean &= !(1 << place);
+            if (*chunk).clean == 0 && !(*chunk).is_large && self.roomy >= SMALL_CHUNKS {
+                enlarge(chunk, true);
+            }
             let slab = &raw mut (*chunk).slabs[place];
             slab.write(Slab {
                 free: ptr::null_mut(),
@@ -468,15 +473,9 @@ impl State {
         self.chunks.try_reserve(1).ok()?;
         let chunk: *mut Chunk = map()?.cast().as_ptr();
         let at = self.chunks.len();
-        if at >= SMALL_CHUNKS {
-            // SAFETY: it is so large and just came from the system. That it may refuse is no harm.
-            #[cfg(target_os = "linux")]
-            unsafe {
-                libc::madvise(chunk.cast(), CHUNK, libc::MADV_HUGEPAGE)
-            };
-        }
         // SAFETY: it has room for it, and nobody else has it. Slabs are written when taken.
         unsafe {
+            enlarge(chunk, at >= SMALL_CHUNKS);
             (&raw mut (*chunk).heap).write(inner);
             (&raw mut (*chunk).at).write(at);
             (&raw mut (*chunk).free).write(u128::MAX);
@@ -504,6 +503,10 @@ impl State {
                 }
                 let unclean = (*chunk).free & !(*chunk).clean;
                 (*chunk).clean |= unclean;
+                if unclean != 0 && (*chunk).is_large {
+                    // Else the system fills the gaps again.
+                    enlarge(chunk, false);
+                }
                 self.unclean -= unclean.count_ones() as usize;
                 for (place, count) in runs(unclean) {
                     discard(chunk.cast::<u8>().add(place * SLAB), count * SLAB);
@@ -558,6 +561,22 @@ fn map() -> Option<NonNull<u8>> {
 unsafe fn unmap(chunk: *mut Chunk) {
     // SAFETY: as the caller says.
     unsafe { libc::munmap(chunk.cast(), CHUNK) };
+}
+
+/// Whether the system is to back a chunk with large pages. That it may refuse is no harm.
+///
+/// # Safety
+/// It is a chunk that only the caller changes.
+unsafe fn enlarge(chunk: *mut Chunk, large: bool) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the chunk is so large, and what is in it stays.
+    unsafe {
+        let advice = if large { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+        libc::madvise(chunk.cast(), CHUNK, advice)
+    };
+    // Not before: the first write decides what page it gets.
+    // SAFETY: as the caller says.
+    unsafe { (&raw mut (*chunk).is_large).write(large) };
 }
 
 /// # Safety

@@ -326,6 +326,18 @@ impl Table {
         publish::stamp(&self.shared, stamp);
     }
 
+    /// Whether anything that was replaced waits for [`Table::tidy`].
+    pub fn is_untidy(&self) -> bool {
+        !self.shared.writing.lock().bin.is_empty()
+    }
+
+    /// Gives back what was replaced, as far as nobody looks at it. Publishing does that by itself
+    /// as things pile up; this is for what is left when nothing more comes: little by itself, but
+    /// it may lie in many places.
+    pub fn tidy(&mut self) {
+        publish::tidy(&self.shared);
+    }
+
     /// So many keys will come into a database: it does not have to grow for them.
     pub fn make_room(&mut self, db: Db, keys: usize) {
         publish::make_room(&self.shared, db, keys);

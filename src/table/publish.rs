@@ -109,6 +109,12 @@ fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     }
 }
 
+/// Gives back all that nobody looks at any more, however little it is.
+pub(super) fn tidy(shared: &Shared) {
+    let waste = shared.writing.lock().bin.sort_out(readers(), shared.barrier);
+    drop(waste);
+}
+
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);
     let less = old.counts().memory.saturating_sub(shared.root.own().counts().memory);
