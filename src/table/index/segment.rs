@@ -161,30 +161,8 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
-    /// What readers find that is `wanted`, where most are: in the bucket where they belong, and no
-    /// unit is being published there. The outer `None` if that does not tell.
-    #[inline(always)]
-    pub(in crate::table) fn find_at_rest<'a>(
-        self,
-        _: &'a Pin,
-        hash: u64,
-        wanted: impl Fn(Shown<'a>) -> bool,
-    ) -> Option<Option<Shown<'a>>> {
-        let bucket = self.first(hash);
-        let control = bucket.at_rest()?;
-        for place in control.with_tag(tag_of(hash)) {
-            // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader
-            // is pinned.
-            let shown = unsafe { Shown::of_slot(bucket.word_at_rest(place)?) };
-            if shown.is_some_and(&wanted) {
-                return Some(shown);
-            }
-        }
-        (!control.is_spilled()).then_some(None)
-    }
-
-    /// What they find, wherever it is and whatever happens there; the outer `None` if the writer
-    /// came in the way too often.
+    /// What readers find that is `wanted`, wherever it is and whatever happens there; the outer
+    /// `None` if the writer came in the way too often.
     pub(in crate::table) fn find<'a>(
         self,
         _: &'a Pin,
@@ -236,6 +214,27 @@ impl Segment {
         }
         Some(all)
     }
+}
+
+/// What readers find that is `wanted`, where most are: in the bucket where they belong, and no unit
+/// is being published there. The outer `None` if that does not tell. Whoever has the bucket is
+/// pinned.
+#[inline(always)]
+pub(in crate::table) fn find_at_rest<'a>(
+    bucket: &'a Bucket,
+    hash: u64,
+    wanted: impl Fn(Shown<'a>) -> bool,
+) -> Option<Option<Shown<'a>>> {
+    let control = bucket.at_rest()?;
+    for place in control.with_tag(tag_of(hash)) {
+        // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader is
+        // pinned.
+        let shown = unsafe { Shown::of_slot(bucket.word_at_rest(place)?) };
+        if shown.is_some_and(&wanted) {
+            return Some(shown);
+        }
+    }
+    (!control.is_spilled()).then_some(None)
 }
 
 /// The writer's side.
