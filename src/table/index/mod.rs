@@ -19,7 +19,7 @@ pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin, fetch};
-use segment::{OwnSegment, Spot};
+use segment::{OwnSegment, Spot, fetch_stored};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is
@@ -69,7 +69,7 @@ impl<'a> Start<'a> {
     #[inline]
     pub(super) fn fetch_stored(&self) {
         if let Some(word) = self.bucket.likely(self.hash) {
-            fetch(word as usize);
+            fetch_stored(word);
         }
     }
 
