@@ -26,7 +26,7 @@ mod unseen;
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
-use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
+use crate::value::{ABSENT, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
 use std::cell::{Cell, RefCell};
 
@@ -69,6 +69,8 @@ pub struct Asked {
 pub struct Unit<'a> {
     setting: Setting<'a>,
     gate: &'a mut dyn Gate,
+    /// Nobody would hear what the gate is asked.
+    is_unheard: bool,
     batch: Batch,
     db: Db,
     args: &'a [&'a [u8]],
@@ -134,6 +136,7 @@ impl<'a> Unit<'a> {
     pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
         Self {
             setting,
+            is_unheard: gate.is_unheard(),
             gate,
             batch: Batch::new(),
             db,
@@ -194,15 +197,28 @@ impl<'a> Unit<'a> {
         (self.setting.decode_payload)(payload).map_err(|error| Failure::of_payload(&error))
     }
 
+    /// Whether the command may look at this key, or change it.
+    fn follows(&self, db: Db, key: &[u8]) -> bool {
+        let follows = self.setting.scope.admits(db, key);
+        if follows {
+            self.note_touch(db, key);
+        }
+        follows
+    }
+
+    /// What is stored of a key, if anything is.
+    fn before(&self, db: Db, key: &[u8]) -> Option<Entry> {
+        if self.setting.scope.store { self.batch.get(self.setting.table, db, key) } else { None }
+    }
+
     pub(super) fn find(&self, db: Db, key: &[u8]) -> Found {
-        if !self.setting.scope.admits(db, key) {
+        if !self.follows(db, key) {
             return Found::Excluded;
         }
-        self.note_touch(db, key);
         if !self.setting.scope.store {
             return Found::Withheld(None);
         }
-        let Some(entry) = self.batch.get(self.setting.table, db, key) else {
+        let Some(entry) = self.before(db, key) else {
             return Found::Absent;
         };
         match (&entry.value, &entry.hold) {
@@ -244,14 +260,12 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// What is not known of the new value or deadline is never stored.
+    /// What is not known of the new value or deadline is never stored. What was there is of no
+    /// interest where it is simply replaced, and is not looked at.
     fn set(&mut self, db: Db, key: &[u8], value: Option<Value>, due: Due, reason: Reason) {
-        let before = match self.find(db, key) {
-            Found::Excluded => return,
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
-            Found::Withheld(entry) => entry,
-        };
+        if !self.follows(db, key) {
+            return;
+        }
         let verdict = self.ask(&Question {
             value: value.as_ref(),
             expires_at_ms: due.at(),
@@ -260,22 +274,26 @@ impl<'a> Unit<'a> {
             ..Question::new(Effect::Set, reason, db, key)
         });
         let is_module = matches!(value, Some(Value::Module(_)));
-        let is_filtered = verdict == Verdict::Keep
-            && match value {
-                None => self.lack.get() == Lack::Filtered,
-                // The deadline is what is not known.
-                Some(_) => before.as_ref().is_some_and(Entry::is_filtered),
-            };
         let (entry, is_same) = match (verdict, value, due) {
             (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
-            (Verdict::Skip, Some(value), Due::Known(at)) => {
-                let primary = Some(fingerprint(&value, at));
-                (skipped_write(before, primary, due), true)
+            (Verdict::Keep, None, _) => {
+                let entry = ghost(None, due);
+                let is_filtered = self.lack.get() == Lack::Filtered;
+                (if is_filtered { filtered(entry) } else { entry }, false)
             }
-            (Verdict::Keep, None, _) => (ghost(None, due), false),
-            _ => (skipped_write(before, None, due), true),
+            (verdict, value, due) => {
+                let before = self.before(db, key);
+                let primary = match (&value, due) {
+                    (Some(value), Due::Known(at)) => Some(fingerprint(value, at)),
+                    _ => None,
+                };
+                // Where it is kept, the deadline is what is not known.
+                let is_filtered =
+                    verdict == Verdict::Keep && before.as_ref().is_some_and(Entry::is_filtered);
+                let entry = skipped_write(before, primary, due);
+                (if is_filtered { filtered(entry) } else { entry }, true)
+            }
         };
-        let entry = if is_filtered { filtered(entry) } else { entry };
         let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, is_same);
     }
@@ -480,13 +498,18 @@ impl<'a> Unit<'a> {
         }
         // What was never published has no version to keep.
         if same_version && entry.version > 0 {
-            self.batch.put_keeping_version(db, Bytes::from(key), entry);
+            self.batch.put_keeping_version(db, key, entry);
         } else {
-            self.batch.put(db, Bytes::from(key), entry);
+            self.batch.put(db, key, entry);
         }
     }
 
+    #[inline]
     fn ask(&mut self, question: &Question<'_>) -> Verdict {
+        if self.is_unheard { Verdict::Keep } else { self.ask_gate(question) }
+    }
+
+    fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {
         let now_ms = self.setting.now_ms;
         let change = Change {
             effect: question.effect,

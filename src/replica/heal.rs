@@ -437,7 +437,7 @@ impl Ready {
         let mut stamp = Stamp { unit: 1, ..Stamp::default() };
         if let Some(entry) = answered {
             let mut batch = Batch::new();
-            batch.put(self.db, self.key.clone(), entry);
+            batch.put(self.db, &self.key, entry);
             table.publish(batch, stamp);
         }
         let scope = self.nothing_else();

@@ -5,15 +5,21 @@ use super::database::Db;
 use super::entry::Entry;
 use crate::value::Bytes;
 use foldhash::fast::RandomState;
-use std::collections::{BTreeMap, HashMap};
+use smallvec::SmallVec;
+use std::collections::HashMap;
 
-/// What a unit does, laid over the table: a command, or all of MULTI ... EXEC.
+/// What a unit does, laid over the table: a command, or all of MULTI ... EXEC. Most are of one key,
+/// which takes no allocation.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Databases without a view are empty, too.
     pub(super) flushed: bool,
-    pub(super) views: BTreeMap<Db, View>,
+    pub(super) views: Views,
 }
+
+/// What the databases look like to the unit, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Views(SmallVec<[(Db, View); 1]>);
 
 /// What one database looks like to the unit.
 #[derive(Debug)]
@@ -21,8 +27,19 @@ pub(super) struct View {
     /// The published database that lies below; `None` after a flush. No two views have the same
     /// one, for swaps only exchange views.
     pub(super) base: Option<Db>,
-    pub(super) slots: HashMap<Bytes, Slot, RandomState>,
+    pub(super) slots: Slots,
 }
+
+/// What the unit does to the keys of a database.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// All of them, which are looked through, ...
+    few: SmallVec<[(Bytes, Slot); 1]>,
+    /// ... until there are more than [`FEW`].
+    many: Option<HashMap<Bytes, Slot, RandomState>>,
+}
+
+const FEW: usize = 8;
 
 /// What the unit does to one key.
 #[derive(Debug)]
@@ -63,9 +80,97 @@ pub fn version(unit: u64, db: Db) -> u64 {
     u64::from(db) << UNIT_BITS | unit
 }
 
+impl Slots {
+    fn get(&self, key: &[u8]) -> Option<&Slot> {
+        match &self.many {
+            None => self.few.iter().find(|(known, _)| **known == *key).map(|(_, slot)| slot),
+            Some(many) => many.get(key),
+        }
+    }
+
+    fn get_mut(&mut self, key: &[u8]) -> Option<&mut Slot> {
+        match &mut self.many {
+            None => self.few.iter_mut().find(|(known, _)| **known == *key).map(|(_, slot)| slot),
+            Some(many) => many.get_mut(key),
+        }
+    }
+
+    /// Adds a key that is not among them.
+    fn add(&mut self, key: Bytes, slot: Slot) {
+        if self.few.len() == FEW {
+            self.many = Some(std::mem::take(&mut self.few).into_iter().collect());
+        }
+        match &mut self.many {
+            None => self.few.push((key, slot)),
+            Some(many) => drop(many.insert(key, slot)),
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        match &mut self.many {
+            None => self.few.retain(|(known, _)| **known != *key),
+            Some(many) => drop(many.remove(key)),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Bytes, &Slot)> {
+        let few = self.few.iter().map(|(key, slot)| (key, slot));
+        few.chain(self.many.iter().flatten())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.few.len() + self.many.as_ref().map_or(0, HashMap::len)
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (Bytes, Slot)> {
+        self.few.into_iter().chain(self.many.into_iter().flatten())
+    }
+}
+
+impl Views {
+    fn place(&self, db: Db) -> Result<usize, usize> {
+        match self.0.as_slice() {
+            [] => Err(0),
+            [(first, _)] if *first == db => Ok(0),
+            views => views.binary_search_by_key(&db, |(db, _)| *db),
+        }
+    }
+
+    fn get(&self, db: Db) -> Option<&View> {
+        Some(&self.0.get(self.place(db).ok()?)?.1)
+    }
+
+    fn insert(&mut self, db: Db, view: View) {
+        match self.place(db) {
+            Ok(at) => self.0[at].1 = view,
+            Err(at) => self.0.insert(at, (db, view)),
+        }
+    }
+
+    fn remove(&mut self, db: Db) -> Option<View> {
+        Some(self.0.remove(self.place(db).ok()?).1)
+    }
+
+    fn or_insert_with(&mut self, db: Db, view: impl FnOnce() -> View) -> &mut View {
+        let at = self.place(db).unwrap_or_else(|at| {
+            self.0.insert(at, (db, view()));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Db, &View)> {
+        self.0.iter().map(|(db, view)| (*db, view))
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (Db, View)> {
+        self.0.into_iter()
+    }
+}
+
 impl View {
     fn new(base: Option<Db>) -> Self {
-        Self { base, slots: HashMap::default() }
+        Self { base, slots: Slots::default() }
     }
 
     /// The view of a database that the unit has not touched by itself yet.
@@ -82,7 +187,7 @@ impl Batch {
 
     /// What a key has as the unit sees it: its own writes first, then what is published.
     pub fn get(&self, table: &Table, db: Db, key: &[u8]) -> Option<Entry> {
-        let Some(view) = self.views.get(&db) else {
+        let Some(view) = self.views.get(db) else {
             return if self.flushed { None } else { table.get(db, key) };
         };
         match view.slots.get(key) {
@@ -92,21 +197,25 @@ impl Batch {
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
-    pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) {
-        self.view(db).slots.insert(key, Slot::Put(entry));
+    pub fn put(&mut self, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
+        let (key, slots) = (key.as_ref(), &mut self.view(db).slots);
+        match slots.get_mut(key) {
+            Some(slot) => *slot = Slot::Put(entry),
+            None => slots.add(Bytes::from(key), Slot::Put(entry)),
+        }
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
     /// while readers see no other value.
     ///
     /// Where the unit itself wrote the value before, that stays a new version.
-    pub fn put_keeping_version(&mut self, db: Db, key: Bytes, entry: Entry) {
-        let slots = &mut self.view(db).slots;
-        let slot = match slots.get(&key) {
-            Some(Slot::Put(_)) => Slot::Put(entry),
-            _ => Slot::Keep(entry),
-        };
-        slots.insert(key, slot);
+    pub fn put_keeping_version(&mut self, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
+        let (key, slots) = (key.as_ref(), &mut self.view(db).slots);
+        match slots.get_mut(key) {
+            Some(Slot::Put(old)) => *old = entry,
+            Some(slot) => *slot = Slot::Keep(entry),
+            None => slots.add(Bytes::from(key), Slot::Keep(entry)),
+        }
     }
 
     /// Takes a key away, if it is there.
@@ -117,7 +226,7 @@ impl Batch {
         } else if let Some(slot) = view.slots.get_mut(key) {
             *slot = Slot::Gone;
         } else {
-            view.slots.insert(Bytes::from(key), Slot::Gone);
+            view.slots.add(Bytes::from(key), Slot::Gone);
         }
     }
 
@@ -128,7 +237,7 @@ impl Batch {
                 self.views.insert(db, View::new(None));
             }
             None => {
-                self.views.clear();
+                self.views = Views::default();
                 self.flushed = true;
             }
         }
@@ -145,7 +254,7 @@ impl Batch {
 
     /// Publishing it would change nothing. A removal of what was not there counts as a change.
     pub fn is_empty(&self) -> bool {
-        let untouched = |(db, view): (&Db, &View)| view.base == Some(*db) && view.slots.is_empty();
+        let untouched = |(db, view): (Db, &View)| view.base == Some(db) && view.slots.len() == 0;
         !self.flushed && self.views.iter().all(untouched)
     }
 
@@ -155,14 +264,14 @@ impl Batch {
         for (base, key, _) in table.entries().filter(|(_, key, _)| wanted(key)) {
             let above = self.views.iter().find(|(_, view)| view.base == Some(base));
             match above {
-                Some((db, view)) if !view.slots.contains_key(&key) => keys.push((*db, key)),
-                None if !self.flushed && !self.views.contains_key(&base) => keys.push((base, key)),
+                Some((db, view)) if view.slots.get(&key).is_none() => keys.push((db, key)),
+                None if !self.flushed && self.views.get(base).is_none() => keys.push((base, key)),
                 _ => {}
             }
         }
-        for (db, view) in &self.views {
+        for (db, view) in self.views.iter() {
             let there = view.slots.iter().filter(|(_, slot)| slot.entry().is_some());
-            keys.extend(there.filter(|(key, _)| wanted(key)).map(|(key, _)| (*db, key.clone())));
+            keys.extend(there.filter(|(key, _)| wanted(key)).map(|(key, _)| (db, key.clone())));
         }
         keys.sort_unstable();
         keys
@@ -170,27 +279,27 @@ impl Batch {
 
     /// The keys to which publishing it would, or might, do something.
     pub fn touched(&self, table: &Table) -> Vec<(Db, Bytes)> {
-        let is_other = |db: &Db| match self.views.get(db) {
-            Some(view) => view.base != Some(*db),
+        let is_other = |db: Db| match self.views.get(db) {
+            Some(view) => view.base != Some(db),
             None => self.flushed,
         };
         let mut keys = Vec::new();
-        if self.flushed || self.views.keys().any(is_other) {
-            let entries = table.entries().filter(|(db, ..)| is_other(db));
+        if self.flushed || self.views.iter().any(|(db, _)| is_other(db)) {
+            let entries = table.entries().filter(|(db, ..)| is_other(*db));
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
-        for (db, view) in &self.views {
-            keys.extend(view.slots.keys().map(|key| (*db, key.clone())));
+        for (db, view) in self.views.iter() {
+            keys.extend(view.slots.iter().map(|(key, _)| (db, key.clone())));
         }
         keys
     }
 
     fn view(&mut self, db: Db) -> &mut View {
         let flushed = self.flushed;
-        self.views.entry(db).or_insert_with(|| View::unseen(db, flushed))
+        self.views.or_insert_with(db, || View::unseen(db, flushed))
     }
 
     fn take(&mut self, db: Db) -> View {
-        self.views.remove(&db).unwrap_or_else(|| View::unseen(db, self.flushed))
+        self.views.remove(db).unwrap_or_else(|| View::unseen(db, self.flushed))
     }
 }

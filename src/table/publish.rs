@@ -12,14 +12,13 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What a unit does, as far as that can be worked out before anybody is kept waiting.
-#[derive(Default)]
-struct Plan {
+struct Plan<'a> {
     /// All databases go before others come.
     flushed: bool,
     /// The databases that change as a whole.
     moves: Vec<(Db, Source)>,
     /// What goes into databases that were there before.
-    groups: SmallVec<[Group; 1]>,
+    groups: SmallVec<[Group<'a>; 1]>,
 }
 
 /// What a database becomes.
@@ -32,8 +31,8 @@ enum Source {
 }
 
 /// The writes into one database, by their hashes.
-struct Group {
-    database: Arc<Database>,
+struct Group<'a> {
+    database: &'a Database,
     writes: SmallVec<[Write; 1]>,
 }
 
@@ -116,14 +115,13 @@ fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Wri
     writing.bin.put(Waste::Databases(old), weight);
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Only the writer may ask: what is there must still be there when the plan is carried out.
-    fn new(shared: &Shared, batch: Batch, unit: u64) -> Self {
-        let mut plan = Self { flushed: batch.flushed, ..Self::default() };
+    fn new(shared: &'a Shared, batch: Batch, unit: u64) -> Self {
+        let flushed = batch.flushed;
+        let mut plan = Self { flushed, moves: Vec::new(), groups: SmallVec::new() };
         let databases = shared.root.own();
-        // Copies that are made later are copies of this, too.
-        let born = shared.writing.lock().copy;
-        for (db, view) in batch.views {
+        for (db, view) in batch.views.into_iter() {
             match view.base.and_then(|base| Some((base, databases.get(base)?))) {
                 Some((base, database)) => {
                     if base != db {
@@ -131,7 +129,7 @@ impl Plan {
                     }
                     plan.group(shared, db, database, view, unit);
                 }
-                None => match build(shared, db, view, unit, born) {
+                None => match build(shared, db, view, unit) {
                     Some(database) => plan.moves.push((db, Source::Fresh(database))),
                     None if databases.get(db).is_some() => plan.moves.push((db, Source::Nothing)),
                     None => {}
@@ -141,9 +139,9 @@ impl Plan {
         plan
     }
 
-    fn group(&mut self, shared: &Shared, db: Db, database: &Arc<Database>, view: View, unit: u64) {
+    fn group(&mut self, shared: &Shared, db: Db, database: &'a Database, view: View, unit: u64) {
         let mut writes: SmallVec<[Write; 1]> = SmallVec::with_capacity(view.slots.len());
-        for (key, slot) in view.slots {
+        for (key, slot) in view.slots.into_iter() {
             let hash = shared.layout.hash(&key);
             match slot.into_entry(unit, db) {
                 Some(entry) => {
@@ -158,7 +156,7 @@ impl Plan {
         if !writes.is_empty() {
             // Those of one segment are next to each other.
             writes.sort_unstable_by_key(|write| write.hash);
-            self.groups.push(Group { database: Arc::clone(database), writes });
+            self.groups.push(Group { database, writes });
         }
     }
 
@@ -218,7 +216,7 @@ impl Plan {
             shared.stamp.begin();
             pending.commit();
         }
-        for (database, new, old) in &sums {
+        for (database, new, old) in sums.iter().filter(|(_, new, old)| new != old) {
             database.sums.change(new, old);
             shared.sums.change(new, old);
         }
@@ -238,8 +236,8 @@ impl Plan {
         &mut self,
         writing: &mut Writing,
         before: impl Fn(&Bucket),
-    ) -> SmallVec<[(Arc<Database>, Counts, Counts); 1]> {
-        let write = |Group { database, writes }: Group| {
+    ) -> SmallVec<[(&'a Database, Counts, Counts); 1]> {
+        let write = |Group { database, writes }: Group<'a>| {
             let (mut new, mut old) = (Counts::default(), Counts::default());
             for Write { hash, what } in writes {
                 let spot = database.index.own_find(hash, what.key());
@@ -300,13 +298,15 @@ impl Plan {
 }
 
 /// A database of what the unit puts into it; `None` if that is nothing.
-fn build(shared: &Shared, db: Db, view: View, unit: u64, born: u64) -> Option<Database> {
+fn build(shared: &Shared, db: Db, view: View, unit: u64) -> Option<Database> {
     let entries = view.slots.into_iter().filter_map(|(key, slot)| {
         let entry = slot.into_entry(unit, db)?;
         Some((key, entry))
     });
     let entries: Vec<_> = entries.collect();
     (!entries.is_empty()).then(|| {
+        // Copies that are made later are copies of this, too.
+        let born = shared.writing.lock().copy;
         let database = Database::new(entries.len(), born);
         for (key, entry) in entries {
             database.put(&shared.layout, key, entry);
