@@ -19,10 +19,9 @@ pub trait Gate {
     /// Decides on one change. Called on the apply thread, outside every lock.
     fn ask(&mut self, change: &Change<'_>) -> Verdict;
 
-    /// Nobody hears of a change until the unit ends, and every answer is [`Verdict::Keep`]: it need
-    /// not be asked.
-    fn is_unheard(&self) -> bool {
-        false
+    /// Whether anybody hears of what is asked; if not, the answer is to keep everything.
+    fn is_heard(&self) -> bool {
+        true
     }
 }
 

@@ -312,14 +312,15 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
     if name.len() > NAME_MAX {
         return None;
     }
-    let start = hash(name);
-    for place in (start..PLACES_LEN).chain(0..start) {
+    let mut place = hash(name);
+    loop {
         let row = ROWS.get(usize::from(PLACES[place]).checked_sub(1)?)?;
         if row.name.as_bytes().eq_ignore_ascii_case(name) {
             return Some(row);
         }
+        // Not all places are taken.
+        place = (place + 1) % PLACES_LEN;
     }
-    None
 }
 
 /// Applies one command of the stream to a unit.

@@ -28,12 +28,13 @@ use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
 pub use held::known_fingerprint;
 pub(super) use source::Source;
+use touched::Watched;
 pub use touched::{Touched, Watch};
 
 /// What stays the same for all commands of a unit.
@@ -48,6 +49,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// The unit's number, if it is published.
+    pub unit: u64,
     /// Who the primary is.
     pub server: Server,
     /// No value may become larger than this, in bytes; 0 for no limit.
@@ -69,16 +72,15 @@ pub struct Asked {
 pub struct Unit<'a> {
     setting: Setting<'a>,
     gate: &'a mut dyn Gate,
-    /// Nobody would hear what the gate is asked.
-    is_unheard: bool,
+    /// Somebody hears what the gate is asked.
+    is_heard: bool,
     batch: Batch,
     db: Db,
     args: &'a [&'a [u8]],
     asked: Asked,
     /// What the command in hand has read that the table lacks.
     lack: Cell<Lack>,
-    watch: Option<&'a dyn Watch>,
-    touched: RefCell<Touched>,
+    watched: Option<Box<Watched<'a>>>,
     /// Which command of the unit is in hand.
     place: usize,
 }
@@ -135,16 +137,15 @@ impl<'a> Unit<'a> {
     /// An empty unit that begins in this database.
     pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
         Self {
-            setting,
-            is_unheard: gate.is_unheard(),
+            is_heard: gate.is_heard(),
             gate,
-            batch: Batch::new(),
+            batch: Batch::of(setting.unit),
+            setting,
             db,
             args: &[],
             asked: Asked::default(),
             lack: Cell::default(),
-            watch: None,
-            touched: RefCell::default(),
+            watched: None,
             place: 0,
         }
     }
@@ -498,15 +499,15 @@ impl<'a> Unit<'a> {
         }
         // What was never published has no version to keep.
         if same_version && entry.version > 0 {
-            self.batch.put_keeping_version(db, key, entry);
+            self.batch.put_keeping_version(self.setting.table, db, key, entry);
         } else {
-            self.batch.put(db, key, entry);
+            self.batch.put(self.setting.table, db, key, entry);
         }
     }
 
     #[inline]
     fn ask(&mut self, question: &Question<'_>) -> Verdict {
-        if self.is_unheard { Verdict::Keep } else { self.ask_gate(question) }
+        if self.is_heard { self.ask_gate(question) } else { Verdict::Keep }
     }
 
     fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {

@@ -449,7 +449,9 @@ impl Apply {
         // flood whoever listens: it is told once.
         let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
-        self.note_touched(&touched, commands, now_ms);
+        if let Some(touched) = touched {
+            self.note_touched(&touched, commands, now_ms);
+        }
         self.publish_position();
         self.shared.events.commit();
         Ok(if is_news { Followed::Diverged } else { Followed::Done })
@@ -463,6 +465,7 @@ impl Apply {
             phase: Phase::Live,
             now_ms,
             offset: self.position.after(bytes),
+            unit: self.unit + 1,
             server: self.server,
             max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,

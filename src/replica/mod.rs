@@ -407,8 +407,8 @@ impl Gate for UntilStopped<'_> {
         verdict
     }
 
-    fn is_unheard(&self) -> bool {
-        !self.is_set() && !self.events.is_on()
+    fn is_heard(&self) -> bool {
+        self.is_set() || self.events.is_on()
     }
 }
 

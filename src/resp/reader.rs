@@ -244,25 +244,18 @@ impl Frame {
 /// read in one go. Where this finds nothing there may still be a header.
 #[inline]
 fn usual_header(rest: &[u8], mark: u8) -> Option<(u64, usize)> {
-    /// No number of so few digits is too large for anything.
-    const DIGITS_MAX: usize = 9;
-    let (&first, digits) = rest.split_first()?;
-    let mut number = u64::from(digits.first()?.wrapping_sub(b'0'));
-    if first != mark || number > 9 {
-        return None;
-    }
-    for len in 1..=DIGITS_MAX {
-        let byte = *digits.get(len)?;
-        let digit = u64::from(byte.wrapping_sub(b'0'));
-        if digit <= 9 && number > 0 {
-            number = number * 10 + digit;
-        } else if byte == b'\r' && digits.get(len + 1) == Some(&b'\n') {
-            return Some((number, len + 3));
-        } else {
-            return None;
+    let digit = |byte: u8| u64::from(byte - b'0');
+    let (found, header) = match *rest {
+        [found, a @ b'0'..=b'9', b'\r', b'\n', ..] => (found, (digit(a), 4)),
+        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (found, (digit(a) * 10 + digit(b), 5))
         }
-    }
-    None
+        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (found, (digit(a) * 100 + digit(b) * 10 + digit(c), 6))
+        }
+        _ => return None,
+    };
+    (found == mark).then_some(header)
 }
 
 /// Digits without leading zeros, as the servers write and want them.

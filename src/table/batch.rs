@@ -3,15 +3,20 @@
 use super::Table;
 use super::database::Db;
 use super::entry::Entry;
+use super::index::Stored;
 use crate::value::Bytes;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 
 /// What a unit does, laid over the table: a command, or all of MULTI ... EXEC. Most are of one key,
 /// which takes no allocation.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The number that it is expected to get; see [`version`].
+    unit: u64,
     /// Databases without a view are empty, too.
     pub(super) flushed: bool,
     pub(super) views: Views,
@@ -34,39 +39,72 @@ pub(super) struct View {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// All of them, which are looked through, ...
-    few: SmallVec<[(Bytes, Slot); 1]>,
+    few: SmallVec<[Slot; 1]>,
     /// ... until there are more than [`FEW`].
-    many: Option<HashMap<Bytes, Slot, RandomState>>,
+    many: Option<Box<HashSet<Slot, RandomState>>>,
 }
 
 const FEW: usize = 8;
 
-/// What the unit does to one key.
+/// What the unit does to one key. It is the same as another of this key.
 #[derive(Debug)]
 pub(super) enum Slot {
     /// It goes away, if it is there.
-    Gone,
-    /// It gets this entry, and a new version.
-    Put(Entry),
+    Gone(Bytes),
+    /// It gets this entry, and a new version: the one it has already, if the unit is published as
+    /// was expected.
+    Put(Stored),
     /// It gets this entry with the version that it has.
-    Keep(Entry),
+    Keep(Stored),
 }
 
 impl Slot {
-    fn entry(&self) -> Option<&Entry> {
+    fn key(&self) -> &[u8] {
         match self {
-            Self::Gone => None,
-            Self::Put(entry) | Self::Keep(entry) => Some(entry),
+            Self::Gone(key) => key,
+            Self::Put(stored) | Self::Keep(stored) => stored.show().key(),
         }
     }
 
-    /// What the key has once this unit is published in this database.
-    pub(super) fn into_entry(self, unit: u64, db: Db) -> Option<Entry> {
+    fn stored(&self) -> Option<&Stored> {
         match self {
-            Self::Gone => None,
-            Self::Keep(entry) => Some(entry),
-            Self::Put(entry) => Some(Entry { version: version(unit, db), ..entry }),
+            Self::Gone(_) => None,
+            Self::Put(stored) | Self::Keep(stored) => Some(stored),
         }
+    }
+
+    /// What the key has once this unit is published in this database; the key where that is
+    /// nothing.
+    pub(super) fn into_stored(self, unit: u64, db: Db) -> Result<Stored, Bytes> {
+        let version = version(unit, db);
+        match self {
+            Self::Gone(key) => Err(key),
+            Self::Put(stored) if stored.show().version() != version => {
+                let (key, entry) = stored.show().item();
+                Ok(Stored::new(key, Entry { version, ..entry }))
+            }
+            Self::Put(stored) | Self::Keep(stored) => Ok(stored),
+        }
+    }
+}
+
+impl Borrow<[u8]> for Slot {
+    fn borrow(&self) -> &[u8] {
+        self.key()
+    }
+}
+
+impl PartialEq for Slot {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Slot {}
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 
@@ -83,47 +121,42 @@ pub fn version(unit: u64, db: Db) -> u64 {
 impl Slots {
     fn get(&self, key: &[u8]) -> Option<&Slot> {
         match &self.many {
-            None => self.few.iter().find(|(known, _)| **known == *key).map(|(_, slot)| slot),
+            None => self.few.iter().find(|slot| slot.key() == key),
             Some(many) => many.get(key),
         }
     }
 
-    fn get_mut(&mut self, key: &[u8]) -> Option<&mut Slot> {
-        match &mut self.many {
-            None => self.few.iter_mut().find(|(known, _)| **known == *key).map(|(_, slot)| slot),
-            Some(many) => many.get_mut(key),
-        }
-    }
-
-    /// Adds a key that is not among them.
-    fn add(&mut self, key: Bytes, slot: Slot) {
-        if self.few.len() == FEW {
-            self.many = Some(std::mem::take(&mut self.few).into_iter().collect());
-        }
-        match &mut self.many {
-            None => self.few.push((key, slot)),
-            Some(many) => drop(many.insert(key, slot)),
+    /// In the place of the one that its key has.
+    fn set(&mut self, slot: Slot) {
+        if let Some(many) = &mut self.many {
+            many.replace(slot);
+        } else if let Some(old) = self.few.iter_mut().find(|old| **old == slot) {
+            *old = slot;
+        } else if self.few.len() < FEW {
+            self.few.push(slot);
+        } else {
+            let few = std::mem::take(&mut self.few);
+            self.many = Some(Box::new(few.into_iter().chain([slot]).collect()));
         }
     }
 
     fn remove(&mut self, key: &[u8]) {
         match &mut self.many {
-            None => self.few.retain(|(known, _)| **known != *key),
-            Some(many) => drop(many.remove(key)),
+            None => self.few.retain(|slot| slot.key() != key),
+            Some(many) => drop(many.take(key)),
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&Bytes, &Slot)> {
-        let few = self.few.iter().map(|(key, slot)| (key, slot));
-        few.chain(self.many.iter().flatten())
+    fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.few.iter().chain(self.many.iter().flat_map(|many| many.iter()))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.few.len() + self.many.as_ref().map_or(0, HashMap::len)
+        self.few.len() + self.many.as_ref().map_or(0, |many| many.len())
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (Bytes, Slot)> {
-        self.few.into_iter().chain(self.many.into_iter().flatten())
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Slot> {
+        self.few.into_iter().chain(self.many.into_iter().flat_map(|many| *many))
     }
 }
 
@@ -185,37 +218,47 @@ impl Batch {
         Self::default()
     }
 
+    /// The same, which is expected to be published with this number: that spares work, and is no
+    /// promise.
+    pub fn of(unit: u64) -> Self {
+        Self { unit, ..Self::default() }
+    }
+
     /// What a key has as the unit sees it: its own writes first, then what is published.
     pub fn get(&self, table: &Table, db: Db, key: &[u8]) -> Option<Entry> {
         let Some(view) = self.views.get(db) else {
             return if self.flushed { None } else { table.get(db, key) };
         };
         match view.slots.get(key) {
-            Some(slot) => slot.entry().cloned(),
+            Some(slot) => slot.stored().map(Stored::entry),
             None => table.get(view.base?, key),
         }
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
-    pub fn put(&mut self, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
-        let (key, slots) = (key.as_ref(), &mut self.view(db).slots);
-        match slots.get_mut(key) {
-            Some(slot) => *slot = Slot::Put(entry),
-            None => slots.add(Bytes::from(key), Slot::Put(entry)),
-        }
+    pub fn put(&mut self, _table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
+        let entry = Entry { version: version(self.unit, db), ..entry };
+        let stored = Stored::new(Bytes::from(key.as_ref()), entry);
+        self.view(db).slots.set(Slot::Put(stored));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
     /// while readers see no other value.
     ///
     /// Where the unit itself wrote the value before, that stays a new version.
-    pub fn put_keeping_version(&mut self, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
-        let (key, slots) = (key.as_ref(), &mut self.view(db).slots);
-        match slots.get_mut(key) {
-            Some(Slot::Put(old)) => *old = entry,
-            Some(slot) => *slot = Slot::Keep(entry),
-            None => slots.add(Bytes::from(key), Slot::Keep(entry)),
+    pub fn put_keeping_version(
+        &mut self,
+        table: &Table,
+        db: Db,
+        key: impl AsRef<[u8]>,
+        entry: Entry,
+    ) {
+        let key = key.as_ref();
+        let slots = &mut self.view(db).slots;
+        if matches!(slots.get(key), Some(Slot::Put(_))) {
+            return self.put(table, db, key, entry);
         }
+        slots.set(Slot::Keep(Stored::new(Bytes::from(key), entry)));
     }
 
     /// Takes a key away, if it is there.
@@ -223,10 +266,8 @@ impl Batch {
         let view = self.view(db);
         if view.base.is_none() {
             view.slots.remove(key);
-        } else if let Some(slot) = view.slots.get_mut(key) {
-            *slot = Slot::Gone;
         } else {
-            view.slots.add(Bytes::from(key), Slot::Gone);
+            view.slots.set(Slot::Gone(Bytes::from(key)));
         }
     }
 
@@ -258,6 +299,22 @@ impl Batch {
         !self.flushed && self.views.iter().all(untouched)
     }
 
+    /// Where it does nothing but to one key: the database. [`Batch::take_only`] takes that out.
+    pub(super) fn only(&self) -> Option<Db> {
+        match self.views.0.as_slice() {
+            [(db, View { base, slots: Slots { few, many: None } })]
+                if few.len() == 1 && *base == Some(*db) && !self.flushed =>
+            {
+                Some(*db)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn take_only(&mut self) -> Option<Slot> {
+        self.views.0.first_mut()?.1.slots.few.pop()
+    }
+
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
     pub fn keys(&self, table: &Table, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Db, Bytes)> {
         let mut keys = Vec::new();
@@ -270,8 +327,8 @@ impl Batch {
             }
         }
         for (db, view) in self.views.iter() {
-            let there = view.slots.iter().filter(|(_, slot)| slot.entry().is_some());
-            keys.extend(there.filter(|(key, _)| wanted(key)).map(|(key, _)| (db, key.clone())));
+            let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
+            keys.extend(there.filter(|key| wanted(key)).map(|key| (db, Bytes::from(key))));
         }
         keys.sort_unstable();
         keys
@@ -289,7 +346,7 @@ impl Batch {
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
         for (db, view) in self.views.iter() {
-            keys.extend(view.slots.iter().map(|(key, _)| (db, key.clone())));
+            keys.extend(view.slots.iter().map(|slot| (db, Bytes::from(slot.key()))));
         }
         keys
     }

@@ -50,10 +50,13 @@ impl Generation {
     /// in a generation that was built without it.
     pub fn absorb(&mut self, batch: Batch, unit: u64) {
         for (db, view) in batch.views.into_iter() {
-            for (key, slot) in view.slots.into_iter() {
-                match slot.into_entry(unit, db) {
-                    None => drop(self.remove(db, &key)),
-                    Some(entry) => drop(self.put(db, key, entry)),
+            for slot in view.slots.into_iter() {
+                match slot.into_stored(unit, db) {
+                    Err(key) => drop(self.remove(db, &key)),
+                    Ok(stored) => {
+                        let (key, entry) = stored.show().item();
+                        self.put(db, key, entry);
+                    }
                 }
             }
         }
