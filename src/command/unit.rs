@@ -98,17 +98,30 @@ enum Lack {
 }
 
 /// What a command finds when it reads a key.
-pub(super) enum Found {
+pub(super) type Found = FoundAs<Entry>;
+
+/// The same with entries of some kind.
+pub(super) enum FoundAs<E> {
     /// The primary has no such key.
     Absent,
     /// The table has what the primary has.
-    Whole(Entry),
+    Whole(E),
     /// Some elements are missing or frozen.
-    Partial(Entry),
+    Partial(E),
     /// The key was withheld, or frozen, or we keep no table.
-    Withheld(Option<Entry>),
+    Withheld(Option<E>),
     /// A filter keeps the key out; the gate is not asked about it.
     Excluded,
+}
+
+/// What an edit of a whole value comes to.
+enum Edited {
+    /// Nothing happens.
+    Not,
+    /// What was there can't be known, nor what comes of it.
+    Unknown,
+    /// The new value, if there is one, and its deadline.
+    To(Option<Value>, Option<i64>),
 }
 
 /// What to ask about one key; the rest of a [`Change`] is the unit's.
@@ -213,20 +226,33 @@ impl<'a> Unit<'a> {
     }
 
     pub(super) fn find(&self, db: Db, key: &[u8]) -> Found {
+        self.look(db, key, |found| match found {
+            FoundAs::Absent => Found::Absent,
+            FoundAs::Whole(entry) => Found::Whole(entry.clone()),
+            FoundAs::Partial(entry) => Found::Partial(entry.clone()),
+            FoundAs::Withheld(entry) => Found::Withheld(entry.cloned()),
+            FoundAs::Excluded => Found::Excluded,
+        })
+    }
+
+    /// The same, lent.
+    pub(super) fn look<R>(&self, db: Db, key: &[u8], look: impl FnOnce(FoundAs<&Entry>) -> R) -> R {
         if !self.follows(db, key) {
-            return Found::Excluded;
+            return look(FoundAs::Excluded);
         }
         if !self.setting.scope.store {
-            return Found::Withheld(None);
+            return look(FoundAs::Withheld(None));
         }
-        let Some(entry) = self.before(db, key) else {
-            return Found::Absent;
-        };
-        match (&entry.value, &entry.hold) {
-            (Some(_), None) => Found::Whole(entry),
-            (Some(_), Some(hold)) if !hold.frozen => Found::Partial(entry),
-            _ => Found::Withheld(Some(entry)),
-        }
+        self.batch.look(self.setting.table, db, key, |entry| {
+            look(match entry {
+                None => FoundAs::Absent,
+                Some(entry) => match (&entry.value, &entry.hold) {
+                    (Some(_), None) => FoundAs::Whole(entry),
+                    (Some(_), Some(hold)) if !hold.frozen => FoundAs::Partial(entry),
+                    _ => FoundAs::Withheld(Some(entry)),
+                },
+            })
+        })
     }
 
     /// Whether the unit sees this key, be it a ghost.
@@ -377,32 +403,35 @@ impl<'a> Unit<'a> {
         edit: impl FnOnce(Option<&Value>) -> Result<Option<Value>, Failure>,
     ) -> Result<(), Failure> {
         let db = self.db;
-        let before = match self.find(db, key) {
-            Found::Excluded => return Ok(()),
-            Found::Withheld(entry) => {
+        let edited = self.look(db, key, |found| {
+            let before = match found {
+                FoundAs::Excluded => return Ok(Edited::Not),
+                FoundAs::Withheld(_) => return Ok(Edited::Unknown),
+                FoundAs::Partial(entry) if !is_kind(entry, kind) => return Ok(Edited::Unknown),
+                FoundAs::Absent => None,
+                FoundAs::Whole(entry) | FoundAs::Partial(entry) => Some(entry),
+            };
+            if before.is_some_and(|entry| !is_kind(entry, kind)) {
+                return Err(Failure::wrong_type(kind));
+            }
+            let old = before.and_then(|entry| entry.value.as_ref());
+            let after = edit(old)?;
+            let is_same = match (old, &after) {
+                (Some(old), Some(new)) => old.is_untouched(new),
+                (old, new) => old.is_none() && new.is_none(),
+            };
+            let at = before.and_then(|entry| entry.expires_at_ms);
+            Ok(if is_same { Edited::Not } else { Edited::To(after, at) })
+        });
+        let (after, at) = match edited? {
+            Edited::Not => return Ok(()),
+            Edited::Unknown => {
+                let entry = self.before(db, key);
                 self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
                 return Ok(());
             }
-            Found::Partial(entry) if !is_kind(&entry, kind) => {
-                self.edit_unknown(key, Some(entry), kind, Effect::Edit, false, None);
-                return Ok(());
-            }
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
+            Edited::To(after, at) => (after, at),
         };
-        if before.as_ref().is_some_and(|entry| !is_kind(entry, kind)) {
-            return Err(Failure::wrong_type(kind));
-        }
-        let after = edit(before.as_ref().and_then(|entry| entry.value.as_ref()))?;
-        let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
-        let old = before.as_ref().and_then(|entry| entry.value.as_ref());
-        let is_same = match (old, &after) {
-            (Some(old), Some(new)) => old.is_untouched(new),
-            (old, new) => old.is_none() && new.is_none(),
-        };
-        if is_same {
-            return Ok(());
-        }
         let verdict = self.ask(&Question {
             value: after.as_ref(),
             expires_at_ms: at,
@@ -419,6 +448,7 @@ impl<'a> Unit<'a> {
             }
             // The edit took the last element: skipping that is skipping a delete.
             (Verdict::Skip, None) => {
+                let before = self.before(db, key);
                 let entry = skipped_write(before, Some(ABSENT), Due::Known(None));
                 self.put(db, key, entry, true);
             }

@@ -226,12 +226,28 @@ impl Batch {
 
     /// What a key has as the unit sees it: its own writes first, then what is published.
     pub fn get(&self, table: &Table, db: Db, key: &[u8]) -> Option<Entry> {
-        let Some(view) = self.views.get(db) else {
-            return if self.flushed { None } else { table.get(db, key) };
+        self.look(table, db, key, |entry| entry.cloned())
+    }
+
+    /// The same, lent.
+    pub fn look<R>(
+        &self,
+        table: &Table,
+        db: Db,
+        key: &[u8],
+        look: impl FnOnce(Option<&Entry>) -> R,
+    ) -> R {
+        let base = match self.views.get(db) {
+            None if self.flushed => None,
+            None => Some(db),
+            Some(view) => match view.slots.get(key) {
+                Some(slot) => return look(slot.stored().map(Stored::entry).as_ref()),
+                None => view.base,
+            },
         };
-        match view.slots.get(key) {
-            Some(slot) => slot.stored().map(Stored::entry),
-            None => table.get(view.base?, key),
+        match base {
+            Some(db) => table.look(db, key, look),
+            None => look(None),
         }
     }
 

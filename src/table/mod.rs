@@ -274,6 +274,14 @@ impl Table {
         self.own(db, key).map(Shown::entry)
     }
 
+    /// The same, lent.
+    pub fn look<R>(&self, db: Db, key: &[u8], look: impl FnOnce(Option<&Entry>) -> R) -> R {
+        match self.own(db, key) {
+            Some(shown) => shown.lend(|entry| look(Some(entry))),
+            None => look(None),
+        }
+    }
+
     /// The key as it is stored, to be shared, and what it has.
     pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
         self.own(db, key).map(Shown::item)
