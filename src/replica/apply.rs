@@ -375,6 +375,9 @@ impl Apply {
         stream: &mut Stream,
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
+        let mut ahead = self.table.ahead(self.position.db);
+        stream.read_ahead(|key| ahead.expect(key));
+        ahead.fetch();
         match stream.next().map_err(Broken::Resync)? {
             None => return Ok(Followed::NeedsMore),
             Some(Next::Queued) => {}

@@ -75,6 +75,12 @@ impl Stream {
         self.reader.memory() + self.queued
     }
 
+    /// Has some commands read ahead, if it is time for it, and tells the key of each, as far as can be
+    /// said so early.
+    pub(super) fn read_ahead(&mut self, tell: impl FnMut(&[u8])) {
+        self.reader.read_ahead(tell);
+    }
+
     /// The next thing to do; `None` where more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
         let Some(command) = self.reader.next()? else { return Ok(None) };
