@@ -4,6 +4,7 @@ use super::Table;
 use super::database::Db;
 use super::entry::Entry;
 use super::index::Stored;
+use crate::memory::Heap;
 use crate::value::Bytes;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
@@ -75,13 +76,13 @@ impl Slot {
 
     /// What the key has once this unit is published in this database; the key where that is
     /// nothing.
-    pub(super) fn into_stored(self, unit: u64, db: Db) -> Result<Stored, Bytes> {
+    pub(super) fn into_stored(self, heap: &Heap, unit: u64, db: Db) -> Result<Stored, Bytes> {
         let version = version(unit, db);
         match self {
             Self::Gone(key) => Err(key),
             Self::Put(stored) if stored.show().version() != version => {
                 let (key, entry) = stored.show().item();
-                Ok(Stored::new(key, Entry { version, ..entry }))
+                Ok(Stored::new(heap, key, Entry { version, ..entry }))
             }
             Self::Put(stored) | Self::Keep(stored) => Ok(stored),
         }
@@ -252,9 +253,9 @@ impl Batch {
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
-    pub fn put(&mut self, _table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
+    pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
         let entry = Entry { version: version(self.unit, db), ..entry };
-        let stored = Stored::new(Bytes::from(key.as_ref()), entry);
+        let stored = Stored::new(&table.shared.layout.heap, Bytes::from(key.as_ref()), entry);
         self.view(db).slots.set(Slot::Put(stored));
     }
 
@@ -274,7 +275,7 @@ impl Batch {
         if matches!(slots.get(key), Some(Slot::Put(_))) {
             return self.put(table, db, key, entry);
         }
-        slots.set(Slot::Keep(Stored::new(Bytes::from(key), entry)));
+        slots.set(Slot::Keep(Stored::new(&table.shared.layout.heap, Bytes::from(key), entry)));
     }
 
     /// Takes a key away, if it is there.

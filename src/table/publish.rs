@@ -4,6 +4,7 @@ use super::batch::{Batch, Slot, View};
 use super::database::{Database, Databases, Db};
 use super::entry::Counts;
 use super::index::{Gone, Index, Stored};
+use super::layout::Layout;
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
@@ -60,8 +61,8 @@ impl Writing {
 }
 
 impl What {
-    fn of(slot: Slot, unit: u64, db: Db) -> Self {
-        slot.into_stored(unit, db).map_or_else(Self::Remove, Self::Put)
+    fn of(layout: &Layout, slot: Slot, unit: u64, db: Db) -> Self {
+        slot.into_stored(&layout.heap, unit, db).map_or_else(Self::Remove, Self::Put)
     }
 
     fn key(&self) -> &[u8] {
@@ -77,7 +78,12 @@ pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
     let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
     if let Some((db, database)) = only {
         if let Some(slot) = batch.take_only() {
-            return publish_one(shared, database, What::of(slot, stamp.unit, db), stamp);
+            return publish_one(
+                shared,
+                database,
+                What::of(&shared.layout, slot, stamp.unit, db),
+                stamp,
+            );
         }
     }
     let plan = Plan::new(shared, batch, stamp.unit);
@@ -147,7 +153,7 @@ pub(super) fn make_room(shared: &Shared, db: Db, keys: usize) {
     let databases = shared.root.own();
     if databases.get(db).is_none() {
         let mut next = databases.clone();
-        next.insert(db, Arc::new(Database::new(keys, writing.copy)));
+        next.insert(db, Arc::new(Database::new(keys, writing.copy, &shared.layout)));
         exchange_root(shared, next, false, &mut writing);
     }
 }
@@ -174,6 +180,12 @@ fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
         drop(writing);
         drop(waste);
     }
+}
+
+/// Gives back all that nobody looks at any more, however little it is.
+pub(super) fn tidy(shared: &Shared) {
+    let waste = shared.writing.lock().bin.sort_out(readers(), shared.barrier);
+    drop(waste);
 }
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
@@ -210,7 +222,7 @@ impl<'a> Plan<'a> {
     fn group(&mut self, shared: &Shared, db: Db, database: &'a Database, view: View, unit: u64) {
         let mut writes: SmallVec<[Write; 1]> = SmallVec::with_capacity(view.slots.len());
         for slot in view.slots.into_iter() {
-            let what = What::of(slot, unit, db);
+            let what = What::of(&shared.layout, slot, unit, db);
             let hash = shared.layout.hash(what.key());
             let is_vain = || database.index.own_find(hash, what.key()).is_none();
             if !(matches!(what, What::Remove(_)) && is_vain()) {
@@ -359,12 +371,13 @@ impl<'a> Plan<'a> {
 
 /// A database of what the unit puts into it; `None` if that is nothing.
 fn build(shared: &Shared, db: Db, view: View, unit: u64) -> Option<Database> {
+    let heap = &shared.layout.heap;
     let entries: Vec<_> =
-        view.slots.into_iter().filter_map(|slot| slot.into_stored(unit, db).ok()).collect();
+        view.slots.into_iter().filter_map(|slot| slot.into_stored(heap, unit, db).ok()).collect();
     (!entries.is_empty()).then(|| {
         // Copies that are made later are copies of this, too.
         let born = shared.writing.lock().copy;
-        let database = Database::new(entries.len(), born);
+        let database = Database::new(entries.len(), born, &shared.layout);
         for stored in entries {
             let (key, entry) = stored.show().item();
             database.put(&shared.layout, key, entry);
