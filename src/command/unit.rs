@@ -26,7 +26,7 @@ mod unseen;
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
-use crate::value::{ABSENT, Type, Value, fingerprint};
+use crate::value::{ABSENT, Content, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
 use std::cell::Cell;
 
@@ -261,12 +261,19 @@ impl<'a> Unit<'a> {
     }
 
     /// The key gets a whole new value.
-    pub fn write(&mut self, db: Db, key: &[u8], value: Value, at: Option<i64>, reason: Reason) {
-        self.set(db, key, Some(value), Due::Known(at), reason);
+    pub fn write<'v>(
+        &mut self,
+        db: Db,
+        key: &[u8],
+        value: impl Into<Content<'v>>,
+        at: Option<i64>,
+        reason: Reason,
+    ) {
+        self.set(db, key, Some(value.into()), Due::Known(at), reason);
     }
 
     /// The key gets a whole new value and keeps its deadline.
-    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Value) {
+    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Content<'_>) {
         let due = self.due(self.db, key);
         self.set(self.db, key, Some(value), due, Reason::Command);
     }
@@ -289,10 +296,20 @@ impl<'a> Unit<'a> {
 
     /// What is not known of the new value or deadline is never stored. What was there is of no
     /// interest where it is simply replaced, and is not looked at.
-    fn set(&mut self, db: Db, key: &[u8], value: Option<Value>, due: Due, reason: Reason) {
+    fn set(&mut self, db: Db, key: &[u8], value: Option<Content<'_>>, due: Due, reason: Reason) {
         if !self.follows(db, key) {
             return;
         }
+        let value = match (value, due) {
+            (Some(value), Due::Known(at)) if !self.is_heard => {
+                // It is kept, and nobody wants to see it before.
+                if self.setting.scope.store {
+                    self.batch.put_whole(self.setting.table, db, key, value, at);
+                }
+                return;
+            }
+            (value, _) => value.map(Content::into_value),
+        };
         let verdict = self.ask(&Question {
             value: value.as_ref(),
             expires_at_ms: due.at(),

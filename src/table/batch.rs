@@ -5,7 +5,7 @@ use super::database::Db;
 use super::entry::Entry;
 use super::index::Stored;
 use crate::memory::Heap;
-use crate::value::Bytes;
+use crate::value::{Bytes, Content};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::borrow::Borrow;
@@ -254,8 +254,22 @@ impl Batch {
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
-        let entry = Entry { version: version(self.unit, db), ..entry };
-        let stored = Stored::new(&table.shared.layout.heap, Bytes::from(key.as_ref()), entry);
+        let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
+        let stored = Stored::under(&table.shared.layout.heap, key, entry);
+        self.view(db).slots.set(Slot::Put(stored));
+    }
+
+    /// The same with an entry that is what the primary has, lent.
+    pub fn put_whole(
+        &mut self,
+        table: &Table,
+        db: Db,
+        key: &[u8],
+        value: Content<'_>,
+        expires_at_ms: Option<i64>,
+    ) {
+        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
+        let stored = Stored::of(heap, key, value, version, expires_at_ms);
         self.view(db).slots.set(Slot::Put(stored));
     }
 
@@ -275,7 +289,7 @@ impl Batch {
         if matches!(slots.get(key), Some(Slot::Put(_))) {
             return self.put(table, db, key, entry);
         }
-        slots.set(Slot::Keep(Stored::new(&table.shared.layout.heap, Bytes::from(key), entry)));
+        slots.set(Slot::Keep(Stored::under(&table.shared.layout.heap, key, entry)));
     }
 
     /// Takes a key away, if it is there.
