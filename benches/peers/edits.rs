@@ -267,6 +267,7 @@ impl Applied {
                 phase: Phase::Live,
                 now_ms: 1_000_000,
                 offset: 0,
+                unit: self.unit + 1,
                 server: command::Server::NEWEST,
                 max_memory: 0,
                 decode_payload: rets::rdb::decode_payload,

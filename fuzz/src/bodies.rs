@@ -316,6 +316,7 @@ impl Side {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
+            unit: self.unit + 1,
             server: self.server,
             max_memory: VALUE_MAX,
             decode_payload: unsummed,

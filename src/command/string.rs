@@ -5,14 +5,14 @@ use super::unit::Source;
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::text::format_i64;
-use crate::value::{Type, Value};
+use crate::value::{Content, Flat, Type, Value};
 
 /// A string can't grow beyond this: the servers' own limit is configurable and half of it by
 /// default, but an offset from a broken stream must not make us ask for exabytes.
 pub(super) const STRING_BYTES_MAX: usize = 1 << 32;
 
 fn write(unit: &mut Unit<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
-    let (db, value) = (unit.db(), Value::string(value));
+    let (db, value) = (unit.db(), Content::Flat(Flat::string(value)));
     match deadline {
         Deadline::Clear => unit.write(db, key, value, None, Reason::Command),
         Deadline::At(at) => unit.write(db, key, value, Some(at), Reason::Command),

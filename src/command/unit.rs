@@ -26,14 +26,15 @@ mod unseen;
 use super::{Failure, Scope, Server};
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
-use crate::value::{ABSENT, Bytes, Type, Value, fingerprint};
+use crate::value::{ABSENT, Content, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
 pub use held::known_fingerprint;
 pub(super) use source::Source;
+use touched::Watched;
 pub use touched::{Touched, Watch};
 
 /// What stays the same for all commands of a unit.
@@ -48,6 +49,8 @@ pub struct Setting<'a> {
     pub now_ms: i64,
     /// The stream's offset after the unit; -1 unknown.
     pub offset: i64,
+    /// The unit's number, if it is published.
+    pub unit: u64,
     /// Who the primary is.
     pub server: Server,
     /// No value may become larger than this, in bytes; 0 for no limit.
@@ -69,14 +72,15 @@ pub struct Asked {
 pub struct Unit<'a> {
     setting: Setting<'a>,
     gate: &'a mut dyn Gate,
+    /// Somebody hears what the gate is asked.
+    is_heard: bool,
     batch: Batch,
     db: Db,
     args: &'a [&'a [u8]],
     asked: Asked,
     /// What the command in hand has read that the table lacks.
     lack: Cell<Lack>,
-    watch: Option<&'a dyn Watch>,
-    touched: RefCell<Touched>,
+    watched: Option<Box<Watched<'a>>>,
     /// Which command of the unit is in hand.
     place: usize,
 }
@@ -94,17 +98,30 @@ enum Lack {
 }
 
 /// What a command finds when it reads a key.
-pub(super) enum Found {
+pub(super) type Found = FoundAs<Entry>;
+
+/// The same with entries of some kind.
+pub(super) enum FoundAs<E> {
     /// The primary has no such key.
     Absent,
     /// The table has what the primary has.
-    Whole(Entry),
+    Whole(E),
     /// Some elements are missing or frozen.
-    Partial(Entry),
+    Partial(E),
     /// The key was withheld, or frozen, or we keep no table.
-    Withheld(Option<Entry>),
+    Withheld(Option<E>),
     /// A filter keeps the key out; the gate is not asked about it.
     Excluded,
+}
+
+/// What an edit of a whole value comes to.
+enum Edited {
+    /// Nothing happens.
+    Not,
+    /// What was there can't be known, nor what comes of it.
+    Unknown,
+    /// The new value, if there is one, and its deadline.
+    To(Option<Value>, Option<i64>),
 }
 
 /// What to ask about one key; the rest of a [`Change`] is the unit's.
@@ -133,15 +150,15 @@ impl<'a> Unit<'a> {
     /// An empty unit that begins in this database.
     pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
         Self {
-            setting,
+            is_heard: gate.is_heard(),
             gate,
-            batch: Batch::new(),
+            batch: Batch::of(setting.unit),
+            setting,
             db,
             args: &[],
             asked: Asked::default(),
             lack: Cell::default(),
-            watch: None,
-            touched: RefCell::default(),
+            watched: None,
             place: 0,
         }
     }
@@ -194,22 +211,48 @@ impl<'a> Unit<'a> {
         (self.setting.decode_payload)(payload).map_err(|error| Failure::of_payload(&error))
     }
 
+    /// Whether the command may look at this key, or change it.
+    fn follows(&self, db: Db, key: &[u8]) -> bool {
+        let follows = self.setting.scope.admits(db, key);
+        if follows {
+            self.note_touch(db, key);
+        }
+        follows
+    }
+
+    /// What is stored of a key, if anything is.
+    fn before(&self, db: Db, key: &[u8]) -> Option<Entry> {
+        if self.setting.scope.store { self.batch.get(self.setting.table, db, key) } else { None }
+    }
+
     pub(super) fn find(&self, db: Db, key: &[u8]) -> Found {
-        if !self.setting.scope.admits(db, key) {
-            return Found::Excluded;
+        self.look(db, key, |found| match found {
+            FoundAs::Absent => Found::Absent,
+            FoundAs::Whole(entry) => Found::Whole(entry.clone()),
+            FoundAs::Partial(entry) => Found::Partial(entry.clone()),
+            FoundAs::Withheld(entry) => Found::Withheld(entry.cloned()),
+            FoundAs::Excluded => Found::Excluded,
+        })
+    }
+
+    /// The same, lent.
+    pub(super) fn look<R>(&self, db: Db, key: &[u8], look: impl FnOnce(FoundAs<&Entry>) -> R) -> R {
+        if !self.follows(db, key) {
+            return look(FoundAs::Excluded);
         }
-        self.note_touch(db, key);
         if !self.setting.scope.store {
-            return Found::Withheld(None);
+            return look(FoundAs::Withheld(None));
         }
-        let Some(entry) = self.batch.get(self.setting.table, db, key) else {
-            return Found::Absent;
-        };
-        match (&entry.value, &entry.hold) {
-            (Some(_), None) => Found::Whole(entry),
-            (Some(_), Some(hold)) if !hold.frozen => Found::Partial(entry),
-            _ => Found::Withheld(Some(entry)),
-        }
+        self.batch.look(self.setting.table, db, key, |entry| {
+            look(match entry {
+                None => FoundAs::Absent,
+                Some(entry) => match (&entry.value, &entry.hold) {
+                    (Some(_), None) => FoundAs::Whole(entry),
+                    (Some(_), Some(hold)) if !hold.frozen => FoundAs::Partial(entry),
+                    _ => FoundAs::Withheld(Some(entry)),
+                },
+            })
+        })
     }
 
     /// Whether the unit sees this key, be it a ghost.
@@ -218,12 +261,19 @@ impl<'a> Unit<'a> {
     }
 
     /// The key gets a whole new value.
-    pub fn write(&mut self, db: Db, key: &[u8], value: Value, at: Option<i64>, reason: Reason) {
-        self.set(db, key, Some(value), Due::Known(at), reason);
+    pub fn write<'v>(
+        &mut self,
+        db: Db,
+        key: &[u8],
+        value: impl Into<Content<'v>>,
+        at: Option<i64>,
+        reason: Reason,
+    ) {
+        self.set(db, key, Some(value.into()), Due::Known(at), reason);
     }
 
     /// The key gets a whole new value and keeps its deadline.
-    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Value) {
+    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Content<'_>) {
         let due = self.due(self.db, key);
         self.set(self.db, key, Some(value), due, Reason::Command);
     }
@@ -244,13 +294,21 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// What is not known of the new value or deadline is never stored.
-    fn set(&mut self, db: Db, key: &[u8], value: Option<Value>, due: Due, reason: Reason) {
-        let before = match self.find(db, key) {
-            Found::Excluded => return,
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
-            Found::Withheld(entry) => entry,
+    /// What is not known of the new value or deadline is never stored. What was there is of no
+    /// interest where it is simply replaced, and is not looked at.
+    fn set(&mut self, db: Db, key: &[u8], value: Option<Content<'_>>, due: Due, reason: Reason) {
+        if !self.follows(db, key) {
+            return;
+        }
+        let value = match (value, due) {
+            (Some(value), Due::Known(at)) if !self.is_heard => {
+                // It is kept, and nobody wants to see it before.
+                if self.setting.scope.store {
+                    self.batch.put_whole(self.setting.table, db, key, value, at);
+                }
+                return;
+            }
+            (value, _) => value.map(Content::into_value),
         };
         let verdict = self.ask(&Question {
             value: value.as_ref(),
@@ -260,22 +318,26 @@ impl<'a> Unit<'a> {
             ..Question::new(Effect::Set, reason, db, key)
         });
         let is_module = matches!(value, Some(Value::Module(_)));
-        let is_filtered = verdict == Verdict::Keep
-            && match value {
-                None => self.lack.get() == Lack::Filtered,
-                // The deadline is what is not known.
-                Some(_) => before.as_ref().is_some_and(Entry::is_filtered),
-            };
         let (entry, is_same) = match (verdict, value, due) {
             (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
-            (Verdict::Skip, Some(value), Due::Known(at)) => {
-                let primary = Some(fingerprint(&value, at));
-                (skipped_write(before, primary, due), true)
+            (Verdict::Keep, None, _) => {
+                let entry = ghost(None, due);
+                let is_filtered = self.lack.get() == Lack::Filtered;
+                (if is_filtered { filtered(entry) } else { entry }, false)
             }
-            (Verdict::Keep, None, _) => (ghost(None, due), false),
-            _ => (skipped_write(before, None, due), true),
+            (verdict, value, due) => {
+                let before = self.before(db, key);
+                let primary = match (&value, due) {
+                    (Some(value), Due::Known(at)) => Some(fingerprint(value, at)),
+                    _ => None,
+                };
+                // Where it is kept, the deadline is what is not known.
+                let is_filtered =
+                    verdict == Verdict::Keep && before.as_ref().is_some_and(Entry::is_filtered);
+                let entry = skipped_write(before, primary, due);
+                (if is_filtered { filtered(entry) } else { entry }, true)
+            }
         };
-        let entry = if is_filtered { filtered(entry) } else { entry };
         let entry = if is_module { of_module(entry) } else { entry };
         self.put(db, key, entry, is_same);
     }
@@ -358,32 +420,35 @@ impl<'a> Unit<'a> {
         edit: impl FnOnce(Option<&Value>) -> Result<Option<Value>, Failure>,
     ) -> Result<(), Failure> {
         let db = self.db;
-        let before = match self.find(db, key) {
-            Found::Excluded => return Ok(()),
-            Found::Withheld(entry) => {
+        let edited = self.look(db, key, |found| {
+            let before = match found {
+                FoundAs::Excluded => return Ok(Edited::Not),
+                FoundAs::Withheld(_) => return Ok(Edited::Unknown),
+                FoundAs::Partial(entry) if !is_kind(entry, kind) => return Ok(Edited::Unknown),
+                FoundAs::Absent => None,
+                FoundAs::Whole(entry) | FoundAs::Partial(entry) => Some(entry),
+            };
+            if before.is_some_and(|entry| !is_kind(entry, kind)) {
+                return Err(Failure::wrong_type(kind));
+            }
+            let old = before.and_then(|entry| entry.value.as_ref());
+            let after = edit(old)?;
+            let is_same = match (old, &after) {
+                (Some(old), Some(new)) => old.is_untouched(new),
+                (old, new) => old.is_none() && new.is_none(),
+            };
+            let at = before.and_then(|entry| entry.expires_at_ms);
+            Ok(if is_same { Edited::Not } else { Edited::To(after, at) })
+        });
+        let (after, at) = match edited? {
+            Edited::Not => return Ok(()),
+            Edited::Unknown => {
+                let entry = self.before(db, key);
                 self.edit_unknown(key, entry, kind, Effect::Edit, false, None);
                 return Ok(());
             }
-            Found::Partial(entry) if !is_kind(&entry, kind) => {
-                self.edit_unknown(key, Some(entry), kind, Effect::Edit, false, None);
-                return Ok(());
-            }
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
+            Edited::To(after, at) => (after, at),
         };
-        if before.as_ref().is_some_and(|entry| !is_kind(entry, kind)) {
-            return Err(Failure::wrong_type(kind));
-        }
-        let after = edit(before.as_ref().and_then(|entry| entry.value.as_ref()))?;
-        let at = before.as_ref().and_then(|entry| entry.expires_at_ms);
-        let old = before.as_ref().and_then(|entry| entry.value.as_ref());
-        let is_same = match (old, &after) {
-            (Some(old), Some(new)) => old.is_untouched(new),
-            (old, new) => old.is_none() && new.is_none(),
-        };
-        if is_same {
-            return Ok(());
-        }
         let verdict = self.ask(&Question {
             value: after.as_ref(),
             expires_at_ms: at,
@@ -400,6 +465,7 @@ impl<'a> Unit<'a> {
             }
             // The edit took the last element: skipping that is skipping a delete.
             (Verdict::Skip, None) => {
+                let before = self.before(db, key);
                 let entry = skipped_write(before, Some(ABSENT), Due::Known(None));
                 self.put(db, key, entry, true);
             }
@@ -480,13 +546,18 @@ impl<'a> Unit<'a> {
         }
         // What was never published has no version to keep.
         if same_version && entry.version > 0 {
-            self.batch.put_keeping_version(db, Bytes::from(key), entry);
+            self.batch.put_keeping_version(self.setting.table, db, key, entry);
         } else {
-            self.batch.put(db, Bytes::from(key), entry);
+            self.batch.put(self.setting.table, db, key, entry);
         }
     }
 
+    #[inline]
     fn ask(&mut self, question: &Question<'_>) -> Verdict {
+        if self.is_heard { self.ask_gate(question) } else { Verdict::Keep }
+    }
+
+    fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {
         let now_ms = self.setting.now_ms;
         let change = Change {
             effect: question.effect,

@@ -107,11 +107,19 @@ fn add_member(
     adding: Adding,
 ) -> Applied {
     let depends = adding.depends();
-    let is_known = unit.can_read_element(key, member);
-    let zset = zset(unit, key);
-    let new = if is_known { adding.outcome(zset.score(member), score)? } else { Some(score) };
+    let (is_known, old, stays_packed) = unit.look(unit.db(), key, |found| {
+        let is_known = found.can_read(member);
+        match found.value() {
+            Some(Value::Zset(zset)) => {
+                let old = if is_known { zset.score(member) } else { None };
+                (is_known, old, zset.stays_packed_with(member))
+            }
+            _ => (is_known, None, Zset::default().stays_packed_with(member)),
+        }
+    });
+    let new = if is_known { adding.outcome(old, score)? } else { Some(score) };
     let Some(new) = new else { return Ok(()) };
-    let is_packed = zset.stays_packed_with(member) && !adding.spread;
+    let is_packed = stays_packed && !adding.spread;
     let new = if is_packed && drops_zero_signs(unit.server()) { new + 0.0 } else { new };
     let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
     let fingerprint = element_fingerprint(member, b"", new.to_bits() as i64);
@@ -122,17 +130,6 @@ fn add_member(
             zset.insert(member, new);
         }
     })
-}
-
-/// The sorted set as the table has it now; an empty one where it has none.
-fn zset(unit: &Unit<'_>, key: &[u8]) -> Zset {
-    match unit.find(unit.db(), key) {
-        Found::Whole(entry) | Found::Partial(entry) => match entry.value {
-            Some(Value::Zset(zset)) => zset,
-            _ => Zset::default(),
-        },
-        _ => Zset::default(),
-    }
 }
 
 fn remove(unit: &mut Unit<'_>, key: &[u8], member: &[u8]) -> Applied {

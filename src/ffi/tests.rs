@@ -76,7 +76,7 @@ impl Bench {
             out.map(|names| names.iter().map(|name| (bytes(name), None)).collect());
         let hold = withheld.map(|withheld| Arc::new(Hold { withheld, ..Hold::default() }));
         let mut batch = Batch::new();
-        batch.put(0, bytes(key), Entry { value, expires_at_ms: at, version: 0, hold });
+        batch.put(&self.table, 0, bytes(key), Entry { value, expires_at_ms: at, version: 0, hold });
         let stamp = Stamp { replid: [b'a'; 40], offset: 77, unit: self.unit };
         self.table.publish(batch, stamp);
     }

@@ -1,7 +1,7 @@
 //! What the other threads ask of the link, and what it lets them see.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Release, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
@@ -110,7 +110,8 @@ impl Control {
     /// when no offset is known. The link itself sets it when a sync begins: to -1 for a full one,
     /// to the resume point for a partial one.
     pub fn set_applied(&self, offset: i64) {
-        self.applied.store(offset, SeqCst);
+        // Release: who is told to acknowledge at once finds it.
+        self.applied.store(offset, Release);
     }
 
     /// Has the next ACK sent at once: the primary asked, or a snapshot is loaded.

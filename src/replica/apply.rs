@@ -8,12 +8,12 @@ mod commands;
 mod heal;
 mod unknown;
 
-use super::Shared;
 use super::follow::{Next, Stream, View};
 use super::heal::Heal;
 use super::load::{Load, Progress, Surroundings, ToldInVain};
 use super::position::Position;
 use super::state::{Counters, Moment, State, Trouble};
+use super::{Shared, UntilStopped};
 use crate::change::Phase;
 use crate::command::{Asked, Scope, Server, Setting, Unit};
 use crate::config::{Policy, Resync};
@@ -72,6 +72,23 @@ enum Mode {
     Loading(Box<Load>),
     /// Following the stream.
     Following(Box<Stream>),
+}
+
+/// What holds for all units that are applied without a pause in between.
+struct Round<'a> {
+    gate: UntilStopped<'a>,
+    /// When it began, by the wall clock: about when what is applied came. Where somebody is asked,
+    /// when the unit began.
+    now_ms: i64,
+}
+
+/// What came of the next thing of the stream.
+enum Followed {
+    Done,
+    /// It has not come yet.
+    NeedsMore,
+    /// Done, and from here on the table is known to differ from the primary, which is news.
+    Diverged,
 }
 
 /// Why following the stream has to end.
@@ -314,22 +331,42 @@ impl Apply {
     }
 
     fn follow(&mut self, mut stream: Box<Stream>) {
-        while !self.shared.control.is_stopping() {
-            let outcome = self.heal_due().and_then(|()| self.follow_one(&mut stream));
+        let shared = self.shared.clone();
+        let mut round = Round { gate: shared.gate(), now_ms: self.now_ms() };
+        let outcome = loop {
+            if shared.control.is_stopping() {
+                break Ok(());
+            }
+            round.gate.renew();
+            let outcome = self.heal_due().and_then(|()| self.follow_one(&mut stream, &mut round));
             self.hold(stream.held());
             match outcome {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(Broken::Resync(error)) => {
-                    self.resumable = false;
-                    log::log(Level::Error, &format!("asking for a full sync: {error}"));
-                    self.trouble(error.clone());
-                    self.hold(0);
-                    self.shared.control.restart_sync(error);
-                    return;
+                Ok(Followed::Done) => {}
+                Ok(Followed::NeedsMore) => break Ok(()),
+                Ok(Followed::Diverged) => {
+                    // Whoever listens may be waited for by one who exchanges the callback.
+                    drop(round);
+                    self.tell(Moment::Diverged);
+                    round = Round { gate: shared.gate(), now_ms: self.now_ms() };
                 }
-                Err(Broken::Stop(error)) => return self.give_up(error),
+                Err(broken) => break Err(broken),
             }
+            if let Err(broken) = self.check_memory() {
+                break Err(broken);
+            }
+        };
+        drop(round);
+        match outcome {
+            Ok(()) => {}
+            Err(Broken::Resync(error)) => {
+                self.resumable = false;
+                log::log(Level::Error, &format!("asking for a full sync: {error}"));
+                self.trouble(error.clone());
+                self.hold(0);
+                self.shared.control.restart_sync(error);
+                return;
+            }
+            Err(Broken::Stop(error)) => return self.give_up(error),
         }
         let (max, held) = (self.settings.max_memory, stream.memory() as u64);
         if max > 0 && held > max {
@@ -342,10 +379,17 @@ impl Apply {
         self.ask_for_values();
     }
 
-    /// Does the next thing of the stream; false where more bytes are needed.
-    fn follow_one(&mut self, stream: &mut Stream) -> Result<bool, Broken> {
+    /// Does the next thing of the stream.
+    fn follow_one(
+        &mut self,
+        stream: &mut Stream,
+        round: &mut Round<'_>,
+    ) -> Result<Followed, Broken> {
+        let mut ahead = self.table.ahead(self.position.db);
+        stream.read_ahead(|key| ahead.expect(key));
+        ahead.fetch();
         match stream.next().map_err(Broken::Resync)? {
-            None => return Ok(false),
+            None => return Ok(Followed::NeedsMore),
             Some(Next::Queued) => {}
             Some(Next::Pass { bytes }) => self.pass(bytes),
             Some(Next::Acknowledge { bytes }) => {
@@ -354,10 +398,10 @@ impl Apply {
             }
             Some(Next::Unit { commands, bytes }) => {
                 let views = commands.views();
-                self.run_unit(&views, bytes)?;
+                return self.run_unit(&views, bytes, round);
             }
         }
-        Ok(true)
+        Ok(Followed::Done)
     }
 
     /// Bytes that change no key move the position.
@@ -370,7 +414,7 @@ impl Apply {
 
     fn publish_position(&self) {
         self.shared.control.set_applied(self.position.offset);
-        self.shared.board.update(|status| status.offset = self.position.offset);
+        self.shared.board.set_offset(self.position.offset);
     }
 
     fn stamp(&self) -> Stamp {
@@ -378,12 +422,20 @@ impl Apply {
         Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
-    fn run_unit(&mut self, commands: &[View<'_>], bytes: usize) -> Result<(), Broken> {
-        let mut gate = self.shared.gate();
-        let heard = gate.is_set();
-        let setting = self.setting(bytes);
-        let now_ms = setting.now_ms;
-        let mut unit = Unit::new(setting, &mut gate, self.position.db);
+    fn run_unit(
+        &mut self,
+        commands: &[View<'_>],
+        bytes: usize,
+        round: &mut Round<'_>,
+    ) -> Result<Followed, Broken> {
+        let heard = round.gate.is_set();
+        if heard {
+            // The last answer may have taken its time.
+            round.now_ms = self.now_ms();
+        }
+        let now_ms = round.now_ms;
+        let setting = self.setting(bytes, now_ms);
+        let mut unit = Unit::new(setting, &mut round.gate, self.position.db);
         if let Some(heal) = &self.heal {
             unit.watch(heal);
         }
@@ -393,7 +445,6 @@ impl Apply {
         if heard {
             self.count_asked(asked);
         }
-        drop(gate);
         // A unit that could not be applied as a whole is not shown at all.
         let diverged = outcome.inspect_err(|_| {
             self.shared.events.discard();
@@ -411,23 +462,23 @@ impl Apply {
         // flood whoever listens: it is told once.
         let is_news = diverged && self.diverge();
         self.table.publish(batch, self.stamp());
-        self.note_touched(&touched, commands, now_ms);
+        if let Some(touched) = touched {
+            self.note_touched(&touched, commands, now_ms);
+        }
         self.publish_position();
         self.shared.events.commit();
-        if is_news {
-            self.tell(Moment::Diverged);
-        }
-        self.check_memory()
+        Ok(if is_news { Followed::Diverged } else { Followed::Done })
     }
 
     /// What a unit of so many bytes goes by.
-    fn setting(&self, bytes: usize) -> Setting<'_> {
+    fn setting(&self, bytes: usize, now_ms: i64) -> Setting<'_> {
         Setting {
             table: &self.table,
             scope: &self.settings.scope,
             phase: Phase::Live,
-            now_ms: self.env.now_ms(),
+            now_ms,
             offset: self.position.after(bytes),
+            unit: self.unit + 1,
             server: self.server,
             max_memory: self.settings.max_memory,
             decode_payload: crate::rdb::decode_payload,

@@ -2,7 +2,7 @@
 
 use crate::command::{self, Action, Row};
 use crate::error::Result;
-use crate::resp::Reader;
+use crate::resp::{Args, Reader};
 use std::borrow::Cow;
 
 /// The stream's parser, and the transaction it may be in the middle of.
@@ -21,7 +21,7 @@ pub(super) struct Stream {
 const KEPT_ARGUMENT_BYTES: usize = 48;
 
 /// A command with its row in the table of commands, if it has one.
-pub(super) type View<'a> = (Option<&'static Row>, Vec<&'a [u8]>);
+pub(super) type View<'a> = (Option<&'static Row>, Args<'a>);
 
 /// The same of a command that had to be kept.
 type Owned = (Option<&'static Row>, Vec<Vec<u8>>);
@@ -73,6 +73,12 @@ impl Stream {
     /// About how much memory they take.
     pub(super) fn memory(&self) -> usize {
         self.reader.memory() + self.queued
+    }
+
+    /// Has some commands read ahead, if it is time for it, and tells the key of each, as far as can be
+    /// said so early.
+    pub(super) fn read_ahead(&mut self, tell: impl FnMut(&[u8])) {
+        self.reader.read_ahead(tell);
     }
 
     /// The next thing to do; `None` where more bytes are needed.

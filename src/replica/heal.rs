@@ -437,7 +437,7 @@ impl Ready {
         let mut stamp = Stamp { unit: 1, ..Stamp::default() };
         if let Some(entry) = answered {
             let mut batch = Batch::new();
-            batch.put(self.db, self.key.clone(), entry);
+            batch.put(&table, self.db, &self.key, entry);
             table.publish(batch, stamp);
         }
         let scope = self.nothing_else();
@@ -450,6 +450,7 @@ impl Ready {
                 phase: Phase::Live,
                 now_ms: recorded.now_ms,
                 offset: recorded.end,
+                unit: stamp.unit + 1,
                 server,
                 max_memory,
                 decode_payload: crate::rdb::decode_payload,

@@ -429,6 +429,7 @@ impl Load {
             phase: self.phase,
             now_ms: around.now_ms,
             offset: self.position.offset,
+            unit: *around.unit + 1,
             // Nothing here depends on it: values come whole.
             server: crate::command::Server::NEWEST,
             max_memory: around.max_memory,

@@ -500,7 +500,7 @@ mod tests {
             let mut batch = Batch::new();
             let hold = hold.map(Arc::new);
             let entry = Entry { value, expires_at_ms: at, version: 0, hold };
-            batch.put(0, bytes(key), entry);
+            batch.put(&self.table, 0, bytes(key), entry);
             let stamp = Stamp { replid: [b'a'; 40], offset: 70, unit: self.unit };
             self.table.publish(batch, stamp);
         }

@@ -388,6 +388,11 @@ impl UntilStopped<'_> {
     fn is_set(&self) -> bool {
         self.gate.get().is_some()
     }
+
+    /// At a border between two units: another callback may have been set.
+    fn renew(&mut self) {
+        self.gate.renew();
+    }
 }
 
 impl Gate for UntilStopped<'_> {
@@ -400,6 +405,10 @@ impl Gate for UntilStopped<'_> {
             self.events.record(change);
         }
         verdict
+    }
+
+    fn is_heard(&self) -> bool {
+        self.is_set() || self.events.is_on()
     }
 }
 
@@ -422,7 +431,7 @@ impl Shared {
         self.tell(Moment::Failed);
     }
 
-    /// The callback, for one unit.
+    /// The callback, for one unit, or for as many as come without a pause.
     fn gate(&self) -> UntilStopped<'_> {
         UntilStopped { gate: self.gate.borrow(), control: &self.control, events: &self.events }
     }

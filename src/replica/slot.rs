@@ -4,6 +4,7 @@
 use crate::change::{Change, Gate, Verdict};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A gate that may be asked from another thread than the one that made it.
 pub trait SharedGate: Send + Sync {
@@ -11,16 +12,17 @@ pub trait SharedGate: Send + Sync {
     fn ask(&self, change: &Change<'_>) -> Verdict;
 }
 
-/// Holds the callback in force. Engine threads borrow it for one unit, or one call, at a time.
+/// Holds the callback in force. Engine threads borrow it for one call, or for as long as it is the
+/// one in force.
 pub(super) struct Slot<T: ?Sized> {
     held: Mutex<Held<T>>,
     idle: Condvar,
+    /// How often the callback was exchanged; changed only under the lock.
+    exchanges: AtomicU64,
 }
 
 struct Held<T: ?Sized> {
     callback: Option<Arc<T>>,
-    /// How often the callback was exchanged.
-    exchanges: u64,
     /// Who has borrowed the present callback, and who an earlier one: an engine that borrows again
     /// and again must not keep whoever waits for the old one waiting.
     present: usize,
@@ -30,8 +32,9 @@ struct Held<T: ?Sized> {
 impl<T: ?Sized> Default for Slot<T> {
     fn default() -> Self {
         Self {
-            held: Mutex::new(Held { callback: None, exchanges: 0, present: 0, earlier: 0 }),
+            held: Mutex::new(Held { callback: None, present: 0, earlier: 0 }),
             idle: Condvar::new(),
+            exchanges: AtomicU64::new(0),
         }
     }
 }
@@ -41,7 +44,7 @@ impl<T: ?Sized> Slot<T> {
     pub(super) fn replace(&self, callback: Option<Arc<T>>) {
         let mut held = self.held.lock();
         let old = std::mem::replace(&mut held.callback, callback);
-        held.exchanges += 1;
+        self.exchanges.fetch_add(1, Ordering::Release);
         held.earlier += std::mem::take(&mut held.present);
         while held.earlier > 0 {
             self.idle.wait(&mut held);
@@ -59,7 +62,8 @@ impl<T: ?Sized> Slot<T> {
     pub(super) fn borrow(&self) -> Borrowed<'_, T> {
         let mut held = self.held.lock();
         held.present += 1;
-        Borrowed { slot: self, callback: held.callback.clone(), exchanges: held.exchanges }
+        let exchanges = self.exchanges.load(Ordering::Relaxed);
+        Borrowed { slot: self, callback: held.callback.clone(), exchanges }
     }
 }
 
@@ -75,6 +79,15 @@ impl<T: ?Sized> Borrowed<'_, T> {
     pub(super) fn get(&self) -> Option<&T> {
         self.callback.as_deref()
     }
+
+    /// Gives it back and borrows the one that is in force now, if it is another one. Who keeps it
+    /// for long calls this at every border where it may be exchanged.
+    pub(super) fn renew(&mut self) {
+        if self.slot.exchanges.load(Ordering::Acquire) != self.exchanges {
+            // First: whoever exchanged it may be waiting for just that.
+            *self = self.slot.borrow();
+        }
+    }
 }
 
 impl Gate for Borrowed<'_, dyn SharedGate> {
@@ -87,7 +100,7 @@ impl<T: ?Sized> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         self.callback = None;
         let mut held = self.slot.held.lock();
-        if self.exchanges == held.exchanges {
+        if self.exchanges == self.slot.exchanges.load(Ordering::Relaxed) {
             held.present -= 1;
         } else {
             held.earlier -= 1;
@@ -106,7 +119,7 @@ mod tests {
         let slot: Arc<Slot<u32>> = Arc::default();
         slot.replace(Some(Arc::new(1)));
         let replaced = Arc::new(AtomicBool::new(false));
-        let borrowed = slot.borrow();
+        let mut borrowed = slot.borrow();
         let thread = std::thread::spawn({
             let (slot, replaced) = (slot.clone(), replaced.clone());
             move || {
@@ -121,9 +134,10 @@ mod tests {
         assert_eq!(borrowed.get(), Some(&1));
         // Somebody who has borrowed the new one does not matter.
         let new = slot.borrow();
-        drop(borrowed);
+        borrowed.renew();
         thread.join().unwrap();
-        drop(new);
+        assert_eq!(borrowed.get(), Some(&2), "the old one is still borrowed");
+        drop((borrowed, new));
         assert_eq!(slot.borrow().get(), Some(&2));
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
-use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Where a replica is in its life.
@@ -175,7 +175,8 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn add(counter: &AtomicU64, n: u64) {
-        counter.fetch_add(n, Ordering::Relaxed);
+        // Nobody else writes to it.
+        counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
     }
 
     pub(super) fn of(counter: &AtomicU64) -> u64 {
@@ -218,20 +219,49 @@ impl Status {
 /// The status, and those who wait for it to change.
 #[derive(Default)]
 pub(super) struct Board {
+    /// Its offset may be one of before.
     status: Mutex<Status>,
     changed: Condvar,
+    /// [`Status::offset`] as it is, which moves with every unit and then without the lock; only the
+    /// apply thread moves it.
+    offset: AtomicI64,
+    /// How many wait.
+    waiting: AtomicUsize,
 }
 
 impl Board {
     pub(super) fn read(&self) -> Status {
-        self.status.lock().clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        let mut status = self.status.lock();
+        status.offset = self.offset.load(Ordering::SeqCst);
+        status
     }
 
     /// Changes the status and wakes everyone who waits, which costs nothing where nobody does.
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut Status) -> R) -> R {
-        let result = change(&mut self.status.lock());
+        let mut status = self.lock();
+        let before = status.offset;
+        let result = change(&mut status);
+        if status.offset != before {
+            self.offset.store(status.offset, Ordering::SeqCst);
+        }
+        drop(status);
         self.changed.notify_all();
         result
+    }
+
+    /// Only the offset moves. For the apply thread.
+    pub(super) fn set_offset(&self, offset: i64) {
+        // Either this sees who waits, or who is about to wait sees the offset.
+        self.offset.store(offset, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // Who has looked in vain sleeps once the lock can be had.
+            drop(self.status.lock());
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
@@ -242,8 +272,10 @@ impl Board {
         mut done: impl FnMut(&Status) -> Option<Result<R>>,
     ) -> Result<R> {
         let deadline = (timeout_ms >= 0).then(|| env.ticks_ms().saturating_add(timeout_ms));
+        let _waiting = Waiting::new(&self.waiting);
         let mut status = self.status.lock();
         loop {
+            status.offset = self.offset.load(Ordering::SeqCst);
             if let Some(result) = done(&status) {
                 return result;
             }
@@ -258,6 +290,22 @@ impl Board {
                 _ => return Err(timed_out(&status)),
             }
         }
+    }
+}
+
+/// Is counted among those who wait.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

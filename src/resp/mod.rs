@@ -1,9 +1,11 @@
 //! The wire format: whole commands out of a stream that is cut anywhere, reply lines, and commands
 //! of our own with the replies to them.
 
+mod args;
 mod reader;
 mod reply;
 
+pub use args::Args;
 pub use reader::{Command, Reader};
 pub use reply::Reply;
 

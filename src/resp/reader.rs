@@ -1,13 +1,15 @@
 //! The replication stream cut into commands, however the network cut it into pieces.
 
+use super::Args;
 use crate::error::{Error, Result};
+use std::collections::VecDeque;
 
 /// One command and how much of the stream it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
     /// Its name and arguments; empty for an empty line or array, which are only there to be
     /// counted.
-    pub args: Vec<&'a [u8]>,
+    pub args: Args<'a>,
     /// All bytes of its frame: the replication offset moves by that.
     pub wire_len: usize,
 }
@@ -17,13 +19,33 @@ pub struct Command<'a> {
 /// It understands arrays of bulk strings and the plain lines (`PING`, `select 0`) that servers
 /// before 2.6 also sent. After an error it repeats that error until [`Reader::clear`]: where the
 /// next command begins can't be known any more.
+///
+/// It reads some commands ahead of the one that it hands out, so that who is told of them in time
+/// can have ready what they need.
 #[derive(Debug, Default)]
 pub struct Reader {
     buffer: Vec<u8>,
-    /// Where the frame begins that is being read; before it is what was handed out already.
+    /// Before this is what was handed out already.
     start: usize,
+    /// Where the frame begins that is being read.
+    reading: usize,
     frame: Frame,
+    /// Begin and end of each argument, counted from its frame's beginning: of the commands that were
+    /// read ahead, then of the frame that is being read.
+    args: Vec<(usize, usize)>,
+    /// How many of them were handed out.
+    done: usize,
+    /// What was read ahead.
+    ahead: VecDeque<Whole>,
+    /// Behind what was read ahead.
     failed: Option<Error>,
+}
+
+/// A frame that was read.
+#[derive(Debug)]
+struct Whole {
+    args: usize,
+    wire_len: usize,
 }
 
 /// How far the frame at [`Reader::start`] was understood, so that no byte is looked at twice.
@@ -38,8 +60,6 @@ struct Frame {
     missing: u64,
     /// The length of the argument whose header was read and whose bytes weren't.
     bulk_len: Option<usize>,
-    /// Begin and end of each argument.
-    args: Vec<(usize, usize)>,
     /// Up to here a plain line is plain and has no end.
     searched: usize,
 }
@@ -55,6 +75,8 @@ const HEADER_MAX: usize = 32;
 const INLINE_MAX: usize = 64 * 1024;
 /// A buffer that grew beyond this for one large command is given back after it.
 const KEPT_CAPACITY: usize = 1 << 20;
+/// So many commands are read ahead: about as many fetches from main memory as are under way at once.
+const AHEAD: usize = 16;
 
 impl Reader {
     /// A reader at the beginning of a command.
@@ -68,27 +90,49 @@ impl Reader {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Reads some commands ahead, unless the last ones that were are not handed out yet, and tells the
+    /// first argument of each.
+    pub fn read_ahead(&mut self, mut tell: impl FnMut(&[u8])) {
+        if !self.ahead.is_empty() || self.failed.is_some() {
+            return;
+        }
+        self.args.drain(..std::mem::take(&mut self.done));
+        self.args.shrink_to(KEPT_CAPACITY / size_of::<(usize, usize)>());
+        let mut first = 0;
+        while self.ahead.len() < AHEAD {
+            let bytes = self.buffer.get(self.reading..).unwrap_or_default();
+            match self.frame.advance(bytes, &mut self.args) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+            if let Some((from, to)) = self.args.get(first + 1) {
+                tell(bytes.get(*from..*to).unwrap_or_default());
+            }
+            let wire_len = self.frame.at;
+            self.ahead.push_back(Whole { args: self.args.len() - first, wire_len });
+            first = self.args.len();
+            self.reading += wire_len;
+            self.frame = Frame::default();
+        }
+    }
+
     /// The next whole command, or `None` if more bytes are needed for it.
     #[expect(clippy::should_implement_trait, reason = "what it yields borrows the reader")]
     pub fn next(&mut self) -> Result<Option<Command<'_>>> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.read_ahead(|_| ());
+        let Some(Whole { args: count, wire_len }) = self.ahead.pop_front() else {
+            return self.failed.as_ref().map_or(Ok(None), |error| Err(error.clone()));
+        };
         let bytes = self.buffer.get(self.start..).unwrap_or_default();
-        match self.frame.advance(bytes) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => {
-                self.failed = Some(error.clone());
-                return Err(error);
-            }
-        }
-        let wire_len = self.frame.at;
-        let args = self.frame.args.iter().map(|(from, to)| bytes.get(*from..*to));
-        let args = args.map(Option::unwrap_or_default).collect();
+        let args = self.args.get(self.done..self.done + count).unwrap_or_default();
+        let args = args.iter().map(|(from, to)| bytes.get(*from..*to).unwrap_or_default());
         self.start += wire_len;
-        self.frame.reset();
-        Ok(Some(Command { args, wire_len }))
+        self.done += count;
+        Ok(Some(Command { args: args.collect(), wire_len }))
     }
 
     /// How many bytes were fed that no command was made of yet.
@@ -98,7 +142,7 @@ impl Reader {
 
     /// About how much memory that takes.
     pub fn memory(&self) -> usize {
-        self.buffered() + self.frame.args.len() * size_of::<(usize, usize)>()
+        self.buffered() + self.args.len() * size_of::<(usize, usize)>()
     }
 
     /// Forgets what was fed; the next byte begins a command.
@@ -113,6 +157,7 @@ impl Reader {
             return;
         }
         self.buffer.drain(..self.start);
+        self.reading -= self.start;
         self.start = 0;
         if self.buffer.capacity() > KEPT_CAPACITY && self.buffer.len() < KEPT_CAPACITY / 2 {
             self.buffer.shrink_to(KEPT_CAPACITY);
@@ -121,27 +166,20 @@ impl Reader {
 }
 
 impl Frame {
-    fn reset(&mut self) {
-        let mut args = std::mem::take(&mut self.args);
-        args.clear();
-        args.shrink_to(KEPT_CAPACITY / size_of::<(usize, usize)>());
-        *self = Self { args, ..Self::default() };
-    }
-
     /// Goes on with what is there; true if the frame is complete.
-    fn advance(&mut self, bytes: &[u8]) -> Result<bool> {
+    fn advance(&mut self, bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Result<bool> {
         if !self.in_array {
             match bytes.first() {
                 None => return Ok(false),
                 Some(b'*') => {}
-                Some(_) => return self.inline(bytes),
+                Some(_) => return self.inline(bytes, args),
             }
             let Some(count) = self.header(bytes, b'*', ARGS_MAX)? else { return Ok(false) };
             self.missing = count.unwrap_or(0);
             self.in_array = true;
         }
         while self.missing > 0 {
-            if !self.bulk(bytes)? {
+            if !self.bulk(bytes, args)? {
                 return Ok(false);
             }
             self.missing -= 1;
@@ -150,7 +188,8 @@ impl Frame {
     }
 
     /// Reads one argument; false if it isn't all there.
-    fn bulk(&mut self, bytes: &[u8]) -> Result<bool> {
+    #[inline]
+    fn bulk(&mut self, bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Result<bool> {
         let len = match self.bulk_len {
             Some(len) => len,
             None => {
@@ -164,7 +203,7 @@ impl Frame {
         if line_end != b"\r\n" {
             return Err(malformed("the end of an argument", line_end));
         }
-        self.args.push((self.at, end));
+        args.push((self.at, end));
         self.at = end + 2;
         self.bulk_len = None;
         Ok(true)
@@ -172,7 +211,18 @@ impl Frame {
 
     /// Reads a line of this mark and a number: `None` if it isn't all there, `Some(None)` if the
     /// number is -1.
+    #[inline]
     fn header(&mut self, bytes: &[u8], mark: u8, max: u64) -> Result<Option<Option<u64>>> {
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        if let Some((number, len)) = usual_header(rest, mark) {
+            self.at += len;
+            return Ok(Some(Some(number)));
+        }
+        self.any_header(bytes, mark, max)
+    }
+
+    #[cold]
+    fn any_header(&mut self, bytes: &[u8], mark: u8, max: u64) -> Result<Option<Option<u64>>> {
         let rest = bytes.get(self.at..).unwrap_or_default();
         if rest.first().is_some_and(|byte| *byte != mark) {
             return Err(malformed("the header of an argument", rest));
@@ -197,7 +247,7 @@ impl Frame {
     }
 
     /// Reads a plain line: words between blanks, or nothing.
-    fn inline(&mut self, bytes: &[u8]) -> Result<bool> {
+    fn inline(&mut self, bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Result<bool> {
         let unseen = bytes.get(self.searched..).unwrap_or_default();
         let found = unseen.iter().position(|byte| *byte == b'\n');
         let end = self.searched + found.unwrap_or(unseen.len());
@@ -218,13 +268,31 @@ impl Frame {
         let mut at = 0;
         for word in text.split(|byte| matches!(byte, b' ' | b'\t')) {
             if !word.is_empty() {
-                self.args.push((at, at + word.len()));
+                args.push((at, at + word.len()));
             }
             at += word.len() + 1;
         }
         self.at = end + 1;
         Ok(true)
     }
+}
+
+/// A line of this mark and a number of few digits, and how long it is: what nearly all headers are,
+/// read in one go. Where this finds nothing there may still be a header.
+#[inline]
+fn usual_header(rest: &[u8], mark: u8) -> Option<(u64, usize)> {
+    let digit = |byte: u8| u64::from(byte - b'0');
+    let (found, header) = match *rest {
+        [found, a @ b'0'..=b'9', b'\r', b'\n', ..] => (found, (digit(a), 4)),
+        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (found, (digit(a) * 10 + digit(b), 5))
+        }
+        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (found, (digit(a) * 100 + digit(b) * 10 + digit(c), 6))
+        }
+        _ => return None,
+    };
+    (found == mark).then_some(header)
 }
 
 /// Digits without leading zeros, as the servers write and want them.
@@ -343,7 +411,7 @@ mod tests {
             reader.clear();
             assert_eq!((reader.buffered(), reader.next()), (0, Ok(None)));
             reader.feed(good);
-            assert_eq!(reader.next().unwrap().unwrap().args, [b"PING"]);
+            assert_eq!(reader.next().unwrap().unwrap().args[..], [b"PING"]);
         }
     }
 
@@ -362,7 +430,7 @@ mod tests {
         reader.feed(b"*2147483648\r\n$4294967296\r\nabc");
         assert_eq!(reader.next(), Ok(None));
         assert_eq!(reader.buffered(), 29);
-        assert!(reader.buffer.capacity() < 1000 && reader.frame.args.capacity() < 1000);
+        assert!(reader.buffer.capacity() < 1000 && reader.args.capacity() < 1000);
     }
 
     #[test]

@@ -3,17 +3,29 @@
 use super::Table;
 use super::database::Db;
 use super::entry::Entry;
-use crate::value::Bytes;
+use super::index::Stored;
+use crate::memory::Heap;
+use crate::value::{Bytes, Content};
 use foldhash::fast::RandomState;
-use std::collections::{BTreeMap, HashMap};
+use smallvec::SmallVec;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 
-/// What a unit does, laid over the table: a command, or all of MULTI ... EXEC.
+/// What a unit does, laid over the table: a command, or all of MULTI ... EXEC. Most are of one key,
+/// which takes no allocation.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The number that it is expected to get; see [`version`].
+    unit: u64,
     /// Databases without a view are empty, too.
     pub(super) flushed: bool,
-    pub(super) views: BTreeMap<Db, View>,
+    pub(super) views: Views,
 }
+
+/// What the databases look like to the unit, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Views(SmallVec<[(Db, View); 1]>);
 
 /// What one database looks like to the unit.
 #[derive(Debug)]
@@ -21,35 +33,79 @@ pub(super) struct View {
     /// The published database that lies below; `None` after a flush. No two views have the same
     /// one, for swaps only exchange views.
     pub(super) base: Option<Db>,
-    pub(super) slots: HashMap<Bytes, Slot, RandomState>,
+    pub(super) slots: Slots,
 }
 
-/// What the unit does to one key.
+/// What the unit does to the keys of a database.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// All of them, which are looked through, ...
+    few: SmallVec<[Slot; 1]>,
+    /// ... until there are more than [`FEW`].
+    many: Option<Box<HashSet<Slot, RandomState>>>,
+}
+
+const FEW: usize = 8;
+
+/// What the unit does to one key. It is the same as another of this key.
 #[derive(Debug)]
 pub(super) enum Slot {
     /// It goes away, if it is there.
-    Gone,
-    /// It gets this entry, and a new version.
-    Put(Entry),
+    Gone(Bytes),
+    /// It gets this entry, and a new version: the one it has already, if the unit is published as
+    /// was expected.
+    Put(Stored),
     /// It gets this entry with the version that it has.
-    Keep(Entry),
+    Keep(Stored),
 }
 
 impl Slot {
-    fn entry(&self) -> Option<&Entry> {
+    fn key(&self) -> &[u8] {
         match self {
-            Self::Gone => None,
-            Self::Put(entry) | Self::Keep(entry) => Some(entry),
+            Self::Gone(key) => key,
+            Self::Put(stored) | Self::Keep(stored) => stored.show().key(),
         }
     }
 
-    /// What the key has once this unit is published in this database.
-    pub(super) fn into_entry(self, unit: u64, db: Db) -> Option<Entry> {
+    fn stored(&self) -> Option<&Stored> {
         match self {
-            Self::Gone => None,
-            Self::Keep(entry) => Some(entry),
-            Self::Put(entry) => Some(Entry { version: version(unit, db), ..entry }),
+            Self::Gone(_) => None,
+            Self::Put(stored) | Self::Keep(stored) => Some(stored),
         }
+    }
+
+    /// What the key has once this unit is published in this database; the key where that is
+    /// nothing.
+    pub(super) fn into_stored(self, heap: &Heap, unit: u64, db: Db) -> Result<Stored, Bytes> {
+        let version = version(unit, db);
+        match self {
+            Self::Gone(key) => Err(key),
+            Self::Put(stored) if stored.show().version() != version => {
+                let (key, entry) = stored.show().item();
+                Ok(Stored::new(heap, key, Entry { version, ..entry }))
+            }
+            Self::Put(stored) | Self::Keep(stored) => Ok(stored),
+        }
+    }
+}
+
+impl Borrow<[u8]> for Slot {
+    fn borrow(&self) -> &[u8] {
+        self.key()
+    }
+}
+
+impl PartialEq for Slot {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Slot {}
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 
@@ -63,9 +119,92 @@ pub fn version(unit: u64, db: Db) -> u64 {
     u64::from(db) << UNIT_BITS | unit
 }
 
+impl Slots {
+    fn get(&self, key: &[u8]) -> Option<&Slot> {
+        match &self.many {
+            None => self.few.iter().find(|slot| slot.key() == key),
+            Some(many) => many.get(key),
+        }
+    }
+
+    /// In the place of the one that its key has.
+    fn set(&mut self, slot: Slot) {
+        if let Some(many) = &mut self.many {
+            many.replace(slot);
+        } else if let Some(old) = self.few.iter_mut().find(|old| **old == slot) {
+            *old = slot;
+        } else if self.few.len() < FEW {
+            self.few.push(slot);
+        } else {
+            let few = std::mem::take(&mut self.few);
+            self.many = Some(Box::new(few.into_iter().chain([slot]).collect()));
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        match &mut self.many {
+            None => self.few.retain(|slot| slot.key() != key),
+            Some(many) => drop(many.take(key)),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.few.iter().chain(self.many.iter().flat_map(|many| many.iter()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.few.len() + self.many.as_ref().map_or(0, |many| many.len())
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Slot> {
+        self.few.into_iter().chain(self.many.into_iter().flat_map(|many| *many))
+    }
+}
+
+impl Views {
+    fn place(&self, db: Db) -> Result<usize, usize> {
+        match self.0.as_slice() {
+            [] => Err(0),
+            [(first, _)] if *first == db => Ok(0),
+            views => views.binary_search_by_key(&db, |(db, _)| *db),
+        }
+    }
+
+    fn get(&self, db: Db) -> Option<&View> {
+        Some(&self.0.get(self.place(db).ok()?)?.1)
+    }
+
+    fn insert(&mut self, db: Db, view: View) {
+        match self.place(db) {
+            Ok(at) => self.0[at].1 = view,
+            Err(at) => self.0.insert(at, (db, view)),
+        }
+    }
+
+    fn remove(&mut self, db: Db) -> Option<View> {
+        Some(self.0.remove(self.place(db).ok()?).1)
+    }
+
+    fn or_insert_with(&mut self, db: Db, view: impl FnOnce() -> View) -> &mut View {
+        let at = self.place(db).unwrap_or_else(|at| {
+            self.0.insert(at, (db, view()));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Db, &View)> {
+        self.0.iter().map(|(db, view)| (*db, view))
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (Db, View)> {
+        self.0.into_iter()
+    }
+}
+
 impl View {
     fn new(base: Option<Db>) -> Self {
-        Self { base, slots: HashMap::default() }
+        Self { base, slots: Slots::default() }
     }
 
     /// The view of a database that the unit has not touched by itself yet.
@@ -80,33 +219,77 @@ impl Batch {
         Self::default()
     }
 
+    /// The same, which is expected to be published with this number: that spares work, and is no
+    /// promise.
+    pub fn of(unit: u64) -> Self {
+        Self { unit, ..Self::default() }
+    }
+
     /// What a key has as the unit sees it: its own writes first, then what is published.
     pub fn get(&self, table: &Table, db: Db, key: &[u8]) -> Option<Entry> {
-        let Some(view) = self.views.get(&db) else {
-            return if self.flushed { None } else { table.get(db, key) };
+        self.look(table, db, key, |entry| entry.cloned())
+    }
+
+    /// The same, lent.
+    pub fn look<R>(
+        &self,
+        table: &Table,
+        db: Db,
+        key: &[u8],
+        look: impl FnOnce(Option<&Entry>) -> R,
+    ) -> R {
+        let base = match self.views.get(db) {
+            None if self.flushed => None,
+            None => Some(db),
+            Some(view) => match view.slots.get(key) {
+                Some(slot) => return look(slot.stored().map(Stored::entry).as_ref()),
+                None => view.base,
+            },
         };
-        match view.slots.get(key) {
-            Some(slot) => slot.entry().cloned(),
-            None => table.get(view.base?, key),
+        match base {
+            Some(db) => table.look(db, key, look),
+            None => look(None),
         }
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
-    pub fn put(&mut self, db: Db, key: Bytes, entry: Entry) {
-        self.view(db).slots.insert(key, Slot::Put(entry));
+    pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
+        let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
+        let stored = Stored::under(&table.shared.layout.heap, key, entry);
+        self.view(db).slots.set(Slot::Put(stored));
+    }
+
+    /// The same with an entry that is what the primary has, lent.
+    pub fn put_whole(
+        &mut self,
+        table: &Table,
+        db: Db,
+        key: &[u8],
+        value: Content<'_>,
+        expires_at_ms: Option<i64>,
+    ) {
+        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
+        let stored = Stored::of(heap, key, value, version, expires_at_ms);
+        self.view(db).slots.set(Slot::Put(stored));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
     /// while readers see no other value.
     ///
     /// Where the unit itself wrote the value before, that stays a new version.
-    pub fn put_keeping_version(&mut self, db: Db, key: Bytes, entry: Entry) {
+    pub fn put_keeping_version(
+        &mut self,
+        table: &Table,
+        db: Db,
+        key: impl AsRef<[u8]>,
+        entry: Entry,
+    ) {
+        let key = key.as_ref();
         let slots = &mut self.view(db).slots;
-        let slot = match slots.get(&key) {
-            Some(Slot::Put(_)) => Slot::Put(entry),
-            _ => Slot::Keep(entry),
-        };
-        slots.insert(key, slot);
+        if matches!(slots.get(key), Some(Slot::Put(_))) {
+            return self.put(table, db, key, entry);
+        }
+        slots.set(Slot::Keep(Stored::under(&table.shared.layout.heap, key, entry)));
     }
 
     /// Takes a key away, if it is there.
@@ -114,10 +297,8 @@ impl Batch {
         let view = self.view(db);
         if view.base.is_none() {
             view.slots.remove(key);
-        } else if let Some(slot) = view.slots.get_mut(key) {
-            *slot = Slot::Gone;
         } else {
-            view.slots.insert(Bytes::from(key), Slot::Gone);
+            view.slots.set(Slot::Gone(Bytes::from(key)));
         }
     }
 
@@ -128,7 +309,7 @@ impl Batch {
                 self.views.insert(db, View::new(None));
             }
             None => {
-                self.views.clear();
+                self.views = Views::default();
                 self.flushed = true;
             }
         }
@@ -145,8 +326,24 @@ impl Batch {
 
     /// Publishing it would change nothing. A removal of what was not there counts as a change.
     pub fn is_empty(&self) -> bool {
-        let untouched = |(db, view): (&Db, &View)| view.base == Some(*db) && view.slots.is_empty();
+        let untouched = |(db, view): (Db, &View)| view.base == Some(db) && view.slots.len() == 0;
         !self.flushed && self.views.iter().all(untouched)
+    }
+
+    /// Where it does nothing but to one key: the database. [`Batch::take_only`] takes that out.
+    pub(super) fn only(&self) -> Option<Db> {
+        match self.views.0.as_slice() {
+            [(db, View { base, slots: Slots { few, many: None } })]
+                if few.len() == 1 && *base == Some(*db) && !self.flushed =>
+            {
+                Some(*db)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn take_only(&mut self) -> Option<Slot> {
+        self.views.0.first_mut()?.1.slots.few.pop()
     }
 
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
@@ -155,14 +352,14 @@ impl Batch {
         for (base, key, _) in table.entries().filter(|(_, key, _)| wanted(key)) {
             let above = self.views.iter().find(|(_, view)| view.base == Some(base));
             match above {
-                Some((db, view)) if !view.slots.contains_key(&key) => keys.push((*db, key)),
-                None if !self.flushed && !self.views.contains_key(&base) => keys.push((base, key)),
+                Some((db, view)) if view.slots.get(&key).is_none() => keys.push((db, key)),
+                None if !self.flushed && self.views.get(base).is_none() => keys.push((base, key)),
                 _ => {}
             }
         }
-        for (db, view) in &self.views {
-            let there = view.slots.iter().filter(|(_, slot)| slot.entry().is_some());
-            keys.extend(there.filter(|(key, _)| wanted(key)).map(|(key, _)| (*db, key.clone())));
+        for (db, view) in self.views.iter() {
+            let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
+            keys.extend(there.filter(|key| wanted(key)).map(|key| (db, Bytes::from(key))));
         }
         keys.sort_unstable();
         keys
@@ -170,27 +367,27 @@ impl Batch {
 
     /// The keys to which publishing it would, or might, do something.
     pub fn touched(&self, table: &Table) -> Vec<(Db, Bytes)> {
-        let is_other = |db: &Db| match self.views.get(db) {
-            Some(view) => view.base != Some(*db),
+        let is_other = |db: Db| match self.views.get(db) {
+            Some(view) => view.base != Some(db),
             None => self.flushed,
         };
         let mut keys = Vec::new();
-        if self.flushed || self.views.keys().any(is_other) {
-            let entries = table.entries().filter(|(db, ..)| is_other(db));
+        if self.flushed || self.views.iter().any(|(db, _)| is_other(db)) {
+            let entries = table.entries().filter(|(db, ..)| is_other(*db));
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
-        for (db, view) in &self.views {
-            keys.extend(view.slots.keys().map(|key| (*db, key.clone())));
+        for (db, view) in self.views.iter() {
+            keys.extend(view.slots.iter().map(|slot| (db, Bytes::from(slot.key()))));
         }
         keys
     }
 
     fn view(&mut self, db: Db) -> &mut View {
         let flushed = self.flushed;
-        self.views.entry(db).or_insert_with(|| View::unseen(db, flushed))
+        self.views.or_insert_with(db, || View::unseen(db, flushed))
     }
 
     fn take(&mut self, db: Db) -> View {
-        self.views.remove(&db).unwrap_or_else(|| View::unseen(db, self.flushed))
+        self.views.remove(db).unwrap_or_else(|| View::unseen(db, self.flushed))
     }
 }

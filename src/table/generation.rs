@@ -49,11 +49,14 @@ impl Generation {
     /// Takes over what a unit prepared against the published table. What the unit removed is not
     /// in a generation that was built without it.
     pub fn absorb(&mut self, batch: Batch, unit: u64) {
-        for (db, view) in batch.views {
-            for (key, slot) in view.slots {
-                match slot.into_entry(unit, db) {
-                    None => drop(self.remove(db, &key)),
-                    Some(entry) => drop(self.put(db, key, entry)),
+        for (db, view) in batch.views.into_iter() {
+            for slot in view.slots.into_iter() {
+                match slot.into_stored(&self.layout.heap, unit, db) {
+                    Err(key) => drop(self.remove(db, &key)),
+                    Ok(stored) => {
+                        let (key, entry) = stored.show().item();
+                        self.put(db, key, entry);
+                    }
                 }
             }
         }

@@ -42,12 +42,13 @@ pub use reader::{Entries, FEW, Reader};
 use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Root, Stored};
+use index::{From, Gone, Index, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use sharing::{
     AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
 };
+use smallvec::SmallVec;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -269,6 +270,37 @@ pub struct Table {
     shared: Arc<Shared>,
 }
 
+/// See [`Table::ahead`].
+pub struct Ahead<'t> {
+    shared: &'t Shared,
+    db: Db,
+    hashes: SmallVec<[u64; FEW]>,
+}
+
+impl Ahead<'_> {
+    fn index(&self) -> Option<&Index> {
+        self.shared.root.own().get(self.db).map(|database| &database.index)
+    }
+
+    /// This key, too.
+    #[inline]
+    pub fn expect(&mut self, key: &[u8]) {
+        let hash = self.shared.layout.hash(key);
+        if let Some(index) = self.index() {
+            index.fetch_bucket(hash);
+        }
+        self.hashes.push(hash);
+    }
+
+    /// What leads to them is there by now, or soon; what is stored is to follow.
+    #[inline]
+    pub fn fetch(self) {
+        if let Some(index) = self.index() {
+            self.hashes.iter().for_each(|hash| index.fetch_stored(*hash));
+        }
+    }
+}
+
 impl Table {
     /// An empty table. `barrier` makes all threads of the process pass a full barrier of memory,
     /// and says whether it did; without one, each lookup has to.
@@ -297,6 +329,14 @@ impl Table {
         self.own(db, key).map(Shown::entry)
     }
 
+    /// The same, lent.
+    pub fn look<R>(&self, db: Db, key: &[u8], look: impl FnOnce(Option<&Entry>) -> R) -> R {
+        match self.own(db, key) {
+            Some(shown) => shown.lend(|entry| look(Some(entry))),
+            None => look(None),
+        }
+    }
+
     /// The key as it is stored, to be shared, and what it has.
     pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
         self.own(db, key).map(Shown::item)
@@ -304,6 +344,12 @@ impl Table {
 
     fn own(&self, db: Db, key: &[u8]) -> Option<Shown<'_>> {
         self.shared.own_get(db, self.shared.layout.hash(key), key)
+    }
+
+    /// Keys of a database that the writer is going to look at, so that they can be fetched from main
+    /// memory all at once. It is only a hint.
+    pub fn ahead(&self, db: Db) -> Ahead<'_> {
+        Ahead { shared: &self.shared, db, hashes: SmallVec::new() }
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

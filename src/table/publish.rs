@@ -1,9 +1,10 @@
 //! How a unit gets in place: prepared where nobody sees it, then done in one step.
 
-use super::batch::{Batch, View};
+use super::batch::{Batch, Slot, View};
 use super::database::{Database, Databases, Db};
 use super::entry::Counts;
 use super::index::{Gone, Index, Stored};
+use super::layout::Layout;
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
 use crate::value::Bytes;
@@ -12,14 +13,13 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What a unit does, as far as that can be worked out before anybody is kept waiting.
-#[derive(Default)]
-struct Plan {
+struct Plan<'a> {
     /// All databases go before others come.
     flushed: bool,
     /// The databases that change as a whole.
     moves: Vec<(Db, Source)>,
     /// What goes into databases that were there before.
-    groups: SmallVec<[Group; 1]>,
+    groups: SmallVec<[Group<'a>; 1]>,
 }
 
 /// What a database becomes.
@@ -32,8 +32,8 @@ enum Source {
 }
 
 /// The writes into one database, by their hashes.
-struct Group {
-    database: Arc<Database>,
+struct Group<'a> {
+    database: &'a Database,
     writes: SmallVec<[Write; 1]>,
 }
 
@@ -47,7 +47,24 @@ enum What {
     Remove(Bytes),
 }
 
+impl Writing {
+    /// Nobody comes to this from now on.
+    fn throw_away(&mut self, weight: usize, waste: Waste) {
+        self.bin.put(waste, weight);
+    }
+
+    /// The numbers of the last copy of everything, and of the last one that somebody has, or 0.
+    fn numbers(&self, shared: &Shared) -> (u64, u64) {
+        let held = shared.copies.load(Ordering::Acquire) > 0;
+        (self.copy, if held { self.copy } else { 0 })
+    }
+}
+
 impl What {
+    fn of(layout: &Layout, slot: Slot, unit: u64, db: Db) -> Self {
+        slot.into_stored(&layout.heap, unit, db).map_or_else(Self::Remove, Self::Put)
+    }
+
     fn key(&self) -> &[u8] {
         match self {
             Self::Put(stored) => stored.show().key(),
@@ -57,12 +74,68 @@ impl What {
 }
 
 /// Puts all of a unit in place.
-pub(super) fn publish(shared: &Shared, batch: Batch, stamp: Stamp) {
+pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
+    let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
+    if let Some((db, database)) = only {
+        if let Some(slot) = batch.take_only() {
+            return publish_one(
+                shared,
+                database,
+                What::of(&shared.layout, slot, stamp.unit, db),
+                stamp,
+            );
+        }
+    }
     let plan = Plan::new(shared, batch, stamp.unit);
     let mut writing = shared.writing.lock();
     plan.prepare(shared, &mut writing);
     plan.apply(shared, &mut writing, stamp);
     sweep(shared, writing);
+}
+
+/// Puts a single write in place, as most units are: one store does it.
+fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
+    let index = &database.index;
+    let hash = shared.layout.hash(what.key());
+    let mut spot = index.own_find(hash, what.key());
+    let mut guard = shared.writing.lock();
+    let writing = &mut *guard;
+    let news = usize::from(spot.is_none());
+    if spot.is_some() || matches!(what, What::Put(_)) {
+        let (numbers, mut is_moved) = (writing.numbers(shared), false);
+        let gone = |gone: Gone| {
+            is_moved = true;
+            writing.throw_away(gone.weight(), Waste::Index(gone));
+        };
+        index.prepare(hash, |_| news, numbers, &shared.layout, gone);
+        if is_moved {
+            spot = index.own_find(hash, what.key());
+        }
+    }
+    shared.stamp.begin();
+    let (new, old) = match (what, spot) {
+        (What::Put(stored), Some(spot)) => (stored.counts(), spot.exchange(stored)),
+        (What::Put(stored), None) => {
+            let new = stored.counts();
+            index.insert(hash, stored, |_| ());
+            (new, None)
+        }
+        (What::Remove(_), Some(spot)) => {
+            shared.removals.begin();
+            (Counts::default(), index.remove(hash, &spot))
+        }
+        (What::Remove(_), None) => (Counts::default(), None),
+    };
+    let gone = old.as_ref().map(Stored::counts).unwrap_or_default();
+    if new != gone {
+        database.sums.change(&new, &gone);
+        shared.sums.change(&new, &gone);
+    }
+    shared.stamp.end(stamp.words());
+    if let Some(old) = old {
+        writing.throw_away(old.weight(), Waste::Stored(old));
+    }
+    sweep(shared, guard);
 }
 
 /// The place in the history moves. That happens also when nothing is written for long, so that what
@@ -122,14 +195,13 @@ fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Wri
     writing.bin.put(Waste::Databases(old), weight);
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Only the writer may ask: what is there must still be there when the plan is carried out.
-    fn new(shared: &Shared, batch: Batch, unit: u64) -> Self {
-        let mut plan = Self { flushed: batch.flushed, ..Self::default() };
+    fn new(shared: &'a Shared, batch: Batch, unit: u64) -> Self {
+        let flushed = batch.flushed;
+        let mut plan = Self { flushed, moves: Vec::new(), groups: SmallVec::new() };
         let databases = shared.root.own();
-        // Copies that are made later are copies of this, too.
-        let born = shared.writing.lock().copy;
-        for (db, view) in batch.views {
+        for (db, view) in batch.views.into_iter() {
             match view.base.and_then(|base| Some((base, databases.get(base)?))) {
                 Some((base, database)) => {
                     if base != db {
@@ -137,7 +209,7 @@ impl Plan {
                     }
                     plan.group(shared, db, database, view, unit);
                 }
-                None => match build(shared, db, view, unit, born) {
+                None => match build(shared, db, view, unit) {
                     Some(database) => plan.moves.push((db, Source::Fresh(database))),
                     None if databases.get(db).is_some() => plan.moves.push((db, Source::Nothing)),
                     None => {}
@@ -147,34 +219,26 @@ impl Plan {
         plan
     }
 
-    fn group(&mut self, shared: &Shared, db: Db, database: &Arc<Database>, view: View, unit: u64) {
+    fn group(&mut self, shared: &Shared, db: Db, database: &'a Database, view: View, unit: u64) {
         let mut writes: SmallVec<[Write; 1]> = SmallVec::with_capacity(view.slots.len());
-        for (key, slot) in view.slots {
-            let hash = shared.layout.hash(&key);
-            match slot.into_entry(unit, db) {
-                Some(entry) => {
-                    writes.push(Write {
-                        hash,
-                        what: What::Put(Stored::new(&shared.layout.heap, key, entry)),
-                    });
-                }
-                None if database.index.own_find(hash, &key).is_some() => {
-                    writes.push(Write { hash, what: What::Remove(key) });
-                }
-                None => {}
+        for slot in view.slots.into_iter() {
+            let what = What::of(&shared.layout, slot, unit, db);
+            let hash = shared.layout.hash(what.key());
+            let is_vain = || database.index.own_find(hash, what.key()).is_none();
+            if !(matches!(what, What::Remove(_)) && is_vain()) {
+                writes.push(Write { hash, what });
             }
         }
         if !writes.is_empty() {
             // Those of one segment are next to each other.
             writes.sort_unstable_by_key(|write| write.hash);
-            self.groups.push(Group { database: Arc::clone(database), writes });
+            self.groups.push(Group { database, writes });
         }
     }
 
     /// Makes room, and lets copies of everything keep what they have. Nobody sees a difference.
     fn prepare(&self, shared: &Shared, writing: &mut Writing) {
-        let held = shared.copies.load(Ordering::Acquire) > 0;
-        let numbers = (writing.copy, if held { writing.copy } else { 0 });
+        let numbers = writing.numbers(shared);
         for Group { database, writes } in &self.groups {
             let mut rest = writes.as_slice();
             while let Some(first) = rest.first() {
@@ -189,8 +253,7 @@ impl Plan {
                     new.count()
                 };
                 let gone = |gone: Gone| {
-                    let weight = gone.weight();
-                    writing.bin.put(Waste::Index(gone), weight);
+                    writing.throw_away(gone.weight(), Waste::Index(gone));
                 };
                 database.index.prepare(first.hash, news, numbers, &shared.layout, gone);
                 rest = rest.get(near(&database.index)..).unwrap_or_default();
@@ -227,7 +290,7 @@ impl Plan {
             shared.stamp.begin();
             pending.commit();
         }
-        for (database, new, old) in &sums {
+        for (database, new, old) in sums.iter().filter(|(_, new, old)| new != old) {
             database.sums.change(new, old);
             shared.sums.change(new, old);
         }
@@ -236,8 +299,7 @@ impl Plan {
         }
         shared.stamp.end(stamp.words());
         if let Some(pending) = shared.commit.end(shared.root.word()) {
-            let weight = pending.weight();
-            writing.bin.put(Waste::Pending(pending), weight);
+            writing.throw_away(pending.weight(), Waste::Pending(pending));
         }
     }
 
@@ -247,8 +309,8 @@ impl Plan {
         &mut self,
         writing: &mut Writing,
         before: impl Fn(&Bucket),
-    ) -> SmallVec<[(Arc<Database>, Counts, Counts); 1]> {
-        let write = |Group { database, writes }: Group| {
+    ) -> SmallVec<[(&'a Database, Counts, Counts); 1]> {
+        let write = |Group { database, writes }: Group<'a>| {
             let (mut new, mut old) = (Counts::default(), Counts::default());
             for Write { hash, what } in writes {
                 let spot = database.index.own_find(hash, what.key());
@@ -274,8 +336,7 @@ impl Plan {
                 };
                 if let Some(gone) = gone {
                     old.add(&gone.counts());
-                    let weight = gone.weight();
-                    writing.bin.put(Waste::Stored(gone), weight);
+                    writing.throw_away(gone.weight(), Waste::Stored(gone));
                 }
             }
             (database, new, old)
@@ -309,15 +370,16 @@ impl Plan {
 }
 
 /// A database of what the unit puts into it; `None` if that is nothing.
-fn build(shared: &Shared, db: Db, view: View, unit: u64, born: u64) -> Option<Database> {
-    let entries = view.slots.into_iter().filter_map(|(key, slot)| {
-        let entry = slot.into_entry(unit, db)?;
-        Some((key, entry))
-    });
-    let entries: Vec<_> = entries.collect();
+fn build(shared: &Shared, db: Db, view: View, unit: u64) -> Option<Database> {
+    let heap = &shared.layout.heap;
+    let entries: Vec<_> =
+        view.slots.into_iter().filter_map(|slot| slot.into_stored(heap, unit, db).ok()).collect();
     (!entries.is_empty()).then(|| {
+        // Copies that are made later are copies of this, too.
+        let born = shared.writing.lock().copy;
         let database = Database::new(entries.len(), born, &shared.layout);
-        for (key, entry) in entries {
+        for stored in entries {
+            let (key, entry) = stored.show().item();
             database.put(&shared.layout, key, entry);
         }
         database

@@ -241,7 +241,7 @@ impl Bench {
     pub(crate) fn put(&mut self, key: &str, entry: Entry) {
         self.unit += 1;
         let mut batch = crate::table::Batch::new();
-        batch.put(0, Bytes::from(key.as_bytes()), entry);
+        batch.put(&self.table, 0, Bytes::from(key.as_bytes()), entry);
         self.table.publish(batch, self.stamp());
     }
 
@@ -282,6 +282,7 @@ impl Bench {
             phase: Phase::Live,
             now_ms: NOW_MS,
             offset: 77,
+            unit: self.unit + 1,
             server: self.server,
             max_memory: self.max_memory,
             decode_payload: payload,

@@ -1,7 +1,7 @@
 //! Edits of single fields and members, which can be skipped one by one.
 
 use super::held::{is_kind, primary_has_none, share};
-use super::{Found, Question, Unit};
+use super::{FoundAs, Question, Unit};
 use crate::change::{Effect, Reason, Verdict};
 use crate::command::Failure;
 use crate::table::{Entry, Hold};
@@ -30,14 +30,20 @@ struct Aggregate {
 }
 
 impl Aggregate {
-    fn of(before: Option<Entry>, kind: Type) -> Self {
+    /// What an edit of an element builds on; `comes` says that it adds one, or sets it.
+    fn of(before: Option<&Entry>, kind: Type, comes: bool) -> Self {
         let Some(Entry { value, expires_at_ms, version, hold }) = before else {
             let (value, withheld) = (empty(kind), Withheld::default());
             return Self { value, expires_at_ms: None, version: 0, withheld };
         };
-        let value = value.unwrap_or_else(|| empty(kind));
-        let withheld = hold.map(|hold| hold.withheld.clone()).unwrap_or_default();
-        Self { value, expires_at_ms, version, withheld }
+        let value = value.clone().unwrap_or_else(|| empty(kind));
+        let withheld = hold.as_ref().map(|hold| hold.withheld.clone()).unwrap_or_default();
+        let (expires_at_ms, version) = (*expires_at_ms, *version);
+        let mut aggregate = Self { value, expires_at_ms, version, withheld };
+        if comes {
+            aggregate.admit();
+        }
+        aggregate
     }
 
     /// An element is about to come. Where the primary has no key any more, that makes it anew, and
@@ -60,6 +66,15 @@ impl Aggregate {
     }
 }
 
+/// What an edit of an element finds.
+enum Found {
+    /// A filter keeps the key out.
+    Excluded,
+    /// Nothing can be told of its elements.
+    Unknown,
+    Known(Aggregate),
+}
+
 impl Unit<'_> {
     /// One element of a hash, set or sorted set is set or removed. `depends` says that the outcome
     /// depends on what the element was. `apply` does it to a copy.
@@ -70,33 +85,30 @@ impl Unit<'_> {
         depends: bool,
         apply: impl FnOnce(&mut Value),
     ) -> Result<(), Failure> {
-        let before = match self.find(self.db, key) {
-            Found::Excluded => return Ok(()),
-            Found::Withheld(entry) => {
-                let known = !self.setting.scope.store && !depends;
-                let effect = edit.effect;
-                self.edit_unknown(key, entry, edit.kind, effect, known, edit.due_ms);
-                return Ok(());
+        let (db, kind, comes) = (self.db, edit.kind, edit.fingerprint != ABSENT);
+        let found = self.look(db, key, |found| {
+            let before = match found {
+                FoundAs::Excluded => return Ok(Found::Excluded),
+                FoundAs::Withheld(_) => return Ok(Found::Unknown),
+                FoundAs::Partial(entry) if !is_kind(entry, kind) => return Ok(Found::Unknown),
+                FoundAs::Absent => None,
+                FoundAs::Whole(entry) | FoundAs::Partial(entry) => Some(entry),
+            };
+            if before.is_some_and(|entry| !is_kind(entry, kind)) {
+                return Err(Failure::wrong_type(kind));
             }
-            Found::Partial(entry) if !is_kind(&entry, edit.kind) => {
-                let effect = edit.effect;
-                self.edit_unknown(key, Some(entry), edit.kind, effect, false, edit.due_ms);
-                return Ok(());
+            Ok(Found::Known(Aggregate::of(before, kind, comes)))
+        });
+        match found? {
+            Found::Excluded => {}
+            Found::Unknown => {
+                let (entry, known) = (self.before(db, key), !self.setting.scope.store && !depends);
+                self.edit_unknown(key, entry, kind, edit.effect, known, edit.due_ms);
             }
-            Found::Absent => None,
-            Found::Whole(entry) | Found::Partial(entry) => Some(entry),
-        };
-        if before.as_ref().is_some_and(|entry| !is_kind(entry, edit.kind)) {
-            return Err(Failure::wrong_type(edit.kind));
-        }
-        let mut old = Aggregate::of(before, edit.kind);
-        if edit.fingerprint != ABSENT {
-            old.admit();
-        }
-        if depends && old.withheld.contains(edit.name) {
-            self.edit_withheld_element(key, &edit, old);
-        } else {
-            self.edit_known_element(key, &edit, old, apply);
+            Found::Known(old) if depends && old.withheld.contains(edit.name) => {
+                self.edit_withheld_element(key, &edit, old);
+            }
+            Found::Known(old) => self.edit_known_element(key, &edit, old, apply),
         }
         Ok(())
     }
@@ -118,44 +130,43 @@ impl Unit<'_> {
         &mut self,
         key: &[u8],
         edit: &ElementEdit<'_>,
-        mut old: Aggregate,
+        old: Aggregate,
         apply: impl FnOnce(&mut Value),
     ) {
         let db = self.db;
-        let (mut value, mut withheld) = (old.value.clone(), old.withheld.clone());
-        apply(&mut value);
-        withheld.remove(edit.name);
-        let key_gone = primary_has_none(&value, &withheld);
-        let is_whole = withheld.is_empty() && !key_gone;
+        let mut new = old;
+        apply(&mut new.value);
+        new.withheld.remove(edit.name);
+        let key_gone = primary_has_none(&new.value, &new.withheld);
+        let is_whole = new.withheld.is_empty() && !key_gone;
         let verdict = self.ask(&Question {
-            value: is_whole.then_some(&value),
-            expires_at_ms: old.expires_at_ms,
+            value: is_whole.then_some(&new.value),
+            expires_at_ms: new.expires_at_ms,
             due_ms: edit.due_ms,
             key_gone,
             ..Question::new(edit.effect, Reason::Command, db, key)
         });
-        if verdict == Verdict::Keep {
-            old = Aggregate { value, withheld, ..old };
-        } else if edit.fingerprint == ABSENT && share(&old.value, edit.name) == ABSENT {
-            // Neither side has it any more: nothing is withheld.
-            old.withheld = withheld;
-        } else {
-            old.withheld.insert(edit.name, Some(edit.fingerprint));
+        if verdict == Verdict::Skip {
+            let (before, comes) = (self.before(db, key), edit.fingerprint != ABSENT);
+            let old = Aggregate::of(before.as_ref(), edit.kind, comes);
+            if edit.fingerprint == ABSENT && share(&old.value, edit.name) == ABSENT {
+                // Neither side has it any more: nothing is withheld.
+                new.value = old.value;
+            } else {
+                new = old;
+                new.withheld.insert(edit.name, Some(edit.fingerprint));
+            }
         }
-        if old.is_nothing() {
+        if new.is_nothing() {
             self.batch.remove(db, key);
         } else {
-            self.put(db, key, old.into_entry(), verdict == Verdict::Skip);
+            self.put(db, key, new.into_entry(), verdict == Verdict::Skip);
         }
     }
 
     /// Whether what the table knows of an element is what the primary has.
     pub(in crate::command) fn can_read_element(&self, key: &[u8], name: &[u8]) -> bool {
-        match self.find(self.db, key) {
-            Found::Absent | Found::Whole(_) => true,
-            Found::Partial(entry) => !entry.hold.is_some_and(|hold| hold.withheld.contains(name)),
-            Found::Withheld(_) | Found::Excluded => false,
-        }
+        self.look(self.db, key, |found| found.can_read(name))
     }
 
     /// Whether an element is there, and not withheld: what is there needs no question when it is
@@ -166,14 +177,7 @@ impl Unit<'_> {
         name: &[u8],
         has: impl FnOnce(&Value) -> bool,
     ) -> bool {
-        match self.find(self.db, key) {
-            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
-            Found::Partial(entry) => {
-                entry.value.as_ref().is_some_and(has)
-                    && !entry.hold.is_some_and(|hold| hold.withheld.contains(name))
-            }
-            Found::Excluded | Found::Absent | Found::Withheld(_) => false,
-        }
+        self.look(self.db, key, |found| found.can_read(name) && found.value().is_some_and(has))
     }
 
     /// Whether an element is there, or could be because it is withheld: what is neither needs no
@@ -184,22 +188,41 @@ impl Unit<'_> {
         has: impl FnOnce(&Value) -> bool,
         name: &[u8],
     ) -> bool {
-        match self.find(self.db, key) {
-            Found::Excluded | Found::Absent => false,
-            Found::Withheld(_) => true,
-            Found::Whole(entry) => entry.value.as_ref().is_some_and(has),
-            Found::Partial(entry) => {
-                entry.value.as_ref().is_some_and(has)
-                    || entry.hold.is_some_and(|hold| hold.withheld.contains(name))
+        self.look(self.db, key, |found| match &found {
+            FoundAs::Excluded | FoundAs::Absent => false,
+            FoundAs::Withheld(_) => true,
+            FoundAs::Whole(_) | FoundAs::Partial(_) => {
+                found.value().is_some_and(has) || !found.can_read(name)
             }
-        }
+        })
     }
 
     /// Refuses a key that holds another type.
     pub(in crate::command) fn expect_kind(&self, key: &[u8], kind: Type) -> Result<(), Failure> {
-        match self.find(self.db, key) {
-            Found::Whole(entry) if !is_kind(&entry, kind) => Err(Failure::wrong_type(kind)),
+        self.look(self.db, key, |found| match found {
+            FoundAs::Whole(entry) if !is_kind(entry, kind) => Err(Failure::wrong_type(kind)),
             _ => Ok(()),
+        })
+    }
+}
+
+impl FoundAs<&Entry> {
+    /// Whether what the table knows of an element is what the primary has.
+    pub(in crate::command) fn can_read(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Absent | Self::Whole(_) => true,
+            Self::Partial(entry) => {
+                !entry.hold.as_ref().is_some_and(|hold| hold.withheld.contains(name))
+            }
+            Self::Withheld(_) | Self::Excluded => false,
+        }
+    }
+
+    /// What the table has, as far as the primary has it, too.
+    pub(in crate::command) fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Whole(entry) | Self::Partial(entry) => entry.value.as_ref(),
+            Self::Absent | Self::Withheld(_) | Self::Excluded => None,
         }
     }
 }

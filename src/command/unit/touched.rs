@@ -4,6 +4,7 @@ use super::Unit;
 use crate::table::Db;
 use crate::value::Bytes;
 use foldhash::fast::RandomState;
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 /// Who wants to know what happens to a key.
@@ -45,50 +46,59 @@ impl Touched {
     }
 }
 
+/// Somebody who watches, and what the unit has touched so far.
+pub(super) struct Watched<'a> {
+    by: &'a dyn Watch,
+    touched: RefCell<Touched>,
+}
+
 impl<'a> Unit<'a> {
     /// From here on what the unit touches is told to [`Unit::take_touched`]: keys that are watched,
     /// and those that become withheld because of a filter.
-    pub fn watch(&mut self, watch: &'a dyn Watch) {
-        self.watch = Some(watch);
+    pub fn watch(&mut self, by: &'a dyn Watch) {
+        self.watched = Some(Box::new(Watched { by, touched: RefCell::default() }));
     }
 
-    /// What was touched since the last call.
-    pub fn take_touched(&mut self) -> Touched {
-        self.touched.take()
+    /// What was touched since the last call; `None` where nobody watches.
+    pub fn take_touched(&mut self) -> Option<Touched> {
+        Some(self.watched.as_mut()?.touched.take())
     }
 
     /// Which command of the unit comes next.
     pub fn set_place(&mut self, place: usize) {
         self.place = place;
-        self.touched.get_mut().by_command.clear();
+        if let Some(watched) = &mut self.watched {
+            watched.touched.get_mut().by_command.clear();
+        }
     }
 
     /// Reading counts as well: a command may do to a value what nobody hears of.
+    #[inline]
     pub(super) fn note_touch(&self, db: Db, key: &[u8]) {
-        if self.watch.is_some_and(|watch| watch.is_watched(db, key)) {
-            self.note(db, key);
+        if let Some(watched) =
+            self.watched.as_ref().filter(|watched| watched.by.is_watched(db, key))
+        {
+            self.note(watched, db, key);
         }
     }
 
     pub(super) fn note_filtered(&self, db: Db, key: &[u8]) {
-        if self.watch.is_some() {
-            self.note(db, key);
+        if let Some(watched) = &self.watched {
+            self.note(watched, db, key);
         }
     }
 
     pub(super) fn note_upheaval(&self, db: Option<Db>) {
-        if self.watch.is_none() {
-            return;
-        }
-        let mut touched = self.touched.borrow_mut();
+        let Some(watched) = &self.watched else { return };
+        let mut touched = watched.touched.borrow_mut();
         match db {
             Some(db) => touched.upheaved.push(db),
             None => touched.flushed = true,
         }
     }
 
-    fn note(&self, db: Db, key: &[u8]) {
-        let mut touched = self.touched.borrow_mut();
+    fn note(&self, watched: &Watched<'_>, db: Db, key: &[u8]) {
+        let mut touched = watched.touched.borrow_mut();
         let (selected, place, key) = (self.db, self.place, Bytes::from(key));
         if touched.by_command.insert((db, key.clone())) {
             touched.keys.push(Touch { db, key, selected, place });

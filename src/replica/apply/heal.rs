@@ -131,7 +131,7 @@ impl Apply {
     fn heal_one(&mut self, ready: &Ready, heal: impl FnOnce(&mut Unit<'_>)) -> Result<(), Broken> {
         let mut gate = self.shared.gate();
         let heard = gate.is_set();
-        let mut unit = Unit::new(self.setting(0), &mut gate, self.position.db);
+        let mut unit = Unit::new(self.setting(0, self.now_ms()), &mut gate, self.position.db);
         heal(&mut unit);
         let (batch, asked, _) = unit.finish();
         if heard {

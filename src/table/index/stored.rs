@@ -9,7 +9,7 @@
 
 use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
 use crate::table::entry::{Counts, Entry};
-use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
+use crate::value::{Bytes, Content, Flat, Type, Value, push_length, split_length};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -172,10 +172,46 @@ pub struct Plain<'a> {
 
 impl Stored {
     pub(in crate::table) fn new(heap: &Heap, key: Bytes, entry: Entry) -> Self {
-        let word = match pack(heap, &key, &entry) {
-            Some(block) => block.into_word(),
-            None => Box::into_raw(Box::new((key, entry))).expose_provenance() as u64 | APART,
-        };
+        match pack(heap, &key, &entry) {
+            Some(block) => Self::of_word(block.into_word()),
+            None => {
+                let item = Box::into_raw(Box::new((key, entry)));
+                Self::of_word(item.expose_provenance() as u64 | APART)
+            }
+        }
+    }
+
+    /// The same of what is lent.
+    pub(in crate::table) fn of(
+        heap: &Heap,
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Self {
+        if let Content::Flat(flat) = content {
+            if fits(key.len(), flat.bytes.len()) {
+                if let Some(block) = block(heap, key, flat, version, expires_at_ms) {
+                    return Self::of_word(block.into_word());
+                }
+            }
+        }
+        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
+        Self::new(heap, Bytes::from(key), entry)
+    }
+
+    /// The same of an entry that has no block in common with the key.
+    pub(in crate::table) fn under(heap: &Heap, key: &[u8], entry: Entry) -> Self {
+        let Entry { version, expires_at_ms, .. } = entry;
+        let block = flat(key.len(), &entry)
+            .and_then(|flat| block(heap, key, flat.lend(), version, expires_at_ms));
+        match block {
+            Some(block) => Self::of_word(block.into_word()),
+            None => Self::new(heap, Bytes::from(key), entry),
+        }
+    }
+
+    fn of_word(word: u64) -> Self {
         Self(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
@@ -394,10 +430,15 @@ fn apart_memory(key_len: usize, entry: &Entry) -> usize {
     ALLOCATION_BYTES + key_len + entry.memory()
 }
 
-/// The value of what is to be packed, as far as that can be said before.
+/// The value of what is to be packed.
 fn flat(key_len: usize, entry: &Entry) -> Option<Flat> {
     let (value, None) = (entry.value.as_ref()?, &entry.hold) else { return None };
-    Flat::of(value).filter(|flat| key_len + flat.bytes.len() + BETWEEN_MAX <= CONTENT_MAX)
+    Flat::of(value).filter(|flat| fits(key_len, flat.bytes.len()))
+}
+
+/// Whether key and value fit into one block, as far as that can be said before.
+fn fits(key_len: usize, value_len: usize) -> bool {
+    key_len + value_len + BETWEEN_MAX <= CONTENT_MAX
 }
 
 /// What lies between key and value, at most: version, deadline, number of elements and mark.
@@ -408,11 +449,21 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
     if let Some(block) = packed_before(heap, key, entry, &flat) {
         return Some(block.clone());
     }
+    block(heap, key, flat.lend(), entry.version, entry.expires_at_ms)
+}
+
+fn block(
+    heap: &Heap,
+    key: &[u8],
+    flat: Flat<&[u8]>,
+    version: u64,
+    expires_at_ms: Option<i64>,
+) -> Option<Block> {
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    let version_len = (8 - entry.version.leading_zeros() as usize / 8).max(1);
+    let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
     let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
-    between.extend_from_slice(entry.version.to_le_bytes().get(..version_len)?);
-    if let Some(at) = entry.expires_at_ms {
+    between.extend_from_slice(version.to_le_bytes().get(..version_len)?);
+    if let Some(at) = expires_at_ms {
         between.extend_from_slice(&at.to_le_bytes());
     }
     if flat.kind != Type::String {
@@ -422,8 +473,8 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
     let note = key.len()
         | (version_len - 1) << VERSION_SHIFT
         | kind << KIND_SHIFT
-        | usize::from(entry.expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, &between, &flat.bytes])
+        | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
+    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have

@@ -16,13 +16,13 @@ const CLERK: Db = 9;
 
 impl Bank {
     fn open() -> Self {
+        let mut table = Table::new(None);
         let mut batch = Batch::new();
         for db in 0..2 {
-            (0..ACCOUNTS).for_each(|n| batch.put(db, name("account", n), number(1000)));
+            (0..ACCOUNTS).for_each(|n| batch.put(&table, db, name("account", n), number(1000)));
         }
-        batch.put(0, name("coin", ""), number(0));
-        batch.put(CLERK, name("unit", ""), number(1));
-        let mut table = Table::new(None);
+        batch.put(&table, 0, name("coin", ""), number(0));
+        batch.put(&table, CLERK, name("unit", ""), number(1));
         table.publish(batch, unit(1));
         Self { table, dice: Dice(0xba2c) }
     }
@@ -37,14 +37,14 @@ impl Bank {
         for change in [amount, -amount] {
             let (db, key) = (self.dice.roll(2) as Db, name("account", self.dice.roll(ACCOUNTS)));
             let was = number_of(&batch.get(&self.table, db, &key).unwrap());
-            batch.put(db, key, number(was + change));
+            batch.put(&self.table, db, key, number(was + change));
         }
         if self.dice.roll(3) == 0 {
             let from = Db::from(batch.get(&self.table, 0, b"coin").is_none());
             batch.remove(from, b"coin");
-            batch.put(1 - from, name("coin", ""), number(0));
+            batch.put(&self.table, 1 - from, name("coin", ""), number(0));
         }
-        batch.put(CLERK, name("unit", ""), number(at as i64));
+        batch.put(&self.table, CLERK, name("unit", ""), number(at as i64));
         if self.dice.roll(50) == 0 {
             self.rebuild(&batch, at);
         } else {

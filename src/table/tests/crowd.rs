@@ -40,7 +40,7 @@ impl Crowd {
         for n in first..(first + count).min(CROWD) {
             let key = name("name", n);
             let value = portrait(&key, at);
-            batch.put(db as Db, key, Entry::new(value, None));
+            batch.put(&self.table, db as Db, key, Entry::new(value, None));
             self.there[db][n as usize] = true;
         }
     }
@@ -61,7 +61,7 @@ impl Crowd {
             }
             4 => {
                 self.fill(&mut batch, db, at);
-                batch.put(CENSUS, name("census", ""), number(self.census()));
+                batch.put(&self.table, CENSUS, name("census", ""), number(self.census()));
                 let mut next = self.table.generation();
                 self.table.entries().for_each(|(db, key, entry)| drop(next.put(db, key, entry)));
                 next.absorb(batch, at);
@@ -76,7 +76,7 @@ impl Crowd {
             }
             _ => self.fill(&mut batch, db, at),
         }
-        batch.put(CENSUS, name("census", ""), number(self.census()));
+        batch.put(&self.table, CENSUS, name("census", ""), number(self.census()));
         self.table.publish(batch, unit(at));
     }
 }

@@ -27,10 +27,10 @@ fn churn(table: &mut Table, dice: &mut Dice, at: u64) {
         3 => batch.flush(Some(2 + dice.roll(2) as Db)),
         4 => {
             batch.flush(None);
-            stays().for_each(|(db, key)| batch.put(db, key, number(1)));
+            stays().for_each(|(db, key)| batch.put(table, db, key, number(1)));
         }
         5 => batch.remove(db, &name("new", dice.roll(50))),
-        _ => batch.put(db, name("new", dice.roll(50)), number(2)),
+        _ => batch.put(table, db, name("new", dice.roll(50)), number(2)),
     }
     table.publish(batch, unit(at));
 }
@@ -48,7 +48,7 @@ fn assert_walked_all(walk: &[(Db, Bytes)], only: Option<Db>) {
 fn table_with_stays() -> Table {
     let mut table = Table::new(None);
     let mut batch = Batch::new();
-    stays().for_each(|(db, key)| batch.put(db, key, number(0)));
+    stays().for_each(|(db, key)| batch.put(&table, db, key, number(0)));
     table.publish(batch, unit(1));
     table
 }
@@ -97,7 +97,7 @@ fn a_cursor_returns_what_stays_exactly_once_while_a_writer_is_at_work() {
 fn a_cursor_whose_database_goes_away_begins_the_next_one_at_its_start() {
     let mut table = table_with_stays();
     let mut batch = Batch::new();
-    (0..2000).for_each(|n| batch.put(5, name("new", n), number(0)));
+    (0..2000).for_each(|n| batch.put(&table, 5, name("new", n), number(0)));
     table.publish(batch, unit(2));
     let mut cursor = table.reader().cursor(None);
     let mut walk: Vec<_> = cursor.by_ref().map(|(db, key, _)| (db, key)).take(80 + 60).collect();
