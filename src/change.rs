@@ -18,6 +18,11 @@ pub enum Verdict {
 pub trait Gate {
     /// Decides on one change. Called on the apply thread, outside every lock.
     fn ask(&mut self, change: &Change<'_>) -> Verdict;
+
+    /// Whether anybody hears of what is asked; if not, the answer is to keep everything.
+    fn is_heard(&self) -> bool {
+        true
+    }
 }
 
 /// Why a change happens.

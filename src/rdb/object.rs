@@ -7,7 +7,9 @@ use super::module::{self, ModuleValue};
 use super::packed::{Block, Walk};
 use super::stream::StreamReader;
 use super::types::{Form, Layout, Part};
-use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
+use crate::value::{
+    Array, Bytes, Content, Field, Flat, Hash, List, Set, Stream, Type, Value, Zset,
+};
 
 /// How a container of a list says what its string is.
 const CONTAINER_PLAIN: u64 = 1;
@@ -34,8 +36,85 @@ impl Head {
     }
 }
 
+/// Longer strings are copied only once.
+const TEXT_LENT_MAX: usize = 1024;
+
+/// What values are made in.
+#[derive(Default)]
+pub(super) struct Buffers {
+    pub(super) scratch: Vec<u8>,
+    /// The bytes of what is [`Made::Flat`].
+    pub(super) flat: Vec<u8>,
+}
+
+/// A value that was made.
+pub(super) enum Made {
+    /// Its bytes are in the buffer.
+    Flat(Flat<()>),
+    Value(Value),
+}
+
+impl Made {
+    pub(super) fn lend(self, buffers: &Buffers) -> Content<'_> {
+        match self {
+            Self::Flat(flat) => Content::Flat(flat.map(|()| buffers.flat.as_slice())),
+            Self::Value(value) => Content::Value(value),
+        }
+    }
+}
+
 /// A value in the making.
-pub(super) struct Builder {
+pub(super) enum Builder {
+    Text,
+    Parts(Parts),
+}
+
+impl Builder {
+    pub(super) fn new(layout: Layout) -> Self {
+        match layout.family {
+            Type::String => Self::Text,
+            _ => Self::Parts(Parts::new(layout)),
+        }
+    }
+
+    /// Goes on with the bytes at hand; Ok when the value is whole. None for an aggregate without
+    /// elements, which servers don't keep either, but for streams.
+    pub(super) fn run(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        buffers: &mut Buffers,
+    ) -> Parsed<Option<Made>> {
+        match self {
+            Self::Text => text(cursor, buffers).map(Some),
+            Self::Parts(parts) => {
+                parts.run(cursor, &mut buffers.scratch)?;
+                Ok(parts.finish().map(Made::Value))
+            }
+        }
+    }
+
+    /// An estimate of the memory that it takes so far.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Text => 0,
+            Self::Parts(parts) => parts.memory(),
+        }
+    }
+}
+
+fn text(cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Made> {
+    if let Some(text) = cursor.text(&mut buffers.flat)? {
+        if text.len() > TEXT_LENT_MAX {
+            return Ok(Made::Value(Value::string(text)));
+        }
+        buffers.flat.clear();
+        buffers.flat.extend_from_slice(text);
+    }
+    Ok(Made::Flat(Flat::string(())))
+}
+
+/// What is made of several parts.
+pub(super) struct Parts {
     layout: Layout,
     value: Value,
     least_deadline: i64,
@@ -54,8 +133,8 @@ fn stream_reader(layout: &Layout, skip: bool) -> Option<Box<StreamReader>> {
     }
 }
 
-impl Builder {
-    pub(super) fn new(layout: Layout) -> Self {
+impl Parts {
+    fn new(layout: Layout) -> Self {
         let value = match layout.family {
             Type::String => Value::string(b""),
             Type::List => Value::List(List::default()),
@@ -70,8 +149,7 @@ impl Builder {
         Self { layout, value, least_deadline: 0, module, left: None, stream }
     }
 
-    /// Goes on with the bytes at hand; Ok when the value is whole.
-    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
+    fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
         if let Some(stream) = &mut self.stream {
             return stream.run(cursor, scratch);
         }
@@ -88,39 +166,33 @@ impl Builder {
         };
         let (form, least) = (self.layout.form, self.least_deadline);
         match &mut self.value {
-            Value::String(string) => each(left, cursor, |cursor| {
-                *string = Bytes::from(cursor.string(scratch)?);
-                Ok(())
-            }),
             Value::List(list) => each(left, cursor, |c| list_part(list, form, c, scratch)),
             Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
             Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
             Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
             Value::Array(array) => each(left, cursor, |c| array::part(array, c, scratch)),
             Value::Module(_) => each(left, cursor, |c| self.module.run(c)),
-            Value::Stream(_) => Ok(()),
+            Value::String(_) | Value::Stream(_) => Ok(()),
         }
     }
 
-    /// An estimate of the memory that it takes so far.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         self.stream.as_ref().map_or_else(|| self.value.memory(), |stream| stream.memory())
     }
 
-    /// The value; None for an aggregate without elements, which servers don't keep either, but for
-    /// streams.
-    pub(super) fn finish(mut self) -> Option<Value> {
-        if let Some(stream) = self.stream {
+    fn finish(&mut self) -> Option<Value> {
+        if let Some(stream) = self.stream.take() {
             return Some(Value::Stream(stream.finish()));
         }
-        if let Value::Zset(zset) = &mut self.value {
-            zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
+        let mut value = std::mem::replace(&mut self.value, Value::Set(Set::default()));
+        match &mut value {
+            Value::Module(_) => {
+                return Some(Value::Module(std::mem::take(&mut self.module).finish()));
+            }
+            Value::Zset(zset) => zset.set_packed(matches!(self.layout.form, Form::Blocks(_))),
+            _ => {}
         }
-        match self.value {
-            Value::Module(_) => Some(Value::Module(self.module.finish())),
-            Value::String(_) => Some(self.value),
-            value => (!value.is_empty()).then_some(value),
-        }
+        (!value.is_empty()).then_some(value)
     }
 }
 

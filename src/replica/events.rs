@@ -166,9 +166,14 @@ impl Events {
         event
     }
 
+    /// Whether anything is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.on.load(Relaxed)
+    }
+
     /// A change that is going to happen, if its unit does.
     pub(super) fn record(&self, change: &Change<'_>) {
-        if !self.on.load(Relaxed) {
+        if !self.is_on() {
             return;
         }
         let mut unit = self.unit.lock();
@@ -186,7 +191,7 @@ impl Events {
 
     /// The unit can be seen.
     pub(super) fn commit(&self) {
-        if !self.on.load(Relaxed) {
+        if !self.is_on() {
             return;
         }
         let unit = std::mem::take(&mut *self.unit.lock());
@@ -206,7 +211,7 @@ impl Events {
 
     /// The unit will not be seen.
     pub(super) fn discard(&self) {
-        if self.on.load(Relaxed) {
+        if self.is_on() {
             *self.unit.lock() = Batch::default();
         }
     }

@@ -401,6 +401,10 @@ impl Gate for UntilStopped<'_> {
         }
         verdict
     }
+
+    fn is_heard(&self) -> bool {
+        self.is_set() || self.events.is_on()
+    }
 }
 
 impl Drop for Replica {

@@ -22,6 +22,7 @@ mod batch;
 mod cursor;
 mod database;
 mod entry;
+mod fill;
 mod generation;
 mod index;
 mod layout;
@@ -35,6 +36,7 @@ pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
+pub use fill::Fill;
 pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
@@ -296,6 +298,11 @@ impl Table {
     /// So many keys will come into a database: it does not have to grow for them.
     pub fn make_room(&mut self, db: Db, keys: usize) {
         publish::make_room(&self.shared, db, keys);
+    }
+
+    /// Takes in new keys that nobody is looking for yet.
+    pub fn fill(&mut self, stamp: Stamp) -> Fill<'_> {
+        Fill::new(&self.shared, stamp)
     }
 
     /// An empty dataset, to be built aside.

@@ -3,9 +3,9 @@
 
 use super::{Bytes, Hash, List, Set, Type, Value, Zset};
 
-/// A value in one block, and what has to be known beside the block.
-#[derive(Clone, Debug)]
-pub struct Flat {
+/// A value in one block, and what has to be known beside the block; `B` is how it has the bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flat<B = Bytes> {
     /// Never a stream, array or module.
     pub kind: Type,
     /// How many elements an aggregate has; 0 for strings.
@@ -14,7 +14,39 @@ pub struct Flat {
     /// list.
     pub mark: usize,
     /// The string, or an aggregate's entries one behind the other.
-    pub bytes: Bytes,
+    pub bytes: B,
+}
+
+impl<B> Flat<B> {
+    /// A string.
+    pub fn string(bytes: B) -> Self {
+        Self { kind: Type::String, len: 0, mark: 0, bytes }
+    }
+
+    /// The same with bytes of another kind.
+    pub fn map<C>(self, bytes: impl FnOnce(B) -> C) -> Flat<C> {
+        let Self { kind, len, mark, bytes: own } = self;
+        Flat { kind, len, mark, bytes: bytes(own) }
+    }
+}
+
+/// A value that is lent where that spares an allocation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// It is a single block, and small.
+    Flat(Flat<&'a [u8]>),
+    /// Anything else.
+    Value(Value),
+}
+
+impl Content<'_> {
+    /// To be kept.
+    pub fn into_value(self) -> Value {
+        match self {
+            Self::Flat(flat) => flat.map(Bytes::from).into_value(),
+            Self::Value(value) => value,
+        }
+    }
 }
 
 impl Flat {
@@ -32,6 +64,11 @@ impl Flat {
             }
             Value::Stream(_) | Value::Array(_) | Value::Module(_) => return None,
         })
+    }
+
+    /// The same, lent.
+    pub fn lend(&self) -> Flat<&[u8]> {
+        Flat { kind: self.kind, len: self.len, mark: self.mark, bytes: &self.bytes }
     }
 
     /// The value again, in constant time.

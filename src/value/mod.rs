@@ -27,7 +27,7 @@ pub use digest::{
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
-pub use flat::Flat;
+pub use flat::{Content, Flat};
 pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;

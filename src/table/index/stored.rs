@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::table::entry::{Counts, Entry};
-use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
+use crate::value::{Bytes, Content, Flat, Type, Value, push_length, split_length};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -154,10 +154,38 @@ pub struct Plain<'a> {
 
 impl Stored {
     pub(in crate::table) fn new(key: Bytes, entry: Entry) -> Self {
-        let word = match pack(&key, &entry) {
-            Some(block) => Arc::into_raw(block).cast::<u8>().expose_provenance() as u64,
-            None => Box::into_raw(Box::new((key, entry))).expose_provenance() as u64 | APART,
-        };
+        match pack(&key, &entry) {
+            Some(block) => Self::packed(block),
+            None => {
+                let item = Box::into_raw(Box::new((key, entry)));
+                Self::of_word(item.expose_provenance() as u64 | APART)
+            }
+        }
+    }
+
+    /// The same of what is lent.
+    pub(in crate::table) fn of(
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Self {
+        if let Content::Flat(flat) = content {
+            if key.len() + flat.bytes.len() <= PACKED_MAX {
+                if let Some(block) = block(key, flat, version, expires_at_ms) {
+                    return Self::packed(block);
+                }
+            }
+        }
+        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
+        Self::new(Bytes::from(key), entry)
+    }
+
+    fn packed(block: Arc<[u8]>) -> Self {
+        Self::of_word(Arc::into_raw(block).cast::<u8>().expose_provenance() as u64)
+    }
+
+    fn of_word(word: u64) -> Self {
         Self(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
@@ -376,26 +404,35 @@ fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
     if let Some(block) = packed_before(key, entry, &flat) {
         return Some(block.clone());
     }
+    block(key, flat.lend(), entry.version, entry.expires_at_ms)
+}
+
+fn block(
+    key: &[u8],
+    flat: Flat<&[u8]>,
+    version: u64,
+    expires_at_ms: Option<i64>,
+) -> Option<Arc<[u8]>> {
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    let version = entry.version.to_le_bytes();
-    let version_len = (8 - entry.version.leading_zeros() as usize / 8).max(1);
+    let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
+    let version = version.to_le_bytes();
     let mut block = Vec::with_capacity(key.len() + flat.bytes.len() + 40);
     block.extend_from_slice(&[0; HEAD_LEN]);
     block.extend_from_slice(key);
     block.extend_from_slice(version.get(..version_len)?);
-    if let Some(at) = entry.expires_at_ms {
+    if let Some(at) = expires_at_ms {
         block.extend_from_slice(&at.to_le_bytes());
     }
     if flat.kind != Type::String {
         push_length(&mut block, flat.len);
         push_length(&mut block, flat.mark);
     }
-    block.extend_from_slice(&flat.bytes);
+    block.extend_from_slice(flat.bytes);
     let head = block.len()
         | key.len() << KEY_SHIFT
         | (version_len - 1) << VERSION_SHIFT
         | kind << KIND_SHIFT
-        | usize::from(entry.expires_at_ms.is_some()) << DEADLINE_SHIFT;
+        | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
     block.get_mut(..HEAD_LEN)?.copy_from_slice(&u32::try_from(head).ok()?.to_le_bytes());
     Some(Arc::from(block))
 }

@@ -1,0 +1,87 @@
+//! New keys by the hundred into a table that nobody reads yet: what a first load does.
+//!
+//! They are no unit: a reader would see them one by one. So nothing has to be marked or kept for
+//! anybody, and a key is looked for only where it is put.
+
+use super::batch::version;
+use super::database::{Database, Db};
+use super::entry::Counts;
+use super::index::{Gone, Stored};
+use super::sharing::Ordering;
+use super::{Shared, Stamp, Waste, publish};
+use crate::value::{Bytes, Content};
+use std::sync::Arc;
+
+/// Some keys on their way into the table.
+pub struct Fill<'t> {
+    shared: &'t Shared,
+    stamp: Stamp,
+    /// Where the last key belongs, and those of `waiting` with it.
+    database: Option<(Db, Arc<Database>)>,
+    waiting: Vec<(u64, Stored)>,
+    /// The first key that was there before.
+    twice: Option<(Db, Bytes)>,
+}
+
+impl<'t> Fill<'t> {
+    pub(super) fn new(shared: &'t Shared, stamp: Stamp) -> Self {
+        Self { shared, stamp, database: None, waiting: Vec::new(), twice: None }
+    }
+
+    /// Adds a key. It is in place at the latest when this is finished.
+    pub fn put(&mut self, db: Db, key: &[u8], content: Content<'_>, expires_at_ms: Option<i64>) {
+        let hash = self.shared.layout.hash(key);
+        self.turn_to(db);
+        if let Some((_, database)) = &self.database {
+            // It is there by the time when all of the others have come.
+            database.index.fetch_bucket(hash);
+        }
+        let version = version(self.stamp.unit, db);
+        self.waiting.push((hash, Stored::of(key, content, version, expires_at_ms)));
+    }
+
+    /// Puts in place what is not yet; the first key that was there before, if there was one.
+    pub fn finish(mut self) -> Option<(Db, Bytes)> {
+        self.settle();
+        self.twice
+    }
+
+    fn turn_to(&mut self, db: Db) {
+        if self.database.as_ref().is_some_and(|(last, _)| *last == db) {
+            return;
+        }
+        self.settle();
+        publish::make_room(self.shared, db, 1);
+        let database = self.shared.root.own().get(db);
+        self.database = database.map(|database| (db, Arc::clone(database)));
+    }
+
+    fn settle(&mut self) {
+        let shared = self.shared;
+        let mut writing = shared.writing.lock();
+        let held = shared.copies.load(Ordering::Acquire) > 0;
+        let numbers = (writing.copy, if held { writing.copy } else { 0 });
+        let mut new = Counts::default();
+        if let Some((db, database)) = &self.database {
+            for (hash, stored) in self.waiting.drain(..) {
+                let key = stored.show().key();
+                if database.index.own_find(hash, key).is_some() {
+                    self.twice.get_or_insert_with(|| (*db, Bytes::from(key)));
+                    continue;
+                }
+                let gone = |gone: Gone| {
+                    let weight = gone.weight();
+                    writing.bin.put(Waste::Index(gone), weight);
+                };
+                new.add(&stored.counts());
+                database.index.prepare(hash, |_| 1, numbers, &shared.layout, gone);
+                database.index.insert(hash, stored, |_| ());
+            }
+            database.sums.change(&new, &Counts::default());
+        }
+        shared.stamp.begin();
+        shared.sums.change(&new, &Counts::default());
+        shared.stamp.end(self.stamp.words());
+        publish::sweep(shared, writing);
+    }
+}
