@@ -85,3 +85,69 @@ impl<'t> Fill<'t> {
         publish::sweep(shared, writing);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::Index;
+    use super::super::layout::Layout;
+    use super::super::{Entry, Table};
+    use super::*;
+    use crate::value::{Flat, Value};
+
+    fn stamp(unit: u64) -> Stamp {
+        Stamp { unit, offset: 7, ..Stamp::default() }
+    }
+
+    fn flat(bytes: &[u8]) -> Content<'_> {
+        Content::Flat(Flat::string(bytes))
+    }
+
+    #[test]
+    fn what_is_put_is_there_with_its_version_and_counted_in_every_database() {
+        let mut table = Table::new(None);
+        let mut fill = table.fill(stamp(3));
+        let large = [7; 5000];
+        fill.put(0, b"a", flat(b"1"), Some(5));
+        fill.put(2, b"a", flat(&large), None);
+        fill.put(0, b"b", Content::Value(Value::string(b"2")), None);
+        assert_eq!(fill.finish(), None);
+        let entry = |value: &[u8], at, db| Entry {
+            version: version(3, db),
+            ..Entry::new(Value::string(value), at)
+        };
+        assert_eq!(table.get(0, b"a"), Some(entry(b"1", Some(5), 0)));
+        assert_eq!(table.get(0, b"b"), Some(entry(b"2", None, 0)));
+        assert_eq!(table.get(2, b"a"), Some(entry(&large, None, 2)));
+        let (counts, found) = (table.shared.counts(), table.entries().count());
+        assert_eq!((counts.keys, counts.expires, found), (3, 1, 3));
+        assert_eq!(table.shared.root.own().counts(), counts);
+        assert_eq!(table.reader().stamp(), stamp(3));
+    }
+
+    #[test]
+    fn a_key_that_is_there_is_told_and_stays_as_it_was() {
+        let mut table = Table::new(None);
+        for (unit, names) in [(1, [b"a", b"b"]), (2, [b"c", b"b"]), (3, [b"d", b"d"])] {
+            let mut fill = table.fill(stamp(unit));
+            names.iter().for_each(|name| fill.put(0, *name, flat(*name), None));
+            let twice = (unit > 1).then(|| (0, Bytes::from(&names[1][..])));
+            assert_eq!(fill.finish(), twice, "{unit}");
+        }
+        assert_eq!(table.get(0, b"b").unwrap().version, 1);
+        assert_eq!(table.shared.counts().keys, 4);
+    }
+
+    #[test]
+    fn where_there_is_room_nothing_is_moved() {
+        let (layout, count) = (Layout::default(), 10_000);
+        let index = Index::new(count, 0);
+        let mut moved = 0;
+        for n in 0..count {
+            let key = n.to_string();
+            let hash = layout.hash(key.as_bytes());
+            index.prepare(hash, |_| 1, (0, 0), &layout, |_| moved += 1);
+            index.insert(hash, Stored::of(key.as_bytes(), flat(b""), 0, None), |_| ());
+        }
+        assert!(moved < 10, "{moved} segments");
+    }
+}

@@ -219,16 +219,17 @@ impl Index {
     ) {
         loop {
             let segment = self.segment(hash);
-            let words = segment.used() + news(self);
+            let new = news(self);
+            let words = segment.used() + new;
+            // What is large because much is to come is not made small before that has come.
+            let is_untidy = || segment.is_untidy(words) || new == 0 && segment.is_sparse(words);
             let fits = words <= segment.room();
             if !fits && (segment.is_largest() || words > Segment::LARGEST) {
                 self.split(segment, hash, born, layout, &mut gone);
                 continue;
             }
             let other = match fits {
-                true if segment.is_untidy(words) => {
-                    segment.rebuilt(words + words / 6 + 1, born, layout)
-                }
+                true if is_untidy() => segment.rebuilt(words + words / 6 + 1, born, layout),
                 true if segment.is_older(frozen) => segment.copied(born),
                 true => return,
                 false => segment.rebuilt(words, born, layout),
