@@ -24,7 +24,7 @@ const SCRATCH_MAX: usize = 1024 * 1024;
 #[derive(Clone, Copy)]
 pub(super) enum Buffer {
     Key,
-    Flat,
+    Text,
 }
 
 /// An item as the machine leaves it.
@@ -94,7 +94,7 @@ impl Machine {
     pub(super) fn lend(&self, item: Item) -> Lent<'_> {
         let bytes = |buffer| match buffer {
             Buffer::Key => self.key.as_slice(),
-            Buffer::Flat => self.buffers.flat.as_slice(),
+            Buffer::Text => self.buffers.text.as_slice(),
         };
         item.map(bytes, |made| made.lend(&self.buffers))
     }
@@ -102,7 +102,7 @@ impl Machine {
     /// An estimate of the memory that the value in the making takes.
     pub(super) fn memory(&self) -> usize {
         match &self.state {
-            State::Building(builder) => builder.memory(),
+            State::Building(builder) => builder.memory() + self.buffers.gathered(),
             _ => 0,
         }
     }
@@ -128,11 +128,10 @@ impl Machine {
 
     /// Gives back what was needed once.
     fn tidy_up(&mut self) {
-        for buffer in [&mut self.key, &mut self.buffers.scratch, &mut self.buffers.flat] {
-            if buffer.capacity() > SCRATCH_MAX {
-                *buffer = Vec::new();
-            }
+        if self.key.capacity() > SCRATCH_MAX {
+            self.key = Vec::new();
         }
+        self.buffers.shrink(SCRATCH_MAX);
     }
 
     fn step(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
@@ -219,8 +218,8 @@ impl Machine {
             }
             opcode::AUX => {
                 cursor.string_to(&mut self.key)?;
-                cursor.string_to(&mut self.buffers.flat)?;
-                let (name, value) = (Buffer::Key, Buffer::Flat);
+                cursor.string_to(&mut self.buffers.text)?;
+                let (name, value) = (Buffer::Key, Buffer::Text);
                 return Ok(Some(Event::Item(Item::Aux { name, value })));
             }
             opcode::FREQ => {
@@ -230,8 +229,8 @@ impl Machine {
                 cursor.length()?;
             }
             opcode::FUNCTION => {
-                cursor.string_to(&mut self.buffers.flat)?;
-                return Ok(Some(Event::Item(Item::Function { source: Buffer::Flat })));
+                cursor.string_to(&mut self.buffers.text)?;
+                return Ok(Some(Event::Item(Item::Function { source: Buffer::Text })));
             }
             opcode::MODULE_AUX => self.state = State::Module(ModuleData::auxiliary(cursor)?),
             opcode::SLOT_INFO => {

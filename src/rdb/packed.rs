@@ -7,7 +7,6 @@ use super::listpack::Listpack;
 use super::ziplist::Ziplist;
 use super::zipmap::Zipmap;
 use crate::text;
-use crate::value::Bytes;
 
 /// The kinds of blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,12 +24,27 @@ pub(super) enum Packed<'a> {
     Number(i64),
 }
 
-impl Packed<'_> {
-    /// The string that it stands for.
-    pub(super) fn to_bytes(self) -> Bytes {
+/// The string that an element stands for, where it lies or spelled.
+pub(super) enum Text<'a> {
+    Lent(&'a [u8]),
+    Spelled(text::Decimal),
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
         match self {
-            Self::Text(bytes) => Bytes::from(bytes),
-            Self::Number(number) => Bytes::from(text::format_i64(number).as_ref()),
+            Self::Lent(bytes) => bytes,
+            Self::Spelled(number) => number.as_ref(),
+        }
+    }
+}
+
+impl<'a> Packed<'a> {
+    /// The string that it stands for, lent.
+    pub(super) fn text(self) -> Text<'a> {
+        match self {
+            Self::Text(bytes) => Text::Lent(bytes),
+            Self::Number(number) => Text::Spelled(text::format_i64(number)),
         }
     }
 
