@@ -28,8 +28,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rdb", &["value", "text"]),
     ("command", &["table", "value", "change", "text"]),
     ("change", &["value"]),
-    ("table", &["value"]),
-    ("value", &["text"]),
+    ("table", &["value", "memory"]),
+    ("value", &["text", "memory"]),
+    ("memory", &[]),
     ("text", &[]),
     ("config", &[]),
     ("log", &[]),
@@ -50,10 +51,16 @@ const OUTSIDE: &[&str] = &[
     "socket2 ::",
 ];
 
-/// Where `unsafe` may stand: at C, at the system calls, where readers meet the writer, and where the
-/// processor sums up bytes.
-const UNSAFE_PLACES: &[&str] =
-    &["src/ffi/", "src/env/", "src/table/index/", "src/table/sharing/", "src/rdb/crc64.rs"];
+/// Where `unsafe` may stand: at C, at the system calls, where memory is given out, where readers
+/// meet the writer, and where the processor sums up bytes.
+const UNSAFE_PLACES: &[&str] = &[
+    "src/ffi/",
+    "src/env/",
+    "src/memory/",
+    "src/table/index/",
+    "src/table/sharing/",
+    "src/rdb/crc64.rs",
+];
 
 /// What a library that never prints, never panics on foreign bytes, reads no environment variable,
 /// handles no signal and never ends its host does not say.

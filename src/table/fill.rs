@@ -37,7 +37,8 @@ impl<'t> Fill<'t> {
             database.index.fetch_bucket(hash);
         }
         let version = version(self.stamp.unit, db);
-        self.waiting.push((hash, Stored::of(key, content, version, expires_at_ms)));
+        let heap = &self.shared.layout.heap;
+        self.waiting.push((hash, Stored::of(heap, key, content, version, expires_at_ms)));
     }
 
     /// Puts in place what is not yet; the first key that was there before, if there was one.
@@ -140,13 +141,14 @@ mod tests {
     #[test]
     fn where_there_is_room_nothing_is_moved() {
         let (layout, count) = (Layout::default(), 10_000);
-        let index = Index::new(count, 0);
+        let index = Index::new(count, 0, &layout);
         let mut moved = 0;
         for n in 0..count {
             let key = n.to_string();
             let hash = layout.hash(key.as_bytes());
             index.prepare(hash, |_| 1, (0, 0), &layout, |_| moved += 1);
-            index.insert(hash, Stored::of(key.as_bytes(), flat(b""), 0, None), |_| ());
+            let stored = Stored::of(&layout.heap, key.as_bytes(), flat(b""), 0, None);
+            index.insert(hash, stored, |_| ());
         }
         assert!(moved < 10, "{moved} segments");
     }

@@ -5,7 +5,7 @@ use super::database::Db;
 use super::entry::{Counts, Entry};
 use super::index::{Segment, Shown};
 use super::sharing::{self, Ordering, Pin};
-use super::{Shared, Stamp};
+use super::{Shared, Stamp, stamp_of};
 use crate::value::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -63,6 +63,18 @@ impl Reader {
             Sought { db: *db, hash: self.shared.layout.hash(key), key, found: None }
         }));
         self.shared.fetch(&pin, &sought);
+        // What was found while no unit came is what the stamp stands for.
+        let at_rest = self.shared.stamp.read_at_rest(|words| {
+            let mut found = sought.iter_mut();
+            let is_complete = found.all(|one| self.find_at_rest(&pin, one));
+            is_complete.then(|| stamp_of(words))
+        });
+        if let Some(stamp) = at_rest.flatten() {
+            for (at, one) in sought.iter().enumerate() {
+                f(at, one.found);
+            }
+            return stamp;
+        }
         for _ in 0..ATTEMPTS {
             let removals = self.shared.removals.count();
             let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
@@ -92,6 +104,14 @@ impl Reader {
             f(at, self.shared.own_get(one.db, one.hash, one.key));
         }
         self.shared.stamp()
+    }
+
+    /// Whether a look tells what there is without another one.
+    fn find_at_rest<'a>(&'a self, pin: &'a Pin, one: &mut Sought<'a>) -> bool {
+        let key = one.key;
+        let found =
+            self.shared.find_at_rest(pin, one.db, one.hash, |shown: Shown<'a>| shown.has_key(key));
+        found.map(|found| one.found = found).is_some()
     }
 
     /// Whether a second look finds what the first one found.

@@ -75,12 +75,13 @@ impl Directory {
 
 impl Index {
     /// One that takes so many keys before it grows.
-    pub(super) fn new(keys: usize, born: u64) -> Self {
+    pub(super) fn new(keys: usize, born: u64, layout: &Layout) -> Self {
         const USUAL: usize = 300;
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
-        let segments = segments.map(|_| AtomicUsize::new(Segment::new(share, bits, born).0));
+        let segments =
+            segments.map(|_| AtomicUsize::new(Segment::new(&layout.heap, share, bits, born).0));
         Self { directory: AtomicPtr::new(Directory::new(bits, segments.collect())) }
     }
 
@@ -109,9 +110,19 @@ impl Index {
         }
     }
 
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
-    /// often.
-    #[inline]
+    /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
+    /// the outer `None` if that does not tell.
+    #[inline(always)]
+    pub(super) fn find_at_rest<'a>(
+        &self,
+        pin: &'a Pin,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        self.segment(hash).find_at_rest(pin, hash, wanted)
+    }
+
+    /// What they find in any case; the outer `None` if the writer came in the way too often.
     pub(super) fn find<'a>(
         &self,
         pin: &'a Pin,
@@ -186,7 +197,7 @@ impl Index {
 
     /// What is stored for a key.
     pub(super) fn own_get(&self, hash: u64, key: &[u8]) -> Option<Shown<'_>> {
-        self.own_find(hash, key).map(|spot| spot.show())
+        self.own_find(hash, key)?.show()
     }
 
     /// Where a key is.
@@ -230,7 +241,7 @@ impl Index {
             }
             let other = match fits {
                 true if is_untidy() => segment.rebuilt(words + words / 6 + 1, born, layout),
-                true if segment.is_older(frozen) => segment.copied(born),
+                true if segment.is_older(frozen) => segment.copied(born, layout),
                 true => return,
                 false => segment.rebuilt(words, born, layout),
             };

@@ -11,12 +11,12 @@ pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
 }
 
 /// Appends a length, seven bits a byte and the lowest first.
-pub fn push_length(block: &mut Vec<u8>, mut len: usize) {
+pub fn push_length(block: &mut impl Extend<u8>, mut len: usize) {
     while len >= 0x80 {
-        block.push(len as u8 | 0x80);
+        block.extend([len as u8 | 0x80]);
         len >>= 7;
     }
-    block.push(len as u8);
+    block.extend([len as u8]);
 }
 
 /// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
