@@ -89,6 +89,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next element; None after the last one.
+    #[inline]
     pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
         let (next, block) = match self {
             Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
@@ -143,9 +144,9 @@ impl<'a> Rest<'a> {
     /// A signed little-endian number of `N` bytes, at most 8.
     pub(super) fn number<const N: usize>(&mut self) -> Option<Packed<'a>> {
         let bytes = self.array::<N>()?;
-        let unsigned = bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-        let unused = 64 - 8 * N as u32;
-        Some(Packed::Number((unsigned << unused) as i64 >> unused))
+        let mut highest = [0; 8];
+        highest.last_chunk_mut::<N>()?.copy_from_slice(&bytes);
+        Some(Packed::Number(i64::from_le_bytes(highest) >> (64 - 8 * N as u32)))
     }
 
     pub(super) fn u32_le(&mut self) -> Option<u32> {

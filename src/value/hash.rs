@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{Tree, push_length, split_length};
+use super::tree::{Tree, length_len, push_length, split_length};
 use std::cmp::Ordering;
 
 /// What a field of a hash holds.
@@ -40,6 +40,12 @@ fn entry(name: &[u8], field: Field<'_>) -> Vec<u8> {
     let mut entry = Vec::with_capacity(name.len() + field.value.len() + 12);
     write(&mut entry, name, field);
     entry
+}
+
+/// How long an entry is.
+pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
+    let head = length_len(name.len() << 1);
+    head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
 }
 
 /// Appends an entry.

@@ -1,7 +1,7 @@
 //! Aggregates put together from elements that come in any order, as a snapshot has them: small ones
 //! become a single block, and nothing is allocated for any of their elements.
 
-use super::tree::{LEAF_BYTES, push_length, split_length};
+use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, push_length, split_length};
 use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
 use std::cmp::Ordering;
 
@@ -22,6 +22,7 @@ pub struct Packer {
     volatile: usize,
     /// The same bytes as they were before they were sorted.
     unsorted: Vec<u8>,
+    /// Of the members of a sorted set.
     digests: Vec<u64>,
 }
 
@@ -55,6 +56,7 @@ impl Packer {
     pub fn begin(&mut self, kind: Type) {
         self.bytes.clear();
         self.places.clear();
+        self.digests.clear();
         (self.kind, self.is_sorted, self.len, self.volatile) = (kind, true, 0, 0);
     }
 
@@ -74,49 +76,46 @@ impl Packer {
     }
 
     /// Adds an element to the end of a list.
+    #[inline]
     pub fn element(&mut self, element: &[u8]) {
-        push_length(&mut self.bytes, element.len());
+        self.begin_entry(element.len());
         self.bytes.extend_from_slice(element);
-        self.len += 1;
     }
 
     /// Adds a member to a set.
     pub fn member(&mut self, member: &[u8]) {
-        let start = self.bytes.len();
-        self.element(member);
+        let start = self.begin_entry(member.len());
+        self.bytes.extend_from_slice(member);
         self.place(start, rank_of_name(member), member);
     }
 
     /// Adds a member to a sorted set. The score is a number.
     pub fn scored(&mut self, member: &[u8], score: f64) {
-        let start = self.bytes.len();
-        self.bytes.push(0);
+        let start = self.begin_entry(zset::entry_len(member));
         zset::write(&mut self.bytes, member, score);
-        self.close(start);
+        self.digests.push(digest(member));
         self.place(start, rank_of_score(score), member);
     }
 
     /// Adds a field to a hash.
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
-        let start = self.bytes.len();
-        self.bytes.push(0);
+        let start = self.begin_entry(hash::entry_len(name, field));
         hash::write(&mut self.bytes, name, field);
-        self.close(start);
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
 
-    /// Gives the last entry its length, for which one byte was left.
-    fn close(&mut self, start: usize) {
-        let len = self.bytes.len() - start - 1;
-        if let (Ok(short @ 0..0x80), Some(place)) = (u8::try_from(len), self.bytes.get_mut(start)) {
-            *place = short;
-        } else {
-            let mut length = Vec::new();
-            push_length(&mut length, len);
-            self.bytes.splice(start..=start, length);
+    /// Where an entry of so many bytes begins, with its length.
+    #[inline]
+    fn begin_entry(&mut self, len: usize) -> usize {
+        let start = self.bytes.len();
+        self.bytes.reserve(len + LENGTH_BYTES_MAX);
+        match u8::try_from(len) {
+            Ok(short @ ..0x80) => self.bytes.push(short),
+            _ => push_length(&mut self.bytes, len),
         }
         self.len += 1;
+        start
     }
 
     fn place(&mut self, start: usize, rank: u64, name: &[u8]) {
@@ -214,10 +213,6 @@ impl Packer {
     fn has_twice(&mut self) -> bool {
         match self.kind {
             Type::Zset => {
-                self.digests.clear();
-                for place in &self.places {
-                    self.digests.push(digest(name(self.kind, &self.bytes, place)));
-                }
                 self.digests.sort_unstable();
                 self.digests.windows(2).any(|pair| pair[0] == pair[1]) && {
                     let mut names: Vec<_> = self.places.iter().map(|p| self.name(p)).collect();
@@ -251,13 +246,16 @@ fn name<'a>(kind: Type, bytes: &'a [u8], place: &Place) -> &'a [u8] {
 
 /// The first bytes, in their order.
 fn rank_of_name(name: &[u8]) -> u64 {
-    match name.first_chunk::<8>() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let short = name.iter().fold(0, |rank, byte| rank << 8 | u64::from(*byte));
-            short << 8 * (8 - name.len() as u32) % 64
-        }
+    if let Some(first) = name.first_chunk::<8>() {
+        return u64::from_be_bytes(*first);
     }
+    let missing = 8 * (8 - name.len() as u32);
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        // Where they overlap they are the same.
+        let (first, last) = (u32::from_be_bytes(*first), u32::from_be_bytes(*last));
+        return u64::from(first) << 32 | u64::from(last) << missing;
+    }
+    name.iter().fold(0, |rank, byte| rank << 8 | u64::from(*byte)) << (missing % 64)
 }
 
 /// In the order of the scores, where -0 and 0 are one.

@@ -13,11 +13,12 @@
 mod block;
 
 use super::Bytes;
-use block::{Entries, LENGTH_BYTES_MAX, entries, offset, push};
+use block::{Entries, entries, offset, push};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(super) use block::{LENGTH_BYTES_MAX, length_len};
 pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a

@@ -31,6 +31,11 @@ fn entry(member: &[u8], score: f64) -> Vec<u8> {
     [&score.to_le_bytes()[..], member].concat()
 }
 
+/// How long an entry is.
+pub(super) fn entry_len(member: &[u8]) -> usize {
+    size_of::<f64>() + member.len()
+}
+
 /// Appends the same.
 pub(super) fn write(out: &mut Vec<u8>, member: &[u8], score: f64) {
     out.extend_from_slice(&score.to_le_bytes());
