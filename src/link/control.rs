@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 /// What a feed of bytes takes besides its bytes, about: its place in the channel and its block.
 const CHUNK_OVERHEAD: u64 = 128;
 
+/// While a snapshot comes, so many received bytes may wait: enough for the apply thread to have
+/// something to do, and no more memory than that for what is there when it is asked for.
+const AHEAD_MAX: u64 = 512 << 10;
+
 /// A history and the last offset of it that is applied.
 pub type ResumePoint = (ReplId, i64);
 
@@ -34,6 +38,8 @@ pub struct Control {
     /// Feeds of bytes that are not dealt with yet: many small ones take more than their bytes.
     chunks: AtomicU64,
     spool_size: AtomicU64,
+    /// A snapshot comes, or what was received of it is not loaded.
+    loading: AtomicBool,
     /// The link stopped reading and has to be told when there is room.
     paused: AtomicBool,
     connects: AtomicU64,
@@ -92,6 +98,7 @@ impl Control {
             spooled: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
             spool_size: AtomicU64::new(u64::MAX),
+            loading: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             connects: AtomicU64::new(0),
             full_syncs: AtomicU64::new(0),
@@ -132,6 +139,8 @@ impl Control {
     pub fn ready(&self) {
         self.was_ready.store(true, SeqCst);
         self.ready.store(true, SeqCst);
+        self.loading.store(false, SeqCst);
+        self.read_on();
     }
 
     /// What we have can't be trusted, or a snapshot can't be used: closes the connection and asks
@@ -155,7 +164,13 @@ impl Control {
     pub fn consumed(&self, bytes: u64) {
         self.spooled.fetch_sub(bytes, SeqCst);
         self.chunks.fetch_sub(1, SeqCst);
-        if !self.is_full() && self.paused.swap(false, SeqCst) {
+        self.read_on();
+    }
+
+    /// Rings if the link waits for room and there is some: enough to be worth the ring.
+    fn read_on(&self) {
+        let bound = self.bound();
+        if self.taken() <= bound - bound / 4 && self.paused.swap(false, SeqCst) {
             self.waker.wake();
         }
     }
@@ -259,6 +274,11 @@ impl Control {
         self.spool_size.store(bytes, SeqCst);
     }
 
+    /// Whether a snapshot comes: until [`Control::ready`] less may wait then.
+    pub(super) fn set_loading(&self, comes: bool) {
+        self.loading.store(comes, SeqCst);
+    }
+
     /// Whether to read on. If not, the waker rings when that changes.
     pub(super) fn has_room(&self) -> bool {
         if !self.is_full() {
@@ -270,9 +290,23 @@ impl Control {
     }
 
     fn is_full(&self) -> bool {
+        self.taken() >= self.bound()
+    }
+
+    /// Whether so much waits as may ever wait.
+    pub(super) fn is_spool_full(&self) -> bool {
+        self.taken() >= self.spool_size.load(SeqCst)
+    }
+
+    fn bound(&self) -> u64 {
+        let size = self.spool_size.load(SeqCst);
+        if self.loading.load(SeqCst) { size.min(AHEAD_MAX) } else { size }
+    }
+
+    /// The memory of what waits, about.
+    fn taken(&self) -> u64 {
         let overhead = self.chunks.load(SeqCst).saturating_mul(CHUNK_OVERHEAD);
-        let taken = self.spooled.load(SeqCst).saturating_add(overhead);
-        taken >= self.spool_size.load(SeqCst)
+        self.spooled.load(SeqCst).saturating_add(overhead)
     }
 
     /// Bytes that were ever received.

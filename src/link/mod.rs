@@ -376,6 +376,7 @@ impl Link {
                 Event::Full { replid, offset, transfer } => {
                     let at_ms = self.granted_full(&mut wire)?;
                     self.control.set_applied(-1);
+                    self.control.set_loading(true);
                     self.control.count_full_sync();
                     self.backoff.full_sync();
                     let manner = match (replid, transfer) {
@@ -391,6 +392,7 @@ impl Link {
                 }
                 Event::Partial { replid } => {
                     self.control.set_applied(self.resume.map_or(-1, |(_, offset)| offset));
+                    self.control.set_loading(false);
                     self.control.count_partial_sync();
                     self.turn.settle();
                     self.backoff.partial_sync();
@@ -439,7 +441,8 @@ impl Link {
         wire.flush();
         let has_room = self.control.has_room();
         let spool_size = self.config.spool_size;
-        if let Some(text) = self.behind.look(&self.control, spool_size, !has_room, now) {
+        let is_full = self.control.is_spool_full();
+        if let Some(text) = self.behind.look(&self.control, spool_size, is_full, now) {
             log::log(Level::Warning, &format!("{}: {text}", self.address()));
         }
         let (read, left_ms) = if has_room {

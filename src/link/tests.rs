@@ -290,6 +290,37 @@ fn what_waits_to_be_applied_is_bounded_and_acks_go_on() {
 }
 
 #[test]
+fn while_a_snapshot_comes_little_waits_and_the_link_lives_on() {
+    let mut bench = Bench::new(&[("link-timeout", "5000")]);
+    bench.greet();
+    bench.say(format!("+FULLRESYNC {ID} 77\r\n$10000000\r\n"));
+    bench.news();
+    for _ in 0..100 {
+        bench.peer().lock().coming.push_back(vec![b'x'; CHUNK]);
+    }
+    let waits = |bench: &mut Bench| {
+        bench.settle();
+        bench.control.spooled() as usize / CHUNK
+    };
+    assert_eq!(waits(&mut bench), 8);
+    bench.sent();
+    bench.pass(60_000);
+    assert!(bench.sent().matches('\n').count() >= 60);
+    assert_eq!(waits(&mut bench), 8);
+    // It is rung for when there is room for some more, and reads on.
+    let rings = |bench: &Bench| bench.sim.0.lock().rings.load(Ordering::SeqCst);
+    let before = rings(&bench);
+    (0..3).for_each(|_| bench.control.consumed(CHUNK as u64));
+    assert_eq!(rings(&bench), before + 1);
+    assert_eq!(waits(&mut bench), 8);
+    // The stream may run further ahead, and is asked for at once.
+    bench.control.set_applied(77);
+    bench.control.ready();
+    assert_eq!(rings(&bench), before + 2);
+    assert_eq!(waits(&mut bench), 97);
+}
+
+#[test]
 fn many_small_feeds_count_for_more_than_their_bytes() {
     let mut bench = Bench::new(&[("spool-size", "64kb")]);
     bench.attach(100);

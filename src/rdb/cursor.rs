@@ -173,8 +173,22 @@ impl<'a> Cursor<'a> {
     where
         'a: 's,
     {
+        Ok(self.text(scratch)?.unwrap_or(scratch))
+    }
+
+    /// A string, copied or unpacked into `out`.
+    pub(super) fn string_to(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
+        if let Some(text) = self.text(out)? {
+            out.clear();
+            out.extend_from_slice(text);
+        }
+        Ok(())
+    }
+
+    /// A string as it lies in the bytes at hand; None where it was unpacked into `out`.
+    pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Parsed<Option<&'a [u8]>> {
         let number = match self.string_form()? {
-            StringForm::Raw(len) => return self.take(believable(len)?),
+            StringForm::Raw(len) => return self.take(believable(len)?).map(Some),
             StringForm::Int8 => i64::from(self.array().map(i8::from_le_bytes)?),
             StringForm::Int16 => i64::from(self.array().map(i16::from_le_bytes)?),
             StringForm::Int32 => i64::from(self.array().map(i32::from_le_bytes)?),
@@ -182,15 +196,15 @@ impl<'a> Cursor<'a> {
                 let packed_len = self.string_length()?;
                 let len = self.string_length()?;
                 let packed = self.take(packed_len)?;
-                if !lzf::unpack(packed, len, scratch) {
+                if !lzf::unpack(packed, len, out) {
                     return Err(bad(format!("a compressed string of {len} bytes is damaged")));
                 }
-                return Ok(scratch);
+                return Ok(None);
             }
         };
-        scratch.clear();
-        scratch.extend_from_slice(text::format_i64(number).as_ref());
-        Ok(scratch)
+        out.clear();
+        out.extend_from_slice(text::format_i64(number).as_ref());
+        Ok(None)
     }
 
     /// The bytes that `read` goes over, as they are; none where it answers false.

@@ -26,7 +26,38 @@ impl<'a> Listpack<'a> {
     }
 
     /// The outer None is damage, the inner one the end.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Option<Packed<'a>>> {
+        match self.short() {
+            Some(element) => {
+                self.left = self.left.map(|left| left - 1);
+                Some(Some(element))
+            }
+            None => self.any(),
+        }
+    }
+
+    /// The next element, if it is one of the shortest: what most are. Nothing is passed otherwise.
+    #[inline]
+    fn short(&mut self) -> Option<Packed<'a>> {
+        let (&first, behind) = self.rest.0.split_first()?;
+        let (element, behind) = match first {
+            0x00..=0x7f => (Packed::Number(i64::from(first)), behind),
+            0x80..=0xbf => {
+                let (text, behind) = behind.split_at_checked(usize::from(first & 0x3f))?;
+                (Packed::Text(text), behind)
+            }
+            _ => return None,
+        };
+        let (&back, behind) = behind.split_first()?;
+        if usize::from(back) + behind.len() + 1 != self.rest.0.len() || self.left == Some(0) {
+            return None;
+        }
+        self.rest.0 = behind;
+        Some(element)
+    }
+
+    fn any(&mut self) -> Option<Option<Packed<'a>>> {
         let before = self.rest.0;
         let first = self.rest.byte()?;
         if first == END {
@@ -44,6 +75,12 @@ impl<'a> Listpack<'a> {
     /// before Redis 8.8 and Valkey 9.1 wrote one byte more than needed for sizes of 2^14-1, 2^21-1
     /// and 2^28-1, so what is there has to be looked at.
     fn pass_back_length(&mut self, size: usize) -> Option<()> {
+        if let (Some((&back, rest)), 0..0x80) = (self.rest.0.split_first(), size) {
+            if usize::from(back) == size {
+                self.rest.0 = rest;
+                return Some(());
+            }
+        }
         let shortest = match size {
             0..0x80 => 1,
             0x80..0x4000 => 2,

@@ -2,12 +2,11 @@
 
 use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::ModuleData;
-use super::object::{Builder, Skipper};
+use super::object::{Buffers, Builder, Made, Skipper};
 use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
-use super::{Checksum, Filter, Item, opcode};
+use super::{Checksum, Filter, ItemOf, Lent, opcode};
 use crate::error::Kind;
 use crate::text;
-use crate::value::Bytes;
 
 /// The magic and the version together, whichever magic it is.
 const HEADER: usize = 9;
@@ -20,6 +19,16 @@ const NO_DEADLINE: i64 = -1;
 
 /// Room for unpacking is given back beyond this.
 const SCRATCH_MAX: usize = 1024 * 1024;
+
+/// Which of the machine's buffers has the bytes of an item.
+#[derive(Clone, Copy)]
+pub(super) enum Buffer {
+    Key,
+    Text,
+}
+
+/// An item as the machine leaves it.
+type Item = ItemOf<Buffer, Made>;
 
 /// What came out of a run.
 pub(super) enum Event {
@@ -48,11 +57,13 @@ pub(super) struct Machine {
     dialect: Dialect,
     version: u32,
     db: u32,
-    /// The key that is being read.
-    key: Option<Bytes>,
+    /// The key that is being read, ...
+    key: Vec<u8>,
+    /// ... if one is.
+    in_key: bool,
     /// The deadline of the next key or of the one that is being read.
     expires_at_ms: Option<i64>,
-    scratch: Vec<u8>,
+    buffers: Buffers,
 }
 
 impl Machine {
@@ -63,9 +74,10 @@ impl Machine {
             dialect: Dialect::Redis,
             version: 0,
             db: 0,
-            key: None,
+            key: Vec::new(),
+            in_key: false,
             expires_at_ms: None,
-            scratch: Vec::new(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -75,13 +87,22 @@ impl Machine {
 
     /// The key that is being read, and its database.
     pub(super) fn current(&self) -> Option<(u32, &[u8])> {
-        self.key.as_deref().map(|key| (self.db, key))
+        self.in_key.then_some((self.db, &self.key))
+    }
+
+    /// The item with its bytes, until the next run.
+    pub(super) fn lend(&self, item: Item) -> Lent<'_> {
+        let bytes = |buffer| match buffer {
+            Buffer::Key => self.key.as_slice(),
+            Buffer::Text => self.buffers.text.as_slice(),
+        };
+        item.map(bytes, |made| made.lend(&self.buffers))
     }
 
     /// An estimate of the memory that the value in the making takes.
     pub(super) fn memory(&self) -> usize {
         match &self.state {
-            State::Building(builder) => builder.memory(),
+            State::Building(builder) => builder.memory() + self.buffers.gathered(),
             _ => 0,
         }
     }
@@ -93,6 +114,9 @@ impl Machine {
 
     /// Works until something comes out or the bytes at hand don't suffice.
     pub(super) fn run(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Event> {
+        if let State::Between = self.state {
+            self.tidy_up();
+        }
         loop {
             let event = self.step(cursor)?;
             cursor.commit();
@@ -102,16 +126,24 @@ impl Machine {
         }
     }
 
+    /// Gives back what was needed once.
+    fn tidy_up(&mut self) {
+        if self.key.capacity() > SCRATCH_MAX {
+            self.key = Vec::new();
+        }
+        self.buffers.shrink(SCRATCH_MAX);
+    }
+
     fn step(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         match &mut self.state {
             State::Header => return self.header(cursor).map(Some),
             State::Between => return self.between(cursor),
             State::Building(builder) => {
-                builder.run(cursor, &mut self.scratch)?;
-                return Ok(self.built());
+                let made = builder.run(cursor, &mut self.buffers)?;
+                return Ok(self.built(made));
             }
             State::Skipping(skipper) => {
-                skipper.run(cursor, &mut self.scratch)?;
+                skipper.run(cursor, &mut self.buffers.scratch)?;
                 return Ok(self.skipped());
             }
             State::Module(data) => data.run(cursor)?,
@@ -185,8 +217,9 @@ impl Machine {
                 return Ok(Some(Event::Item(Item::Resize { db: self.db, keys, expires })));
             }
             opcode::AUX => {
-                let name = Bytes::from(cursor.string(&mut self.scratch)?);
-                let value = Bytes::from(cursor.string(&mut self.scratch)?);
+                cursor.string_to(&mut self.key)?;
+                cursor.string_to(&mut self.buffers.text)?;
+                let (name, value) = (Buffer::Key, Buffer::Text);
                 return Ok(Some(Event::Item(Item::Aux { name, value })));
             }
             opcode::FREQ => {
@@ -196,8 +229,8 @@ impl Machine {
                 cursor.length()?;
             }
             opcode::FUNCTION => {
-                let source = Bytes::from(cursor.string(&mut self.scratch)?);
-                return Ok(Some(Event::Item(Item::Function { source })));
+                cursor.string_to(&mut self.buffers.text)?;
+                return Ok(Some(Event::Item(Item::Function { source: Buffer::Text })));
             }
             opcode::MODULE_AUX => self.state = State::Module(ModuleData::auxiliary(cursor)?),
             opcode::SLOT_INFO => {
@@ -218,7 +251,7 @@ impl Machine {
         Ok(match self.dialect {
             Dialect::Redis => State::Module(ModuleData::key_metadata(cursor)?),
             Dialect::Valkey => {
-                let _job = cursor.string(&mut self.scratch)?;
+                let _job = cursor.string(&mut self.buffers.scratch)?;
                 State::SlotRanges(cursor.length()?)
             }
         })
@@ -237,13 +270,11 @@ impl Machine {
     fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
         let row = types::row(number, self.dialect);
         if row != Row::Unknown {
-            self.key = Some(Bytes::from(cursor.string(&mut self.scratch)?));
+            cursor.string_to(&mut self.key)?;
+            self.in_key = true;
         }
         let layout = row.layout(number, self.dialect, self.version)?;
-        let wanted = match (&mut self.filter, &self.key) {
-            (Some(filter), Some(key)) => filter(self.db, key),
-            _ => true,
-        };
+        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, &self.key));
         self.state = if wanted {
             State::Building(Builder::new(layout))
         } else {
@@ -252,21 +283,23 @@ impl Machine {
         Ok(())
     }
 
-    fn built(&mut self) -> Option<Event> {
-        if self.scratch.capacity() > SCRATCH_MAX {
-            self.scratch = Vec::new();
-        }
-        let state = std::mem::replace(&mut self.state, State::Between);
-        let (key, expires_at_ms) = (self.key.take()?, self.expires_at_ms.take());
-        let State::Building(builder) = state else { return None };
-        let value = builder.finish()?;
-        Some(Event::Item(Item::Entry { db: self.db, key, value, expires_at_ms }))
+    fn built(&mut self, made: Option<Made>) -> Option<Event> {
+        self.state = State::Between;
+        self.in_key = false;
+        let expires_at_ms = self.expires_at_ms.take();
+        Some(Event::Item(Item::Entry {
+            db: self.db,
+            key: Buffer::Key,
+            value: made?,
+            expires_at_ms,
+        }))
     }
 
     fn skipped(&mut self) -> Option<Event> {
         self.state = State::Between;
+        self.in_key = false;
         self.expires_at_ms = None;
-        Some(Event::Item(Item::Skipped { db: self.db, key: self.key.take()? }))
+        Some(Event::Item(Item::Skipped { db: self.db, key: Buffer::Key }))
     }
 
     fn checksum(&mut self, sum: u64, cursor: &mut Cursor<'_>) -> Parsed<Event> {

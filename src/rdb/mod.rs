@@ -23,7 +23,7 @@ mod zipmap;
 
 use crate::error::{Error, Result};
 use crate::text;
-use crate::value::{Bytes, Value};
+use crate::value::{Bytes, Content, Value};
 use cursor::Stop;
 use input::Input;
 use machine::{Event, Machine};
@@ -37,9 +37,9 @@ const KEY_SHOWN_MAX: usize = 100;
 /// Says of a key in a database whether its value is wanted.
 pub type Filter = Box<dyn FnMut(u32, &[u8]) -> bool + Send>;
 
-/// What a snapshot consists of.
+/// What a snapshot consists of; `B` is how it has bytes, and `V` values.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Item {
+pub enum ItemOf<B, V> {
     /// The first item: the version of the format, and whose it is.
     Header {
         /// Redis counts from 1, Valkey since 9.0 from 80.
@@ -50,9 +50,9 @@ pub enum Item {
     /// Something about the server or the snapshot.
     Aux {
         /// Such as `redis-ver` or `repl-stream-db`.
-        name: Bytes,
+        name: B,
         /// Text, also for numbers.
-        value: Bytes,
+        value: B,
     },
     /// How large a database is going to be; a hint only.
     Resize {
@@ -66,16 +66,16 @@ pub enum Item {
     /// A library of functions.
     Function {
         /// Its whole source, beginning with the shebang line.
-        source: Bytes,
+        source: B,
     },
     /// A key.
     Entry {
         /// The database.
         db: u32,
         /// The key.
-        key: Bytes,
+        key: B,
         /// What it holds.
-        value: Value,
+        value: V,
         /// When it is due, in Unix milliseconds; perhaps in the past.
         expires_at_ms: Option<i64>,
     },
@@ -84,13 +84,43 @@ pub enum Item {
         /// The database.
         db: u32,
         /// The key.
-        key: Bytes,
+        key: B,
     },
     /// The last item.
     End {
         /// Whether the bytes are known to be undamaged.
         checksum: Checksum,
     },
+}
+
+/// An item to be kept.
+pub type Item = ItemOf<Bytes, Value>;
+
+/// An item of which the decoder lends what can be copied at once.
+pub type Lent<'a> = ItemOf<&'a [u8], Content<'a>>;
+
+impl<B, V> ItemOf<B, V> {
+    /// The same with bytes and values of other kinds.
+    fn map<C, W>(self, bytes: impl Fn(B) -> C, content: impl FnOnce(V) -> W) -> ItemOf<C, W> {
+        match self {
+            Self::Header { version, valkey } => ItemOf::Header { version, valkey },
+            Self::Aux { name, value } => ItemOf::Aux { name: bytes(name), value: bytes(value) },
+            Self::Resize { db, keys, expires } => ItemOf::Resize { db, keys, expires },
+            Self::Function { source } => ItemOf::Function { source: bytes(source) },
+            Self::Entry { db, key, value, expires_at_ms } => {
+                ItemOf::Entry { db, key: bytes(key), value: content(value), expires_at_ms }
+            }
+            Self::Skipped { db, key } => ItemOf::Skipped { db, key: bytes(key) },
+            Self::End { checksum } => ItemOf::End { checksum },
+        }
+    }
+}
+
+impl Lent<'_> {
+    /// To be kept.
+    pub fn into_owned(self) -> Item {
+        self.map(Bytes::from, Content::into_value)
+    }
 }
 
 /// What became of a snapshot's checksum. A wrong one is an error.
@@ -141,6 +171,11 @@ impl Decoder {
     /// it goes on failing.
     #[allow(clippy::should_implement_trait, reason = "None does not mean the end")]
     pub fn next(&mut self) -> Result<Option<Item>> {
+        Ok(self.lend()?.map(Lent::into_owned))
+    }
+
+    /// The same, lent until the next one is asked for: nothing is allocated for what is small.
+    pub fn lend(&mut self) -> Result<Option<Lent<'_>>> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -150,7 +185,7 @@ impl Decoder {
             let (used, pass) = cursor.committed();
             self.input.advance(used, pass, outcome.as_ref().err());
             match outcome {
-                Ok(Event::Item(item)) => return Ok(Some(item)),
+                Ok(Event::Item(item)) => return Ok(Some(self.machine.lend(item))),
                 Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
                 Err(Stop::Need(_)) => {}
                 Err(Stop::Bad(kind, text)) => {

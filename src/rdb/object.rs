@@ -2,12 +2,14 @@
 //! large value is worked off while the rest is on its way.
 
 use super::array;
-use super::cursor::{Cursor, Parsed, bad};
+use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::{self, ModuleValue};
 use super::packed::{Block, Walk};
-use super::stream::StreamReader;
+use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
-use crate::value::{Array, Bytes, Field, Hash, List, Set, Stream, Type, Value, Zset};
+use crate::value::{
+    Array, Content, Field, Flat, Hash, List, Packer, Set, Twice, Type, Value, Zset,
+};
 
 /// How a container of a list says what its string is.
 const CONTAINER_PLAIN: u64 = 1;
@@ -15,6 +17,12 @@ const CONTAINER_PACKED: u64 = 2;
 
 /// Stands for a field without a deadline where 8 bytes are kept for it.
 const NO_DEADLINE: i64 = -1;
+
+/// Longer strings are copied only once.
+const TEXT_LENT_MAX: usize = 1024;
+
+/// So many bytes of elements are gathered before they are put into a large value.
+const GATHERED_MAX: usize = 64 * 1024;
 
 /// What stands in front of the elements.
 struct Head {
@@ -34,114 +42,212 @@ impl Head {
     }
 }
 
-/// A value in the making.
-pub(super) struct Builder {
-    layout: Layout,
-    value: Value,
-    least_deadline: i64,
-    /// What there is of a module's value.
-    module: ModuleValue,
-    /// None until the number of elements was read.
-    left: Option<u64>,
-    /// What reads a stream, which has no elements of one kind.
-    stream: Option<Box<StreamReader>>,
+/// What values are made in.
+#[derive(Default)]
+pub(super) struct Buffers {
+    pub(super) scratch: Vec<u8>,
+    /// The bytes of [`Made::Text`].
+    pub(super) text: Vec<u8>,
+    /// The elements of [`Made::Packed`], or of what is in the making.
+    packer: Packer,
 }
 
-fn stream_reader(layout: &Layout, skip: bool) -> Option<Box<StreamReader>> {
-    match layout.form {
-        Form::Stream(generation) => Some(Box::new(StreamReader::new(generation, skip))),
-        _ => None,
+impl Buffers {
+    /// Gives back what only something large needed.
+    pub(super) fn shrink(&mut self, max: usize) {
+        for buffer in [&mut self.scratch, &mut self.text] {
+            if buffer.capacity() > max {
+                *buffer = Vec::new();
+            }
+        }
+        self.packer.shrink(max);
     }
+
+    /// Bytes of elements that are not part of a value yet.
+    pub(super) fn gathered(&self) -> usize {
+        self.packer.block().len()
+    }
+}
+
+/// A value that was made.
+pub(super) enum Made {
+    /// A string that is in its buffer.
+    Text,
+    /// A small aggregate, the elements of which are in their buffer.
+    Packed(Flat<()>),
+    Value(Value),
+}
+
+impl Made {
+    pub(super) fn lend(self, buffers: &Buffers) -> Content<'_> {
+        match self {
+            Self::Text => Content::Flat(Flat::string(buffers.text.as_slice())),
+            Self::Packed(flat) => Content::Flat(flat.map(|()| buffers.packer.block())),
+            Self::Value(value) => Content::Value(value),
+        }
+    }
+}
+
+/// A value in the making.
+pub(super) enum Builder {
+    Text,
+    Elements(Elements),
+    Array { layout: Layout, array: Array, left: Option<u64> },
+    Module(ModuleValue),
+    Stream(Box<StreamReader>),
 }
 
 impl Builder {
     pub(super) fn new(layout: Layout) -> Self {
-        let value = match layout.family {
-            Type::String => Value::string(b""),
-            Type::List => Value::List(List::default()),
-            Type::Set => Value::Set(Set::default()),
-            Type::Zset => Value::Zset(Zset::default()),
-            Type::Hash => Value::Hash(Hash::default()),
-            Type::Stream => Value::Stream(Stream::default()),
-            Type::Array => Value::Array(Array::default()),
-            Type::Module => Value::Module(ModuleValue::default().finish()),
-        };
-        let (module, stream) = (ModuleValue::default(), stream_reader(&layout, false));
-        Self { layout, value, least_deadline: 0, module, left: None, stream }
+        match layout.family {
+            Type::String => Self::Text,
+            Type::List | Type::Set | Type::Zset | Type::Hash => {
+                Self::Elements(Elements { layout, head: None, value: None })
+            }
+            Type::Array => Self::Array { layout, array: Array::default(), left: None },
+            Type::Module => Self::Module(ModuleValue::default()),
+            Type::Stream => Self::Stream(Box::new(stream_reader(&layout, false))),
+        }
     }
 
-    /// Goes on with the bytes at hand; Ok when the value is whole.
-    pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Parsed<()> {
-        if let Some(stream) = &mut self.stream {
-            return stream.run(cursor, scratch);
-        }
-        let left = match &mut self.left {
-            Some(left) => left,
-            none => {
-                let head = Head::read(&self.layout, cursor)?;
-                self.least_deadline = head.least_deadline;
-                if let Value::Array(array) = &mut self.value {
-                    array.set_cursor(head.array_cursor);
+    /// Goes on with the bytes at hand; Ok when the value is whole. None for an aggregate without
+    /// elements, which servers don't keep either, but for streams.
+    pub(super) fn run(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        buffers: &mut Buffers,
+    ) -> Parsed<Option<Made>> {
+        let value = match self {
+            Self::Text => return text(cursor, buffers).map(Some),
+            Self::Elements(elements) => return elements.run(cursor, buffers),
+            Self::Array { layout, array, left } => {
+                let left = match left {
+                    Some(left) => left,
+                    none => {
+                        let head = Head::read(layout, cursor)?;
+                        array.set_cursor(head.array_cursor);
+                        none.insert(head.count)
+                    }
+                };
+                while *left > 0 {
+                    array::part(array, cursor, &mut buffers.scratch)?;
+                    *left -= 1;
+                    cursor.commit();
                 }
-                none.insert(head.count)
+                let array = Value::Array(std::mem::take(array));
+                return Ok((!array.is_empty()).then_some(Made::Value(array)));
+            }
+            Self::Module(module) => {
+                module.run(cursor)?;
+                Value::Module(std::mem::take(module).finish())
+            }
+            Self::Stream(stream) => {
+                stream.run(cursor, &mut buffers.scratch)?;
+                let empty = StreamReader::new(Generation::First, false);
+                Value::Stream(std::mem::replace(&mut **stream, empty).finish())
             }
         };
-        let (form, least) = (self.layout.form, self.least_deadline);
-        match &mut self.value {
-            Value::String(string) => each(left, cursor, |cursor| {
-                *string = Bytes::from(cursor.string(scratch)?);
-                Ok(())
-            }),
-            Value::List(list) => each(left, cursor, |c| list_part(list, form, c, scratch)),
-            Value::Set(set) => each(left, cursor, |c| set_part(set, form, c, scratch)),
-            Value::Zset(zset) => each(left, cursor, |c| zset_part(zset, form, c, scratch)),
-            Value::Hash(hash) => each(left, cursor, |c| hash_part(hash, form, least, c, scratch)),
-            Value::Array(array) => each(left, cursor, |c| array::part(array, c, scratch)),
-            Value::Module(_) => each(left, cursor, |c| self.module.run(c)),
-            Value::Stream(_) => Ok(()),
-        }
+        Ok(Some(Made::Value(value)))
     }
 
     /// An estimate of the memory that it takes so far.
     pub(super) fn memory(&self) -> usize {
-        self.stream.as_ref().map_or_else(|| self.value.memory(), |stream| stream.memory())
-    }
-
-    /// The value; None for an aggregate without elements, which servers don't keep either, but for
-    /// streams.
-    pub(super) fn finish(mut self) -> Option<Value> {
-        if let Some(stream) = self.stream {
-            return Some(Value::Stream(stream.finish()));
-        }
-        if let Value::Zset(zset) = &mut self.value {
-            zset.set_packed(matches!(self.layout.form, Form::Blocks(_)));
-        }
-        match self.value {
-            Value::Module(_) => Some(Value::Module(self.module.finish())),
-            Value::String(_) => Some(self.value),
-            value => (!value.is_empty()).then_some(value),
+        match self {
+            Self::Text | Self::Module(_) => 0,
+            Self::Elements(elements) => elements.value.as_ref().map_or(0, Value::memory),
+            Self::Array { array, .. } => array.memory(),
+            Self::Stream(stream) => stream.memory(),
         }
     }
 }
 
-fn each(
-    left: &mut u64,
-    cursor: &mut Cursor<'_>,
-    mut read: impl FnMut(&mut Cursor<'_>) -> Parsed<()>,
-) -> Parsed<()> {
-    while *left > 0 {
-        read(cursor)?;
-        *left -= 1;
-        cursor.commit();
+fn text(cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Made> {
+    if let Some(text) = cursor.text(&mut buffers.text)? {
+        if text.len() > TEXT_LENT_MAX {
+            return Ok(Made::Value(Value::string(text)));
+        }
+        buffers.text.clear();
+        buffers.text.extend_from_slice(text);
     }
-    Ok(())
+    Ok(Made::Text)
+}
+
+fn stream_reader(layout: &Layout, skip: bool) -> StreamReader {
+    let generation = match layout.form {
+        Form::Stream(generation) => generation,
+        _ => Generation::First,
+    };
+    StreamReader::new(generation, skip)
+}
+
+/// A list, set, sorted set or hash in the making.
+pub(super) struct Elements {
+    layout: Layout,
+    /// None until it was read; then it counts down.
+    head: Option<Head>,
+    /// What was gathered so far, where it is more than a small value has.
+    value: Option<Value>,
+}
+
+impl Elements {
+    fn run(&mut self, cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Option<Made>> {
+        let Layout { family, form, .. } = self.layout;
+        let Buffers { scratch, packer, .. } = buffers;
+        let head = match &mut self.head {
+            Some(head) => head,
+            none => {
+                packer.begin(family);
+                none.insert(Head::read(&self.layout, cursor)?)
+            }
+        };
+        while head.count > 0 {
+            match family {
+                Type::Set => set_part(packer, form, cursor, scratch)?,
+                Type::Zset => zset_part(packer, form, cursor, scratch)?,
+                Type::Hash => hash_part(packer, form, head.least_deadline, cursor, scratch)?,
+                _ => list_part(packer, form, cursor, scratch)?,
+            }
+            head.count -= 1;
+            cursor.commit();
+            if packer.block().len() > GATHERED_MAX {
+                let value = self.value.get_or_insert_with(|| empty(family));
+                packer.move_to(value).map_err(|Twice| twice(family))?;
+            }
+        }
+        let is_packed = matches!(form, Form::Blocks(_));
+        let Some(mut value) = self.value.take() else {
+            let content = packer.finish(is_packed).map_err(|Twice| twice(family))?;
+            return Ok(content.map(|content| match content {
+                Content::Flat(flat) => Made::Packed(flat.map(|_| ())),
+                Content::Value(value) => Made::Value(value),
+            }));
+        };
+        packer.move_to(&mut value).map_err(|Twice| twice(family))?;
+        if let Value::Zset(zset) = &mut value {
+            zset.set_packed(is_packed);
+        }
+        Ok(Some(Made::Value(value)))
+    }
+}
+
+fn empty(family: Type) -> Value {
+    match family {
+        Type::Set => Value::Set(Set::default()),
+        Type::Zset => Value::Zset(Zset::default()),
+        Type::Hash => Value::Hash(Hash::default()),
+        _ => Value::List(List::default()),
+    }
+}
+
+fn twice(family: Type) -> Stop {
+    bad(format!("a {} is there twice", if family == Type::Hash { "field" } else { "member" }))
 }
 
 // The functions below read one element each. They change the value only when all its bytes are
 // there, because they are called anew otherwise.
 
 fn list_part(
-    list: &mut List,
+    packer: &mut Packer,
     form: Form,
     cursor: &mut Cursor<'_>,
     scratch: &mut Vec<u8>,
@@ -156,39 +262,37 @@ fn list_part(
         _ => None,
     };
     let string = cursor.string(scratch)?;
-    match block {
-        None => list.push_back(string),
-        Some(block) => {
-            let mut walk = Walk::new(block, string)?;
-            while let Some(element) = walk.next()? {
-                list.push_back(&element.to_bytes());
-            }
-        }
+    let Some(block) = block else {
+        packer.element(string);
+        return Ok(());
+    };
+    let mut walk = Walk::new(block, string)?;
+    while let Some(element) = walk.next()? {
+        packer.element(element.text().as_ref());
     }
     Ok(())
 }
 
 fn set_part(
-    set: &mut Set,
+    packer: &mut Packer,
     form: Form,
     cursor: &mut Cursor<'_>,
     scratch: &mut Vec<u8>,
 ) -> Parsed<()> {
     let string = cursor.string(scratch)?;
-    let Form::Blocks(block) = form else { return add_member(set, string) };
+    let Form::Blocks(block) = form else {
+        packer.member(string);
+        return Ok(());
+    };
     let mut walk = Walk::new(block, string)?;
     while let Some(member) = walk.next()? {
-        add_member(set, &member.to_bytes())?;
+        packer.member(member.text().as_ref());
     }
     Ok(())
 }
 
-fn add_member(set: &mut Set, member: &[u8]) -> Parsed<()> {
-    if set.insert(member) { Ok(()) } else { Err(bad("a member is there twice")) }
-}
-
 fn zset_part(
-    zset: &mut Zset,
+    packer: &mut Packer,
     form: Form,
     cursor: &mut Cursor<'_>,
     scratch: &mut Vec<u8>,
@@ -197,31 +301,23 @@ fn zset_part(
     if let Form::Blocks(block) = form {
         let mut walk = Walk::new(block, string)?;
         while let Some(member) = walk.next()? {
-            let score = walk.partner()?.to_score()?;
-            add_scored(zset, &member.to_bytes(), score)?;
+            packer.scored(member.text().as_ref(), walk.partner()?.to_score()?);
         }
         return Ok(());
     }
-    let member = Bytes::from(string);
     let score = match form {
         Form::ScoreText => cursor.double_text()?,
         _ => cursor.u64_le().map(f64::from_bits)?,
     };
-    add_scored(zset, &member, score)
-}
-
-fn add_scored(zset: &mut Zset, member: &[u8], score: f64) -> Parsed<()> {
     if score.is_nan() {
         return Err(bad("a score is not a number"));
     }
-    match zset.insert(member, score) {
-        None => Ok(()),
-        Some(_) => Err(bad("a member is there twice")),
-    }
+    packer.scored(string, score);
+    Ok(())
 }
 
 fn hash_part(
-    hash: &mut Hash,
+    packer: &mut Packer,
     form: Form,
     least: i64,
     cursor: &mut Cursor<'_>,
@@ -230,7 +326,7 @@ fn hash_part(
     let mut expires_at_ms = match form {
         Form::Blocks(block) | Form::BlockWithDeadlines(block) => {
             let with_deadlines = matches!(form, Form::BlockWithDeadlines(_));
-            return hash_block(hash, block, with_deadlines, cursor.string(scratch)?);
+            return hash_block(packer, block, with_deadlines, cursor.string(scratch)?);
         }
         Form::DeadlineFirst => match cursor.length()? {
             0 => None,
@@ -243,8 +339,9 @@ fn hash_part(
         },
         _ => None,
     };
-    let name = Bytes::from(cursor.string(scratch)?);
-    let value = Bytes::from(cursor.string(scratch)?);
+    let mut unpacked = Vec::new();
+    let name = cursor.string(&mut unpacked)?;
+    let value = cursor.string(scratch)?;
     if form == Form::DeadlineLast {
         expires_at_ms = match cursor.i64_le()? {
             NO_DEADLINE => None,
@@ -252,7 +349,8 @@ fn hash_part(
             at => return Err(bad(format!("a field's deadline can't be {at}"))),
         };
     }
-    add_field(hash, &name, Field { value: &value, expires_at_ms })
+    packer.field(name, Field { value, expires_at_ms });
+    Ok(())
 }
 
 /// A deadline from its distance to another time.
@@ -262,18 +360,15 @@ fn deadline(from: i64, distance: u64) -> Parsed<i64> {
         .ok_or_else(|| bad(format!("a field's deadline can't be {distance} ms after {from}")))
 }
 
-fn hash_block(hash: &mut Hash, block: Block, with_deadlines: bool, bytes: &[u8]) -> Parsed<()> {
+fn hash_block(packer: &mut Packer, block: Block, with_deadlines: bool, bytes: &[u8]) -> Parsed<()> {
     let mut walk = Walk::new(block, bytes)?;
     while let Some(name) = walk.next()? {
-        let value = walk.partner()?.to_bytes();
+        let value = walk.partner()?;
         let expires_at_ms = if with_deadlines { walk.partner()?.to_deadline()? } else { None };
-        add_field(hash, &name.to_bytes(), Field { value: &value, expires_at_ms })?;
+        let (name, value) = (name.text(), value.text());
+        packer.field(name.as_ref(), Field { value: value.as_ref(), expires_at_ms });
     }
     Ok(())
-}
-
-fn add_field(hash: &mut Hash, name: &[u8], field: Field<'_>) -> Parsed<()> {
-    if hash.insert(name, field) { Ok(()) } else { Err(bad("a field is there twice")) }
 }
 
 /// A value that is passed over.
@@ -287,7 +382,8 @@ pub(super) struct Skipper {
 
 impl Skipper {
     pub(super) fn new(layout: Layout) -> Self {
-        let stream = stream_reader(&layout, true);
+        let is_stream = layout.family == Type::Stream;
+        let stream = is_stream.then(|| Box::new(stream_reader(&layout, true)));
         Self { layout, left: None, part: 0, stream }
     }
 

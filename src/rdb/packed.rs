@@ -7,7 +7,6 @@ use super::listpack::Listpack;
 use super::ziplist::Ziplist;
 use super::zipmap::Zipmap;
 use crate::text;
-use crate::value::Bytes;
 
 /// The kinds of blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,12 +24,27 @@ pub(super) enum Packed<'a> {
     Number(i64),
 }
 
-impl Packed<'_> {
-    /// The string that it stands for.
-    pub(super) fn to_bytes(self) -> Bytes {
+/// The string that an element stands for, where it lies or spelled.
+pub(super) enum Text<'a> {
+    Lent(&'a [u8]),
+    Spelled(text::Decimal),
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
         match self {
-            Self::Text(bytes) => Bytes::from(bytes),
-            Self::Number(number) => Bytes::from(text::format_i64(number).as_ref()),
+            Self::Lent(bytes) => bytes,
+            Self::Spelled(number) => number.as_ref(),
+        }
+    }
+}
+
+impl<'a> Packed<'a> {
+    /// The string that it stands for, lent.
+    pub(super) fn text(self) -> Text<'a> {
+        match self {
+            Self::Text(bytes) => Text::Lent(bytes),
+            Self::Number(number) => Text::Spelled(text::format_i64(number)),
         }
     }
 
@@ -75,6 +89,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next element; None after the last one.
+    #[inline]
     pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
         let (next, block) = match self {
             Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
@@ -129,9 +144,9 @@ impl<'a> Rest<'a> {
     /// A signed little-endian number of `N` bytes, at most 8.
     pub(super) fn number<const N: usize>(&mut self) -> Option<Packed<'a>> {
         let bytes = self.array::<N>()?;
-        let unsigned = bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-        let unused = 64 - 8 * N as u32;
-        Some(Packed::Number((unsigned << unused) as i64 >> unused))
+        let mut highest = [0; 8];
+        highest.last_chunk_mut::<N>()?.copy_from_slice(&bytes);
+        Some(Packed::Number(i64::from_le_bytes(highest) >> (64 - 8 * N as u32)))
     }
 
     pub(super) fn u32_le(&mut self) -> Option<u32> {

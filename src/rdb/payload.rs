@@ -3,7 +3,7 @@
 use super::crc64::crc64;
 use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::ModuleData;
-use super::object::Builder;
+use super::object::{Buffers, Builder};
 use super::opcode;
 use super::types::{self, Dialect, VALKEY_VERSION_MIN};
 use crate::error::{Error, Result};
@@ -44,10 +44,13 @@ fn value(cursor: &mut Cursor<'_>, version: u32) -> Parsed<Value> {
         number = cursor.byte()?;
     }
     let layout = types::row(number, dialect).layout(number, dialect, version)?;
-    let mut builder = Builder::new(layout);
-    builder.run(cursor, &mut Vec::new())?;
+    cursor.commit();
+    let mut buffers = Buffers::default();
+    let made = Builder::new(layout).run(cursor, &mut buffers)?;
+    cursor.commit();
     if !cursor.is_at_end() {
         return Err(bad("more bytes follow the value"));
     }
-    builder.finish().ok_or_else(|| bad("the value has no elements"))
+    let made = made.ok_or_else(|| bad("the value has no elements"))?;
+    Ok(made.lend(&buffers).into_value())
 }

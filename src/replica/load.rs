@@ -15,7 +15,7 @@ use crate::command::{Asked, Scope, Setting, Unit, known_fingerprint};
 use crate::config::Resync;
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
-use crate::rdb::{Decoder, Item};
+use crate::rdb::{Decoder, Item, Lent};
 use crate::table::{Db, Entry, SLOT_BYTES, Stamp, Table};
 use crate::text::printable;
 use crate::value::{Bytes, Value, fingerprint};
@@ -88,6 +88,16 @@ enum Target {
     Aside(Aside),
     /// Into the table that is being read.
     InPlace(Seen),
+}
+
+/// What was taken out of the bytes at hand.
+enum Drained {
+    /// A batch.
+    Some,
+    /// All there was.
+    All,
+    /// What came before the announcement of so many keys.
+    Announced(Db, u64),
 }
 
 /// Which server wrote a snapshot.
@@ -241,12 +251,22 @@ impl Load {
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
         while !self.ended {
-            let more = match self.target {
-                Target::Aside(_) => self.drain_aside(around, gate)?,
-                _ => self.drain_direct(around, gate)?,
+            let drained = match self.target {
+                Target::Aside(_) => self.drain_aside(around.table)?,
+                _ => {
+                    let gate = gate();
+                    match self.target {
+                        // Held all the while, as whoever exchanges a callback expects.
+                        Target::Table if !gate.is_heard() => self.drain_unheard(around)?,
+                        _ => self.drain_direct(around, gate)?,
+                    }
+                }
             };
+            if let Drained::Announced(db, keys) = drained {
+                self.announce((db, keys), around, gate)?;
+            }
             self.check_memory(around, gate)?;
-            if !more {
+            if let Drained::All = drained {
                 break;
             }
             check_stop(around)?;
@@ -328,38 +348,60 @@ impl Load {
         }
     }
 
-    /// Loads a batch of keys straight into the table; false where more bytes are needed.
-    fn drain_direct<G: Gate>(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<bool> {
-        let mut announced = None;
-        let result = self.publish(around, gate, |load, unit, table| {
+    /// Loads a batch of keys straight into the table.
+    fn drain_direct<G: Gate>(&mut self, around: &mut Surroundings<'_>, gate: G) -> Result<Drained> {
+        self.publish(around, gate, |load, unit, table| {
             for _ in 0..KEYS_PER_BATCH {
                 match load.decoder.next()? {
                     Some(Item::Entry { db, key, value, expires_at_ms }) => {
                         load.take_key(unit, table, db, key, value, expires_at_ms)?;
                         load.keys += 1;
                     }
-                    Some(Item::Resize { db, keys, .. }) => {
-                        announced = Some((db, keys));
-                        break;
-                    }
+                    Some(Item::Resize { db, keys, .. }) => return Ok(Drained::Announced(db, keys)),
                     Some(item) => {
                         if load.note(item) {
-                            return Ok(false);
+                            return Ok(Drained::All);
                         }
                     }
-                    None => return Ok(false),
+                    None => return Ok(Drained::All),
                 }
             }
-            Ok(true)
-        });
-        if let Some(announced) = announced {
-            self.announce(announced, around, gate)?;
+            Ok(Drained::Some)
+        })
+    }
+
+    /// The same where nobody reads the table and nobody hears of the keys.
+    fn drain_unheard(&mut self, around: &mut Surroundings<'_>) -> Result<Drained> {
+        *around.unit += 1;
+        let stamp = self.stamp(*around.unit);
+        let mut fill = around.table.fill(stamp);
+        let mut drained = Ok(Drained::Some);
+        for _ in 0..KEYS_PER_BATCH {
+            match self.decoder.lend() {
+                Ok(Some(Lent::Entry { db, key, value, expires_at_ms })) => {
+                    fill.put(db, key, value, expires_at_ms);
+                    self.keys += 1;
+                    continue;
+                }
+                Ok(Some(Lent::Resize { db, keys, .. })) => {
+                    drained = Ok(Drained::Announced(db, keys));
+                }
+                Ok(Some(item)) => {
+                    let item = item.into_owned();
+                    if !self.note(item) {
+                        continue;
+                    }
+                    drained = Ok(Drained::All);
+                }
+                Ok(None) => drained = Ok(Drained::All),
+                Err(error) => drained = Err(error),
+            }
+            break;
         }
-        result
+        match fill.finish() {
+            None => drained,
+            Some((db, key)) => Err(self.duplicate(db, &key)),
+        }
     }
 
     /// Stages a key of the snapshot, unless it is as it was.
@@ -398,10 +440,9 @@ impl Load {
     fn publish<G: Gate, R>(
         &mut self,
         around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
+        mut gate: G,
         stage: impl FnOnce(&mut Self, &mut Unit<'_>, &Table) -> Result<R>,
     ) -> Result<R> {
-        let mut gate = gate();
         let mut unit = Unit::new(self.setting(around), &mut gate, 0);
         let result = stage(self, &mut unit, around.table);
         let (batch, asked, _) = unit.finish();
@@ -437,31 +478,23 @@ impl Load {
         }
     }
 
-    fn drain_aside<G: Gate>(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        gate: &mut dyn FnMut() -> G,
-    ) -> Result<bool> {
+    fn drain_aside(&mut self, table: &Table) -> Result<Drained> {
         for _ in 0..KEYS_PER_BATCH {
             match self.decoder.next()? {
                 Some(Item::Entry { db, key, value, expires_at_ms }) => {
-                    self.put_aside(db, key, value, expires_at_ms, around.table)?;
+                    self.put_aside(db, key, value, expires_at_ms, table)?;
                     self.keys += 1;
                 }
-                Some(Item::Resize { db, keys, .. }) => {
-                    self.announce((db, keys), around, gate)?;
-                    // It may have gone on in place.
-                    return Ok(true);
-                }
+                Some(Item::Resize { db, keys, .. }) => return Ok(Drained::Announced(db, keys)),
                 Some(item) => {
                     if self.note(item) {
-                        return Ok(false);
+                        return Ok(Drained::All);
                     }
                 }
-                None => return Ok(false),
+                None => return Ok(Drained::All),
             }
         }
-        Ok(true)
+        Ok(Drained::Some)
     }
 
     /// Takes in what is not a key; true at the snapshot's end.

@@ -22,6 +22,7 @@ mod batch;
 mod cursor;
 mod database;
 mod entry;
+mod fill;
 mod generation;
 mod index;
 mod layout;
@@ -35,6 +36,7 @@ pub use batch::{Batch, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};
+pub use fill::Fill;
 pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
@@ -42,7 +44,7 @@ pub use reader::{Entries, FEW, Reader};
 use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Index, Root, Stored};
+use index::{From, Gone, Root, Start, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use sharing::{
@@ -274,30 +276,22 @@ pub struct Table {
 pub struct Ahead<'t> {
     shared: &'t Shared,
     db: Db,
-    hashes: SmallVec<[u64; FEW]>,
+    starts: SmallVec<[Start<'t>; FEW]>,
 }
 
 impl Ahead<'_> {
-    fn index(&self) -> Option<&Index> {
-        self.shared.root.own().get(self.db).map(|database| &database.index)
-    }
-
     /// This key, too.
     #[inline]
     pub fn expect(&mut self, key: &[u8]) {
-        let hash = self.shared.layout.hash(key);
-        if let Some(index) = self.index() {
-            index.fetch_bucket(hash);
-        }
-        self.hashes.push(hash);
+        let database = self.shared.root.own().get(self.db);
+        let start = database.map(|it| it.index.own_start(self.shared.layout.hash(key)));
+        self.starts.extend(start);
     }
 
     /// What leads to them is there by now, or soon; what is stored is to follow.
     #[inline]
     pub fn fetch(self) {
-        if let Some(index) = self.index() {
-            self.hashes.iter().for_each(|hash| index.fetch_stored(*hash));
-        }
+        self.starts.iter().for_each(Start::fetch_stored);
     }
 }
 
@@ -349,7 +343,7 @@ impl Table {
     /// Keys of a database that the writer is going to look at, so that they can be fetched from main
     /// memory all at once. It is only a hint.
     pub fn ahead(&self, db: Db) -> Ahead<'_> {
-        Ahead { shared: &self.shared, db, hashes: SmallVec::new() }
+        Ahead { shared: &self.shared, db, starts: SmallVec::new() }
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.
@@ -377,6 +371,11 @@ impl Table {
     /// So many keys will come into a database: it does not have to grow for them.
     pub fn make_room(&mut self, db: Db, keys: usize) {
         publish::make_room(&self.shared, db, keys);
+    }
+
+    /// Takes in new keys that nobody is looking for yet.
+    pub fn fill(&mut self, stamp: Stamp) -> Fill<'_> {
+        Fill::new(&self.shared, stamp)
     }
 
     /// An empty dataset, to be built aside.

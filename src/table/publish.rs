@@ -169,7 +169,7 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
-fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     let held = shared.copies.load(Ordering::Acquire) > 0;
     if std::mem::replace(&mut writing.held, held) && !held {
         writing.bin.hurry();

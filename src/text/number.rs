@@ -14,16 +14,32 @@ impl AsRef<[u8]> for Decimal {
     }
 }
 
+/// The numbers below 100, two digits each.
+const PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+}
+
 /// An integer in decimal; `as_ref` gives the bytes.
 pub fn format_i64(n: i64) -> Decimal {
     let mut decimal = Decimal { buffer: [b'0'; 20], start: 20 };
     let mut rest = n.unsigned_abs();
-    loop {
-        push_front(&mut decimal, b'0' + (rest % 10) as u8);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+    // Two digits at a time: snapshots have many numbers.
+    let mut pairs = decimal.buffer.rchunks_exact_mut(2);
+    while let (10.., Some(place)) = (rest, pairs.next()) {
+        place.copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+        decimal.start -= 2;
+    }
+    if rest > 0 || n == 0 {
+        push_front(&mut decimal, b'0' + rest as u8);
     }
     if n < 0 {
         push_front(&mut decimal, b'-');

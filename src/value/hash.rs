@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{Tree, push_length, split_length};
+use super::tree::{Tree, length_len, push_length, split_length};
 use std::cmp::Ordering;
 
 /// What a field of a hash holds.
@@ -38,16 +38,28 @@ pub struct Hash {
 
 fn entry(name: &[u8], field: Field<'_>) -> Vec<u8> {
     let mut entry = Vec::with_capacity(name.len() + field.value.len() + 12);
-    push_length(&mut entry, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
-    entry.extend_from_slice(name);
-    if let Some(at) = field.expires_at_ms {
-        entry.extend_from_slice(&at.to_le_bytes());
-    }
-    entry.extend_from_slice(field.value);
+    write(&mut entry, name, field);
     entry
 }
 
-fn parts(entry: &[u8]) -> (&[u8], Field<'_>) {
+/// How long an entry is.
+pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
+    let head = length_len(name.len() << 1);
+    head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
+}
+
+/// Appends an entry.
+pub(super) fn write(out: &mut Vec<u8>, name: &[u8], field: Field<'_>) {
+    push_length(out, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
+    out.extend_from_slice(name);
+    if let Some(at) = field.expires_at_ms {
+        out.extend_from_slice(&at.to_le_bytes());
+    }
+    out.extend_from_slice(field.value);
+}
+
+/// What an entry says.
+pub(super) fn parts(entry: &[u8]) -> (&[u8], Field<'_>) {
     let (head, rest) = split_length(entry);
     let (name, rest) = rest.split_at_checked(head >> 1).unwrap_or((rest, &[]));
     match (head & 1, rest.split_first_chunk::<8>()) {
@@ -86,6 +98,11 @@ impl Hash {
     /// What [`Hash::leaf`] told, so many of its fields with a deadline.
     pub(super) fn of_leaf(block: Bytes, len: usize, volatile: usize) -> Self {
         Self { fields: Tree::of_leaf(block, len), volatile }
+    }
+
+    /// Of its fields as they lie in a block, which may be larger than one, so many with a deadline.
+    pub(super) fn of_entries(entries: &[u8], volatile: usize) -> Self {
+        Self { fields: Tree::of_entries(entries), volatile }
     }
 
     /// An estimate of the memory it takes, in bytes.

@@ -32,6 +32,11 @@ impl List {
         Self { elements: Tree::of_leaf(block, len) }
     }
 
+    /// Of its elements as they lie in a block, which may be larger than one.
+    pub(super) fn of_entries(entries: &[u8]) -> Self {
+        Self { elements: Tree::of_entries(entries) }
+    }
+
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.elements.memory()

@@ -30,6 +30,11 @@ impl Set {
         Self { members: Tree::of_leaf(block, len) }
     }
 
+    /// Of its members as they lie in a block, which may be larger than one.
+    pub(super) fn of_entries(entries: &[u8]) -> Self {
+        Self { members: Tree::of_entries(entries) }
+    }
+
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.members.memory()

@@ -13,17 +13,18 @@
 mod block;
 
 use super::Bytes;
-use block::{Entries, LENGTH_BYTES_MAX, entries, offset, push};
+use block::{Entries, entries, offset, push};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(super) use block::{LENGTH_BYTES_MAX, length_len};
 pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
 /// node to be small, small enough for rewriting a leaf to be cheap. An entry that is larger has a
 /// leaf of its own, so that its neighbours' edits don't copy it.
-const LEAF_BYTES: usize = 1024;
+pub(super) const LEAF_BYTES: usize = 1024;
 
 /// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in
 /// the node above.
@@ -77,6 +78,11 @@ impl Tree {
     /// A tree of one leaf, which has so many entries.
     pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
         Self { len, bytes: block.len(), root: Some(Node::Leaf(block)) }
+    }
+
+    /// A tree of these entries, one behind the other as they are in a leaf.
+    pub(super) fn of_entries(bytes: &[u8]) -> Self {
+        entries(bytes).collect()
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share

@@ -5,7 +5,7 @@ use super::tree::Tree;
 use std::cmp::Ordering;
 
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
-const SCANNED_MAX: usize = 64;
+pub(super) const SCANNED_MAX: usize = 64;
 
 /// With more members than this the servers no longer keep a sorted set as one packed block. It is
 /// their default; a primary can be told another number, which no replica is told.
@@ -31,7 +31,26 @@ fn entry(member: &[u8], score: f64) -> Vec<u8> {
     [&score.to_le_bytes()[..], member].concat()
 }
 
-fn parts(entry: &[u8]) -> (&[u8], f64) {
+/// How long an entry is.
+pub(super) fn entry_len(member: &[u8]) -> usize {
+    size_of::<f64>() + member.len()
+}
+
+/// Appends the same.
+pub(super) fn write(out: &mut Vec<u8>, member: &[u8], score: f64) {
+    out.extend_from_slice(&score.to_le_bytes());
+    out.extend_from_slice(member);
+}
+
+/// The same entries in the order of their members.
+fn by_member(order: &Tree) -> Tree {
+    let mut entries: Vec<&[u8]> = order.iter().collect();
+    entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
+    entries.into_iter().collect()
+}
+
+/// What an entry says.
+pub(super) fn parts(entry: &[u8]) -> (&[u8], f64) {
     match entry.split_first_chunk::<8>() {
         Some((score, member)) => (member, f64::from_le_bytes(*score)),
         None => (&[], 0.0),
@@ -120,6 +139,13 @@ impl Zset {
         Self { order: Tree::of_leaf(block, len), members: None, spread: !is_packed }
     }
 
+    /// Of its members as they lie in a block, which may be larger than one.
+    pub(super) fn of_entries(entries: &[u8], is_packed: bool) -> Self {
+        let order = Tree::of_entries(entries);
+        let members = (order.len() > SCANNED_MAX).then(|| by_member(&order));
+        Self { order, members, spread: !is_packed }
+    }
+
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
@@ -166,12 +192,7 @@ impl Zset {
                     members.insert(at, &entry);
                 }
             }
-            None if self.order.len() > SCANNED_MAX => {
-                let mut entries: Vec<&[u8]> = self.order.iter().collect();
-                entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
-                let members = entries.into_iter().collect();
-                self.members = Some(members);
-            }
+            None if self.order.len() > SCANNED_MAX => self.members = Some(by_member(&self.order)),
             None => {}
         }
         old

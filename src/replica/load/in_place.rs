@@ -59,7 +59,7 @@ impl Load {
         let mut more = true;
         while more {
             check_stop(around)?;
-            more = self.publish(around, gate, |load, unit, table| {
+            more = self.publish(around, gate(), |load, unit, table| {
                 for _ in 0..KEYS_PER_BATCH {
                     let Some((db, key, entry)) = entries.next() else { return Ok(false) };
                     let at = entry.expires_at_ms;
@@ -90,7 +90,7 @@ impl Load {
         let mut more = true;
         while more {
             check_stop(around)?;
-            more = self.publish(around, gate, |load, unit, _| {
+            more = self.publish(around, gate(), |load, unit, _| {
                 for _ in 0..KEYS_PER_BATCH {
                     let Some((db, key, old)) = entries.next() else { return Ok(false) };
                     match (known_fingerprint(&old), old.value) {
@@ -108,7 +108,7 @@ impl Load {
             })?;
         }
         let told_in_vain = std::mem::take(&mut self.told_in_vain);
-        self.publish(around, gate, |_, unit, table| {
+        self.publish(around, gate(), |_, unit, table| {
             let is_nowhere = |db, key| !seen.contains(db, key) && table.get(db, key).is_none();
             for (db, key) in told_in_vain.iter().filter(|(db, key)| is_nowhere(*db, key)) {
                 unit.deny(*db, key, Reason::Resync);

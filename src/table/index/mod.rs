@@ -126,10 +126,8 @@ impl Index {
 
     /// Where a lookup begins, which the processor is told to fetch.
     #[inline]
-    pub(super) fn start<'a>(&self, _: &'a Pin, hash: u64) -> Start<'a> {
-        let bucket = self.segment(hash).first(hash);
-        fetch(std::ptr::from_ref(bucket).addr());
-        Start { bucket, hash }
+    pub(super) fn start<'a>(&'a self, _: &'a Pin, hash: u64) -> Start<'a> {
+        self.own_start(hash)
     }
 
     /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
@@ -200,6 +198,14 @@ impl Index {
         })
     }
 
+    /// As [`Index::start`], until the writer changes anything.
+    #[inline]
+    pub(super) fn own_start(&self, hash: u64) -> Start<'_> {
+        let bucket = self.segment(hash).first(hash);
+        fetch(std::ptr::from_ref(bucket).addr());
+        Start { bucket, hash }
+    }
+
     /// As [`Index::walk`].
     pub(super) fn own_walk(&self, from: From, layout: &Layout) -> (Vec<Shown<'_>>, Option<From>) {
         let segment = self.segment(from.0);
@@ -252,16 +258,17 @@ impl Index {
     ) {
         loop {
             let segment = self.segment(hash);
-            let words = segment.used() + news(self);
+            let new = news(self);
+            let words = segment.used() + new;
+            // What is large because much is to come is not made small before that has come.
+            let is_untidy = || segment.is_untidy(words) || new == 0 && segment.is_sparse(words);
             let fits = words <= segment.room();
             if !fits && (segment.is_largest() || words > Segment::LARGEST) {
                 self.split(segment, hash, born, layout, &mut gone);
                 continue;
             }
             let other = match fits {
-                true if segment.is_untidy(words) => {
-                    segment.rebuilt(words + words / 6 + 1, born, layout)
-                }
+                true if is_untidy() => segment.rebuilt(words + words / 6 + 1, born, layout),
                 true if segment.is_older(frozen) => segment.copied(born, layout),
                 true => return,
                 false => segment.rebuilt(words, born, layout),

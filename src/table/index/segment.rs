@@ -127,15 +127,20 @@ impl Segment {
         self.len() >= LARGEST
     }
 
-    /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
+    /// Whether another one of so many words would be much smaller.
+    pub(in crate::table) fn is_sparse(self, words: usize) -> bool {
+        let buckets = self.len();
+        buckets > 1 && words < room_of(buckets) / 4
+    }
+
+    /// Whether another one of so many words would have fewer detours.
     pub(in crate::table) fn is_untidy(self, words: usize) -> bool {
-        let buckets = self.buckets().len();
+        let buckets = self.len();
         let room = room_of(buckets);
-        let sparse = buckets > 1 && words < room / 4;
         // Where it can't get more room, another one has about half as many detours as buckets, too.
         let is_dense = self.is_largest() && words > room - room / 8;
         let usual = if is_dense { buckets * 3 / 4 } else { buckets / 2 + 1 };
-        sparse || self.field(SPILLS) as usize > usual
+        self.field(SPILLS) as usize > usual
     }
 
     #[inline]
@@ -413,6 +418,7 @@ mod tests {
         let small = Segment::new(&heap, 18, 0, 0);
         small.set(SPILLS, 3);
         assert!(small.is_untidy(18), "there are larger ones");
+        assert!(small.is_sparse(3) && !small.is_sparse(5));
         drop(small.own());
     }
 }

@@ -2,7 +2,7 @@
 //! front.
 
 /// Bytes that a length takes at most.
-pub(super) const LENGTH_BYTES_MAX: usize = 10;
+pub(in crate::value) const LENGTH_BYTES_MAX: usize = 10;
 
 /// Appends an entry to a block: its length, seven bits a byte and the lowest first, then itself.
 pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
@@ -17,6 +17,11 @@ pub fn push_length(block: &mut impl Extend<u8>, mut len: usize) {
         len >>= 7;
     }
     block.extend([len as u8]);
+}
+
+/// How many bytes a length takes.
+pub(in crate::value) fn length_len(len: usize) -> usize {
+    (len.max(1).ilog2() as usize / 7) + 1
 }
 
 /// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
