@@ -781,6 +781,24 @@ typedef struct {
      * not keys.
      */
     uint64_t unhealed;
+    /** Of memory_bytes, what strings take with their keys, ... */
+    uint64_t strings_bytes;
+    /** ... lists, ... */
+    uint64_t lists_bytes;
+    /** ... sets, ... */
+    uint64_t sets_bytes;
+    /** ... sorted sets, ... */
+    uint64_t zsets_bytes;
+    /** ... hashes, ... */
+    uint64_t hashes_bytes;
+    /** ... streams, ... */
+    uint64_t streams_bytes;
+    /** ... arrays (Redis 8.8), ... */
+    uint64_t arrays_bytes;
+    /** ... values of modules, ... */
+    uint64_t modules_bytes;
+    /** ... and keys that were withheld whole. Together they are memory_bytes. */
+    uint64_t ghosts_bytes;
 } rets_info_t;
 
 /**

@@ -132,7 +132,7 @@ structs! {
         delivered_at_ms: 40,
         deliveries: 48,
     }
-    rets_info_t = 888 {
+    rets_info_t = 960 {
         struct_size: 0,
         state: 8,
         event: 12,
@@ -176,6 +176,15 @@ structs! {
         healing: 864,
         healed: 872,
         unhealed: 880,
+        strings_bytes: 888,
+        lists_bytes: 896,
+        sets_bytes: 904,
+        zsets_bytes: 912,
+        hashes_bytes: 920,
+        streams_bytes: 928,
+        arrays_bytes: 936,
+        modules_bytes: 944,
+        ghosts_bytes: 952,
     }
 }
 

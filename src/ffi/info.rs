@@ -203,6 +203,25 @@ pub struct rets_info_t {
     /// How often such a value was refused by the primary, or could not be used: attempts,
     /// not keys.
     pub unhealed: u64,
+
+    /// Of memory_bytes, what strings take with their keys, ...
+    pub strings_bytes: u64,
+    /// ... lists, ...
+    pub lists_bytes: u64,
+    /// ... sets, ...
+    pub sets_bytes: u64,
+    /// ... sorted sets, ...
+    pub zsets_bytes: u64,
+    /// ... hashes, ...
+    pub hashes_bytes: u64,
+    /// ... streams, ...
+    pub streams_bytes: u64,
+    /// ... arrays (Redis 8.8), ...
+    pub arrays_bytes: u64,
+    /// ... values of modules, ...
+    pub modules_bytes: u64,
+    /// ... and keys that were withheld whole. Together they are memory_bytes.
+    pub ghosts_bytes: u64,
 }
 
 /// The smallest structure that a program can have been compiled with: that of 0.1.
@@ -212,6 +231,17 @@ impl rets_info_t {
     fn of(info: &Info) -> Self {
         let last = info.last_error.as_ref();
         let replid = info.replid.as_ref().map_or(Ok(""), |id| std::str::from_utf8(id));
+        let [
+            strings_bytes,
+            lists_bytes,
+            sets_bytes,
+            zsets_bytes,
+            hashes_bytes,
+            streams_bytes,
+            arrays_bytes,
+            modules_bytes,
+            ghosts_bytes,
+        ] = info.memory_by_type;
         Self {
             struct_size: size_of::<Self>(),
             state: info.state.into(),
@@ -256,6 +286,15 @@ impl rets_info_t {
             healing: info.healing,
             healed: info.healed,
             unhealed: info.unhealed,
+            strings_bytes,
+            lists_bytes,
+            sets_bytes,
+            zsets_bytes,
+            hashes_bytes,
+            streams_bytes,
+            arrays_bytes,
+            modules_bytes,
+            ghosts_bytes,
         }
     }
 }

@@ -458,7 +458,7 @@ impl Shared {
         let offset = if status.mixed { -1 } else { status.offset };
         let known = offset >= 0 && status.state != State::Loading;
         let counters = &self.counters;
-        let memory_bytes = counts.memory as u64;
+        let memory_bytes = counts.total_memory() as u64;
         Info {
             link: 0,
             state: status.state,
@@ -486,6 +486,7 @@ impl Shared {
             partial: counts.partial as u64,
             frozen: counts.frozen as u64,
             memory_bytes,
+            memory_by_type: counts.memory.map(|bytes| bytes as u64),
             memory_peak_bytes: Counters::of(&counters.memory_peak).max(memory_bytes),
             spooled_bytes: spooled,
             connects: link.connects,

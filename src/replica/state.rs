@@ -113,6 +113,8 @@ pub struct Info {
     pub frozen: u64,
     /// An estimate of the memory the data takes, in bytes.
     pub memory_bytes: u64,
+    /// The same by the type of the values, and last what is known of keys without one.
+    pub memory_by_type: [u64; 9],
     /// The most it has taken now or during a load: while one is loaded aside, that of both.
     pub memory_peak_bytes: u64,
     /// Bytes that arrived and wait for the apply thread.

@@ -1,6 +1,6 @@
 //! One numbered database: its index and its sums; and all of them together.
 
-use super::entry::{Counts, Entry};
+use super::entry::{Counts, Entry, KINDS};
 use super::index::{Index, Stored};
 use super::layout::Layout;
 use super::sharing::{AtomicUsize, Ordering};
@@ -23,7 +23,11 @@ pub(super) struct Database {
 
 /// [`Counts`] that the writer changes while readers read.
 #[derive(Debug, Default)]
-pub(super) struct Sums([AtomicUsize; 6]);
+pub(super) struct Sums {
+    /// Keys, those with a deadline, ghosts, partial and frozen ones.
+    counts: [AtomicUsize; 5],
+    memory: [AtomicUsize; KINDS],
+}
 
 impl Databases {
     #[inline]
@@ -74,6 +78,11 @@ impl Databases {
         self.0.iter().for_each(|(_, database)| total.add(&database.sums.get()));
         total
     }
+
+    /// An estimate of the memory that all of them take, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.0.iter().map(|(_, database)| database.sums.memory()).sum()
+    }
 }
 
 impl IntoIterator for Databases {
@@ -121,14 +130,22 @@ impl Database {
 /// Only the writer changes them, so that reading and storing is enough.
 impl Sums {
     pub(super) fn get(&self) -> Counts {
-        let [keys, expires, ghosts, partial, frozen, memory] =
-            self.0.each_ref().map(|sum| sum.load(Ordering::Relaxed));
+        let load = |sum: &AtomicUsize| sum.load(Ordering::Relaxed);
+        let [keys, expires, ghosts, partial, frozen] = self.counts.each_ref().map(load);
+        let memory = self.memory.each_ref().map(load);
         Counts { keys, expires, ghosts, partial, frozen, memory }
+    }
+
+    /// Of all types together.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.iter().map(|sum| sum.load(Ordering::Relaxed)).sum()
     }
 
     pub(super) fn set(&self, counts: &Counts) {
         let Counts { keys, expires, ghosts, partial, frozen, memory } = *counts;
-        for (sum, count) in self.0.iter().zip([keys, expires, ghosts, partial, frozen, memory]) {
+        let counts = [keys, expires, ghosts, partial, frozen];
+        let sums = self.counts.iter().chain(&self.memory);
+        for (sum, count) in sums.zip(counts.into_iter().chain(memory)) {
             sum.store(count, Ordering::Relaxed);
         }
     }

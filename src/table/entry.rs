@@ -1,7 +1,7 @@
 //! What a key has in the table, and the sums over such entries.
 
 use super::index::shared_memory;
-use crate::value::{Fingerprint, Value, Withheld};
+use crate::value::{Fingerprint, Type, Value, Withheld};
 use std::sync::Arc;
 
 /// What one key has. Cloning takes constant time.
@@ -96,9 +96,13 @@ pub struct Counts {
     pub partial: usize,
     /// Keys that stay as they are.
     pub frozen: usize,
-    /// An estimate of the memory that all entries take, in bytes.
-    pub memory: usize,
+    /// An estimate of the memory that entries take, in bytes: those of each type, and last those
+    /// without a value.
+    pub memory: [usize; KINDS],
 }
+
+/// Types, and none.
+pub(super) const KINDS: usize = 9;
 
 impl Counts {
     /// Takes other sums away from these.
@@ -108,7 +112,7 @@ impl Counts {
         self.ghosts -= gone.ghosts;
         self.partial -= gone.partial;
         self.frozen -= gone.frozen;
-        self.memory -= gone.memory;
+        self.memory.iter_mut().zip(gone.memory).for_each(|(sum, gone)| *sum -= gone);
     }
 
     /// Adds other sums to these.
@@ -118,19 +122,31 @@ impl Counts {
         self.ghosts += other.ghosts;
         self.partial += other.partial;
         self.frozen += other.frozen;
-        self.memory += other.memory;
+        self.memory.iter_mut().zip(other.memory).for_each(|(sum, other)| *sum += other);
+    }
+
+    /// Of all types together.
+    pub fn total_memory(&self) -> usize {
+        self.memory.iter().sum()
+    }
+
+    /// Where the memory of a type is among them, or that of what has no value.
+    pub(super) fn place(kind: Option<Type>) -> usize {
+        kind.map_or(KINDS - 1, |kind| kind as usize)
     }
 
     /// Of one entry that takes so much memory.
     pub(super) fn of(entry: &Entry, memory: usize) -> Self {
         let ghost = entry.is_ghost();
+        let mut by_kind = [0; KINDS];
+        by_kind[Self::place(entry.value.as_ref().map(Value::kind))] = memory;
         Self {
             keys: usize::from(!ghost),
             expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
             ghosts: usize::from(ghost),
             partial: usize::from(entry.is_partial()),
             frozen: usize::from(entry.is_frozen()),
-            memory,
+            memory: by_kind,
         }
     }
 }

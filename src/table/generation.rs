@@ -123,6 +123,6 @@ impl Generation {
 
     /// An estimate of the memory that all entries take, in bytes.
     pub fn memory(&self) -> usize {
-        self.counts().memory
+        self.counts().total_memory()
     }
 }

@@ -396,6 +396,6 @@ impl Table {
 
     /// An estimate of the memory that all entries take, in bytes.
     pub fn memory(&self) -> usize {
-        self.shared.counts().memory
+        self.shared.sums.memory()
     }
 }

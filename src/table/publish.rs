@@ -190,7 +190,7 @@ pub(super) fn tidy(shared: &Shared) {
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);
-    let less = old.counts().memory.saturating_sub(shared.root.own().counts().memory);
+    let less = old.memory().saturating_sub(shared.root.own().memory());
     let weight = old.weight() + less;
     writing.bin.put(Waste::Databases(old), weight);
 }

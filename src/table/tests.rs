@@ -105,7 +105,7 @@ fn assert_shows(table: &Table, contents: &Contents, stamp: Stamp) {
     keys.retain(|_, keys| *keys > 0);
     assert_eq!(reader.databases(), keys.into_iter().collect::<Vec<_>>());
     assert_eq!(reader.counts(), sums(contents));
-    assert_eq!(table.memory(), sums(contents).memory);
+    assert_eq!(table.memory(), sums(contents).total_memory());
     assert_eq!(reader.stamp(), stamp);
 
     let (copy, at) = reader.snapshot();

@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE
 #include "check.h"
 #include "server.h"
+#include <stddef.h>
 
 static void strings(const rets_t *r, int server) {
     char buf[16];
@@ -121,6 +122,48 @@ static void following(rets_t *r) {
     EXPECT(rets_set_option(r, "store", "none"), RETS_INVALID);
 }
 
+/* What a value takes is told with its type, and all types together are all there is. */
+static void memory(const rets_t *r, int server) {
+    static const struct {
+        const char *command;
+        size_t place;
+    } KINDS[] = {
+        {"SET large:string %s", offsetof(rets_info_t, strings_bytes)},
+        {"RPUSH large:list %s", offsetof(rets_info_t, lists_bytes)},
+        {"SADD large:set %s", offsetof(rets_info_t, sets_bytes)},
+        {"ZADD large:zset 1 %s", offsetof(rets_info_t, zsets_bytes)},
+        {"HSET large:hash field %s", offsetof(rets_info_t, hashes_bytes)},
+        {"XADD large:stream * field %s", offsetof(rets_info_t, streams_bytes)},
+    };
+    enum { FIRST = offsetof(rets_info_t, strings_bytes), PARTS = 9, LARGE = 900 };
+    char large[LARGE + 1], command[LARGE + 100];
+    rets_info_t before, after;
+    size_t i, n;
+
+    memset(large, 'x', LARGE);
+    large[LARGE] = 0;
+    before.struct_size = after.struct_size = sizeof before;
+    server_settle(server, r);
+    EXPECT(rets_info(r, &before), RETS_OK);
+    for (i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        uint64_t sum = 0;
+        sprintf(command, KINDS[i].command, large);
+        server_do(server, command);
+        server_settle(server, r);
+        EXPECT(rets_info(r, &after), RETS_OK);
+        for (n = 0; n < PARTS; n++) {
+            size_t place = FIRST + n * sizeof(uint64_t);
+            uint64_t was, is;
+            memcpy(&was, (const char *)&before + place, sizeof was);
+            memcpy(&is, (const char *)&after + place, sizeof is);
+            CHECK(place == KINDS[i].place ? is >= was + LARGE : is < was + 100);
+            sum += is;
+        }
+        CHECK(sum == after.memory_bytes);
+        before = after;
+    }
+}
+
 int main(int argc, char **argv) {
     static const char *const FILL[] = {
         "FLUSHALL",        "SET greeting hello", "RPUSH list a b c", "SADD set m n",
@@ -143,6 +186,7 @@ int main(int argc, char **argv) {
         elements(r);
         wholes(r);
         following(r);
+        memory(r, server);
     }
     EXPECT(rets_stop(r, 30000), RETS_OK);
     EXPECT(rets_exists(r, 0, "list", 4), RETS_STOPPED);

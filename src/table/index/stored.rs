@@ -251,12 +251,14 @@ impl Stored {
             Form::Packed(packed) => {
                 let parts = packed.parts();
                 let (value, _) = elements(&parts);
-                Counts {
+                let mut counts = Counts {
                     keys: 1,
                     expires: usize::from(parts.expires_at_ms.is_some()),
-                    memory: SLOT_BYTES + packed_memory(parts.key.len() + value.len()),
                     ..Counts::default()
-                }
+                };
+                counts.memory[Counts::place(Some(parts.kind))] =
+                    SLOT_BYTES + packed_memory(parts.key.len() + value.len());
+                counts
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
@@ -543,7 +545,7 @@ mod tests {
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
                         assert_eq!(stored.show().item(), (Bytes::from(key), entry.clone()));
                         let shared = shared_memory(key.len(), &entry);
-                        assert!(shared + SLOT_BYTES <= stored.counts().memory);
+                        assert!(shared + SLOT_BYTES <= stored.counts().total_memory());
                         assert_eq!(stored.counts().expires, usize::from(expires_at_ms.is_some()));
                     }
                 }
