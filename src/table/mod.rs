@@ -47,7 +47,6 @@ use database::{Databases, Sums};
 use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
-use reader::Sought;
 use sharing::{
     AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
 };
@@ -185,15 +184,6 @@ impl Shared {
             }
         }
         Err(Obstructed)
-    }
-
-    /// Has the processor fetch what lookups of these will look at, all at once.
-    fn fetch(&self, pin: &Pin, sought: &[Sought<'_>]) {
-        let Some((databases, _)) = self.root.get(pin, &self.commit) else { return };
-        let index = |one: &Sought<'_>| databases.get(one.db).map(|database| &database.index);
-        let indexed = || sought.iter().filter_map(|one| Some((index(one)?, one.hash)));
-        indexed().for_each(|(index, hash)| index.fetch_bucket(hash));
-        indexed().for_each(|(index, hash)| index.fetch_stored(hash));
     }
 
     /// As above, however busy the writer is.

@@ -19,7 +19,7 @@ pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin, fetch};
-use segment::{OwnSegment, Spot};
+use segment::{OwnSegment, Spot, fetch_stored};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is
@@ -56,6 +56,32 @@ impl Gone {
 /// The least of the hashes that a walk still has before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct From(pub(super) u64);
+
+/// Where a lookup begins. What it tells holds as long as no unit comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    bucket: &'a Bucket,
+    hash: u64,
+}
+
+impl<'a> Start<'a> {
+    /// Has the processor fetch what the lookup will probably find; the bucket is there by now.
+    #[inline]
+    pub(super) fn fetch_stored(&self) {
+        if let Some(word) = self.bucket.likely(self.hash) {
+            fetch_stored(word);
+        }
+    }
+
+    /// As [`Index::find_at_rest`].
+    #[inline(always)]
+    pub(super) fn find_at_rest(
+        &self,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        segment::find_at_rest(self.bucket, self.hash, wanted)
+    }
+}
 
 impl Directory {
     fn new(bits: u32, segments: Box<[AtomicUsize]>) -> *mut Self {
@@ -98,16 +124,12 @@ impl Index {
         self.directory().segment(hash)
     }
 
-    /// Has the processor fetch what a lookup begins with.
-    pub(super) fn fetch_bucket(&self, hash: u64) {
-        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
-    }
-
-    /// The same with what the lookup will probably find; the bucket is there by now.
-    pub(super) fn fetch_stored(&self, hash: u64) {
-        if let Some(word) = self.segment(hash).first(hash).likely(hash) {
-            fetch(word as usize);
-        }
+    /// Where a lookup begins, which the processor is told to fetch.
+    #[inline]
+    pub(super) fn start<'a>(&self, _: &'a Pin, hash: u64) -> Start<'a> {
+        let bucket = self.segment(hash).first(hash);
+        fetch(std::ptr::from_ref(bucket).addr());
+        Start { bucket, hash }
     }
 
     /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
@@ -115,11 +137,11 @@ impl Index {
     #[inline(always)]
     pub(super) fn find_at_rest<'a>(
         &self,
-        pin: &'a Pin,
+        _: &'a Pin,
         hash: u64,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        self.segment(hash).find_at_rest(pin, hash, wanted)
+        segment::find_at_rest(self.segment(hash).first(hash), hash, wanted)
     }
 
     /// What they find in any case; the outer `None` if the writer came in the way too often.

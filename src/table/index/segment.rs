@@ -9,7 +9,7 @@
 use super::stored::{Shown, Stored};
 use crate::memory::{Heap, LINE, Lines};
 use crate::table::layout::Layout;
-use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
+use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, fetch, tag_of};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -166,30 +166,8 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
-    /// What readers find that is `wanted`, where most are: in the bucket where they belong, and no
-    /// unit is being published there. The outer `None` if that does not tell.
-    #[inline(always)]
-    pub(in crate::table) fn find_at_rest<'a>(
-        self,
-        _: &'a Pin,
-        hash: u64,
-        wanted: impl Fn(Shown<'a>) -> bool,
-    ) -> Option<Option<Shown<'a>>> {
-        let bucket = self.first(hash);
-        let control = bucket.at_rest()?;
-        for place in control.with_tag(tag_of(hash)) {
-            // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader
-            // is pinned.
-            let shown = unsafe { Shown::of_slot(bucket.word_at_rest(place)?) };
-            if shown.is_some_and(&wanted) {
-                return Some(shown);
-            }
-        }
-        (!control.is_spilled()).then_some(None)
-    }
-
-    /// What they find, wherever it is and whatever happens there; the outer `None` if the writer
-    /// came in the way too often.
+    /// What readers find that is `wanted`, wherever it is and whatever happens there; the outer
+    /// `None` if the writer came in the way too often.
     pub(in crate::table) fn find<'a>(
         self,
         _: &'a Pin,
@@ -241,6 +219,37 @@ impl Segment {
         }
         Some(all)
     }
+}
+
+/// Has the processor fetch what a word refers to. Most blocks lie in two lines, and where the value
+/// lies in the second is told by the first: not to wait for one after the other is worth a third.
+#[inline]
+pub(in crate::table) fn fetch_stored(word: u64) {
+    fetch(word as usize);
+    fetch(word as usize + LINE - 8);
+}
+
+/// What readers find that is `wanted`, where most are: in the bucket where they belong, and no unit
+/// is being published there. The outer `None` if that does not tell. Whoever has the bucket is
+/// pinned.
+#[inline(always)]
+pub(in crate::table) fn find_at_rest<'a>(
+    bucket: &'a Bucket,
+    hash: u64,
+    wanted: impl Fn(Shown<'a>) -> bool,
+) -> Option<Option<Shown<'a>>> {
+    let control = bucket.at_rest()?;
+    for place in control.with_tag(tag_of(hash)) {
+        let word = bucket.word_at_rest(place)?;
+        fetch_stored(word);
+        // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader is
+        // pinned.
+        let shown = unsafe { Shown::of_slot(word) };
+        if shown.is_some_and(&wanted) {
+            return Some(shown);
+        }
+    }
+    (!control.is_spilled()).then_some(None)
 }
 
 /// The writer's side.
