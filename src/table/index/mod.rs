@@ -222,6 +222,11 @@ impl Index {
         self.own_find(hash, key)?.show()
     }
 
+    /// Has the processor fetch where a key of this hash is looked for.
+    pub(super) fn own_fetch(&self, hash: u64) {
+        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+    }
+
     /// Where a key is.
     pub(super) fn own_find(&self, hash: u64, key: &[u8]) -> Option<Spot<'_>> {
         self.segment(hash).own_find(hash, key)
