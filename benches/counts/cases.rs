@@ -91,9 +91,11 @@ fn filling() -> Vec<u8> {
     out
 }
 
-/// A snapshot of so many strings.
+/// A snapshot of so many strings, announced as all servers since Redis 3.2 do.
 fn snapshot(count: u64) -> Vec<u8> {
-    let mut out = b"REDIS0009\xfe\0".to_vec();
+    let mut out = b"REDIS0009\xfe\0\xfb\x80".to_vec();
+    out.extend_from_slice(&(count as u32).to_be_bytes());
+    out.push(0);
     for n in 0..count {
         let (key, value) = (name("string", n), value(n));
         out.extend_from_slice(&[0, key.len() as u8]);

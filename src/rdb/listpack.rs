@@ -26,7 +26,7 @@ impl<'a> Listpack<'a> {
     }
 
     /// The outer None is damage, the inner one the end.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Option<Packed<'a>>> {
         match self.short() {
             Some(element) => {
@@ -37,8 +37,8 @@ impl<'a> Listpack<'a> {
         }
     }
 
-    /// The next element, if it is one of the shortest: what most are. Nothing is passed otherwise.
-    #[inline]
+    /// The next element, if one byte tells its size, as for most. Nothing is passed otherwise.
+    #[inline(always)]
     fn short(&mut self) -> Option<Packed<'a>> {
         let (&first, behind) = self.rest.0.split_first()?;
         let (element, behind) = match first {
@@ -47,7 +47,10 @@ impl<'a> Listpack<'a> {
                 let (text, behind) = behind.split_at_checked(usize::from(first & 0x3f))?;
                 (Packed::Text(text), behind)
             }
-            _ => return None,
+            _ => {
+                let mut rest = Rest(behind);
+                (element(first, &mut rest)?, rest.0)
+            }
         };
         let (&back, behind) = behind.split_first()?;
         if usize::from(back) + behind.len() + 1 != self.rest.0.len() || self.left == Some(0) {
@@ -57,6 +60,7 @@ impl<'a> Listpack<'a> {
         Some(element)
     }
 
+    #[inline(never)]
     fn any(&mut self) -> Option<Option<Packed<'a>>> {
         let before = self.rest.0;
         let first = self.rest.byte()?;
@@ -101,6 +105,7 @@ impl<'a> Listpack<'a> {
     }
 }
 
+#[inline(always)]
 fn element<'a>(first: u8, rest: &mut Rest<'a>) -> Option<Packed<'a>> {
     match first {
         0x00..=0x7f => Some(Packed::Number(i64::from(first))),

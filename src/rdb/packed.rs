@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next element; None after the last one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
         let (next, block) = match self {
             Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
@@ -101,6 +101,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What belongs to the element before.
+    #[inline(always)]
     pub(super) fn partner(&mut self) -> Parsed<Packed<'a>> {
         self.next()?.ok_or_else(|| bad("the last element lacks its partner"))
     }

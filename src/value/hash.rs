@@ -49,6 +49,7 @@ pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
 }
 
 /// Appends an entry.
+#[inline]
 pub(super) fn write(out: &mut Vec<u8>, name: &[u8], field: Field<'_>) {
     push_length(out, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
     out.extend_from_slice(name);

@@ -76,7 +76,7 @@ impl Packer {
     }
 
     /// Adds an element to the end of a list.
-    #[inline]
+    #[inline(always)]
     pub fn element(&mut self, element: &[u8]) {
         self.begin_entry(element.len());
         self.bytes.extend_from_slice(element);
@@ -106,7 +106,7 @@ impl Packer {
     }
 
     /// Where an entry of so many bytes begins, with its length.
-    #[inline]
+    #[inline(always)]
     fn begin_entry(&mut self, len: usize) -> usize {
         let start = self.bytes.len();
         self.bytes.reserve(len + LENGTH_BYTES_MAX);
@@ -118,6 +118,7 @@ impl Packer {
         start
     }
 
+    #[inline(always)]
     fn place(&mut self, start: usize, rank: u64, name: &[u8]) {
         if let Some(last) = self.places.last() {
             self.is_sorted &= match last.rank.cmp(&rank) {

@@ -1,6 +1,7 @@
 //! Loads as a specification: what is heard of a snapshot, what readers see, what a broken one does.
 
 mod in_place;
+mod unheard;
 
 use super::*;
 use crate::change::{Change, Effect, Verdict};
@@ -128,6 +129,8 @@ struct Site {
     stopping: bool,
     /// How many gates were asked for.
     gates: usize,
+    /// So many of them are heard by nobody.
+    unheard: usize,
 }
 
 /// What came of a load.
@@ -158,7 +161,8 @@ impl Site {
     fn new() -> Self {
         let bench = Bench::default();
         let resync = Resync::Aside;
-        Self { bench, readable: false, resync, max_memory: 0, stopping: false, gates: 0 }
+        let (readable, stopping) = (false, false);
+        Self { bench, readable, resync, max_memory: 0, stopping, gates: 0, unheard: 0 }
     }
 
     /// A table that is being read, after these commands.
@@ -194,17 +198,21 @@ impl Site {
             becomes_mixed: &|| mixed.set(true),
         };
         let heard = std::cell::RefCell::new(Script { decide, heard: Vec::new() });
-        struct Borrowed<'a, 'b>(&'a std::cell::RefCell<Script<'b>>);
+        struct Borrowed<'a, 'b>(&'a std::cell::RefCell<Script<'b>>, bool);
         impl Gate for Borrowed<'_, '_> {
             fn ask(&mut self, change: &Change<'_>) -> Verdict {
                 self.0.borrow_mut().ask(change)
+            }
+
+            fn is_heard(&self) -> bool {
+                self.1
             }
         }
         let mut end = Ok(Progress::More);
         for part in parts {
             end = load.feed(part, &mut around, &mut || {
                 self.gates += 1;
-                Borrowed(&heard)
+                Borrowed(&heard, self.gates > self.unheard)
             });
             if !matches!(end, Ok(Progress::More)) {
                 break;
