@@ -385,9 +385,7 @@ impl Apply {
         stream: &mut Stream,
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
-        let mut ahead = self.table.ahead(self.position.db);
-        stream.read_ahead(|key| ahead.expect(key));
-        ahead.fetch();
+        stream.look_ahead(&self.table, self.position.db);
         match stream.next().map_err(Broken::Resync)? {
             None => return Ok(Followed::NeedsMore),
             Some(Next::Queued) => {}

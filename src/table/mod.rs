@@ -42,13 +42,12 @@ pub use reader::{Entries, FEW, Reader};
 use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Index, Root, Stored};
+use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use sharing::{
     AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
 };
-use smallvec::SmallVec;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -270,35 +269,10 @@ pub struct Table {
     shared: Arc<Shared>,
 }
 
-/// See [`Table::ahead`].
-pub struct Ahead<'t> {
-    shared: &'t Shared,
-    db: Db,
-    hashes: SmallVec<[u64; FEW]>,
-}
-
-impl Ahead<'_> {
-    fn index(&self) -> Option<&Index> {
-        self.shared.root.own().get(self.db).map(|database| &database.index)
-    }
-
-    /// This key, too.
-    #[inline]
-    pub fn expect(&mut self, key: &[u8]) {
-        let hash = self.shared.layout.hash(key);
-        if let Some(index) = self.index() {
-            index.fetch_bucket(hash);
-        }
-        self.hashes.push(hash);
-    }
-
-    /// What leads to them is there by now, or soon; what is stored is to follow.
-    #[inline]
-    pub fn fetch(self) {
-        if let Some(index) = self.index() {
-            self.hashes.iter().for_each(|hash| index.fetch_stored(*hash));
-        }
-    }
+/// A key that the writer is going to look at; see [`Table::expect`].
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    hash: u64,
 }
 
 impl Table {
@@ -346,10 +320,23 @@ impl Table {
         self.shared.own_get(db, self.shared.layout.hash(key), key)
     }
 
-    /// Keys of a database that the writer is going to look at, so that they can be fetched from main
-    /// memory all at once. It is only a hint.
-    pub fn ahead(&self, db: Db) -> Ahead<'_> {
-        Ahead { shared: &self.shared, db, hashes: SmallVec::new() }
+    /// The writer is going to look at a key: what leads to it is fetched from main memory. This and
+    /// [`Table::fetch`] are only hints.
+    #[inline]
+    pub fn expect(&self, db: Db, key: &[u8]) -> Expected {
+        let hash = self.shared.layout.hash(key);
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch(hash);
+        }
+        Expected { hash }
+    }
+
+    /// It is going to soon, and what leads to it is there by now: what is stored is fetched.
+    #[inline]
+    pub fn fetch(&self, db: Db, expected: Expected) {
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch_stored(expected.hash);
+        }
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

@@ -222,6 +222,18 @@ impl Index {
         self.own_find(hash, key)?.show()
     }
 
+    /// Has the processor fetch what a look at a key begins with.
+    #[inline]
+    pub(super) fn own_fetch(&self, hash: u64) {
+        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+    }
+
+    /// The same of what it will probably find; the bucket is there by now.
+    #[inline]
+    pub(super) fn own_fetch_stored(&self, hash: u64) {
+        Start { bucket: self.segment(hash).first(hash), hash }.fetch_stored();
+    }
+
     /// Where a key is.
     pub(super) fn own_find(&self, hash: u64, key: &[u8]) -> Option<Spot<'_>> {
         self.segment(hash).own_find(hash, key)
