@@ -3,7 +3,7 @@
 use crate::command::{self, Action, Row};
 use crate::error::Result;
 use crate::resp::{Args, Reader};
-use crate::table::{Db, Expected, Table};
+use crate::table::{Db, Foreseen, Table};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) struct Stream {
     /// Bytes of commands that belong to the unit in hand, the frame just read included.
     unit_bytes: usize,
     /// The keys of the commands that were read ahead, and how many of them are near.
-    ahead: VecDeque<Expected>,
+    ahead: VecDeque<Foreseen>,
     near: usize,
 }
 
@@ -84,13 +84,13 @@ impl Stream {
         self.reader.memory() + self.queued
     }
 
-    /// Has some commands read ahead, if it is time for it, and what they will probably look at fetched
-    /// from main memory.
+    /// Has some commands read ahead, if it is time for it, and what they will probably look at
+    /// fetched from main memory.
     pub(super) fn look_ahead(&mut self, table: &Table, db: Db) {
         let ahead = &mut self.ahead;
-        self.reader.read_ahead(|key| ahead.push_back(table.expect(db, key)));
-        for expected in ahead.iter().take(NEAR).skip(self.near) {
-            table.fetch(db, *expected);
+        self.reader.read_ahead(|key| ahead.push_back(table.foresee(db, key)));
+        for foreseen in ahead.iter().take(NEAR).skip(self.near) {
+            table.fetch(db, *foreseen);
         }
         self.near = ahead.len().min(NEAR);
     }

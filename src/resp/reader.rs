@@ -30,8 +30,8 @@ pub struct Reader {
     /// Where the frame begins that is being read.
     reading: usize,
     frame: Frame,
-    /// Begin and end of each argument, counted from its frame's beginning: of the commands that were
-    /// read ahead, then of the frame that is being read.
+    /// Begin and end of each argument, counted from its frame's beginning: of the commands that
+    /// were read ahead, then of the frame that is being read.
     args: Vec<(usize, usize)>,
     /// How many of them were handed out, and where those of the frame begin that is being read.
     done: usize,
@@ -76,7 +76,7 @@ const HEADER_MAX: usize = 32;
 const INLINE_MAX: usize = 64 * 1024;
 /// A buffer that grew beyond this for one large command is given back after it.
 const KEPT_CAPACITY: usize = 1 << 20;
-/// So many commands are read ahead: about as many fetches from main memory as are under way at once.
+/// So many commands are read ahead: as many fetches from main memory as can be under way at once.
 const AHEAD: usize = 16;
 /// So many arguments that were handed out are kept before the others move up.
 const ARGS_DONE_MAX: usize = 512;
@@ -93,8 +93,8 @@ impl Reader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Reads some commands ahead, unless enough of those that were are not handed out yet, and tells
-    /// the first argument of each, or nothing of one that has none.
+    /// Reads some commands ahead, unless enough of those that were are not handed out yet, and
+    /// tells the first argument of each, or nothing of one that has none.
     pub fn read_ahead(&mut self, mut tell: impl FnMut(&[u8])) {
         if self.ahead.len() > AHEAD / 2 || self.failed.is_some() {
             return;

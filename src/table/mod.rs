@@ -269,9 +269,9 @@ pub struct Table {
     shared: Arc<Shared>,
 }
 
-/// A key that the writer is going to look at; see [`Table::expect`].
+/// A key that the writer is going to look at; see [`Table::foresee`].
 #[derive(Clone, Copy, Debug)]
-pub struct Expected {
+pub struct Foreseen {
     hash: u64,
 }
 
@@ -323,19 +323,19 @@ impl Table {
     /// The writer is going to look at a key: what leads to it is fetched from main memory. This and
     /// [`Table::fetch`] are only hints.
     #[inline]
-    pub fn expect(&self, db: Db, key: &[u8]) -> Expected {
+    pub fn foresee(&self, db: Db, key: &[u8]) -> Foreseen {
         let hash = self.shared.layout.hash(key);
         if let Some(database) = self.shared.root.own().get(db) {
             database.index.own_fetch(hash);
         }
-        Expected { hash }
+        Foreseen { hash }
     }
 
     /// It is going to soon, and what leads to it is there by now: what is stored is fetched.
     #[inline]
-    pub fn fetch(&self, db: Db, expected: Expected) {
+    pub fn fetch(&self, db: Db, foreseen: Foreseen) {
         if let Some(database) = self.shared.root.own().get(db) {
-            database.index.own_fetch_stored(expected.hash);
+            database.index.own_fetch_stored(foreseen.hash);
         }
     }
 
