@@ -5,7 +5,7 @@ mod block;
 mod heap;
 
 pub use block::{Block, CONTENT_MAX, Lent, NOTE_BITS, block_size};
-pub use heap::{Heap, LINE, Lines};
+pub use heap::{Heap, LINE, Lines, fetch};
 
 /// To be called in a forked child; may be called where little else may.
 pub fn forked() {

@@ -18,7 +18,8 @@ pub(super) use segment::Segment;
 pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
-use super::sharing::{Bucket, Commit, Pin, fetch};
+use super::sharing::{Bucket, Commit, Pin};
+use crate::memory::fetch;
 use segment::{OwnSegment, Spot, fetch_stored};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
