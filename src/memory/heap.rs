@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+use super::fetch;
 use parking_lot::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -228,19 +229,6 @@ impl Heap {
         let state = self.0.0.state.lock();
         (state.in_use + state.unclean) * SLAB
     }
-}
-
-/// Has the processor fetch the line at this address, be there something or not.
-#[inline]
-pub fn fetch(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: it is only a hint; nothing is read.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(ptr::without_provenance(address));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 impl Lines {
