@@ -63,7 +63,7 @@ enum Writer {
     None,
     /// A thread of the program.
     Own,
-    Feed(Background<Link>),
+    Feed(Box<Background<Link>>),
     Client(Background<Connection>),
 }
 
@@ -219,7 +219,7 @@ fn contenders(options: &Options) -> Vec<Contender> {
     let writer = Background::new(link, Link::write, |link| link.feed.settle());
     let mut all = vec![
         Contender {
-            writer: Writer::Feed(writer),
+            writer: Writer::Feed(Box::new(writer)),
             ..Contender::new(
                 &[
                     ("get", "rets_get"),

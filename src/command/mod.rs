@@ -273,8 +273,8 @@ pub static ROWS: &[Row] = &[
     row("ZUNIONSTORE", 4, Apply(zset_store::zunionstore)),
 ];
 
-/// By a name's hash: its place in [`ROWS`], counted from 1; 0 where there is none. Who is not at his
-/// place is behind it. Three of four are free.
+/// By a name's hash: its place in [`ROWS`], counted from 1; 0 where there is none. A name whose
+/// place is taken is behind it. Three of four are free.
 static PLACES: [u8; PLACES_LEN] = places();
 
 const PLACES_LEN: usize = 512;

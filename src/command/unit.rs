@@ -18,13 +18,14 @@
 
 mod element;
 mod held;
+mod question;
 mod source;
 mod touched;
 mod unknown;
 mod unseen;
 
 use super::{Failure, Scope, Server};
-use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
+use crate::change::{Effect, Gate, Phase, Reason, Verdict};
 use crate::table::{Batch, Db, Entry, Table};
 use crate::value::{ABSENT, Content, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
@@ -33,6 +34,7 @@ use std::cell::Cell;
 pub(super) use element::ElementEdit;
 pub(super) use held::Due;
 pub use held::known_fingerprint;
+use question::Question;
 pub(super) use source::Source;
 use touched::Watched;
 pub use touched::{Touched, Watch};
@@ -122,20 +124,6 @@ enum Edited {
     Unknown,
     /// The new value, if there is one, and its deadline.
     To(Option<Value>, Option<i64>),
-}
-
-/// What to ask about one key; the rest of a [`Change`] is the unit's.
-struct Question<'q> {
-    effect: Effect<'q>,
-    reason: Reason,
-    db: Db,
-    key: &'q [u8],
-    value: Option<&'q Value>,
-    expires_at_ms: Option<i64>,
-    /// The deadline of what goes away or is set: the key's or the field's.
-    due_ms: Option<i64>,
-    result_known: bool,
-    key_gone: bool,
 }
 
 impl Asked {
@@ -549,68 +537,6 @@ impl<'a> Unit<'a> {
             self.batch.put_keeping_version(self.setting.table, db, key, entry);
         } else {
             self.batch.put(self.setting.table, db, key, entry);
-        }
-    }
-
-    #[inline]
-    fn ask(&mut self, question: &Question<'_>) -> Verdict {
-        if self.is_heard { self.ask_gate(question) } else { Verdict::Keep }
-    }
-
-    fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {
-        let now_ms = self.setting.now_ms;
-        let change = Change {
-            effect: question.effect,
-            reason: question.reason,
-            phase: self.setting.phase,
-            db: Some(question.db),
-            key: question.key,
-            value: question.value,
-            expires_at_ms: question.expires_at_ms.filter(|_| !question.key_gone),
-            result_known: question.result_known,
-            deadline_passed: question.due_ms.is_some_and(|at| now_ms > at),
-            key_gone: question.key_gone,
-            offset: self.setting.offset,
-            args: self.args,
-        };
-        let verdict = self.gate.ask(&change);
-        self.asked.all += 1;
-        self.asked.skipped += u64::from(verdict == Verdict::Skip);
-        verdict
-    }
-
-    /// Tells of what concerns whole databases; the answer does not matter.
-    fn ask_about_database(&mut self, effect: Effect<'_>, reason: Reason, db: Option<Db>) {
-        self.gate.ask(&Change {
-            effect,
-            reason,
-            phase: self.setting.phase,
-            db,
-            key: b"",
-            value: None,
-            expires_at_ms: None,
-            result_known: true,
-            deadline_passed: false,
-            key_gone: false,
-            offset: self.setting.offset,
-            args: self.args,
-        });
-        self.asked.all += 1;
-    }
-}
-
-impl<'q> Question<'q> {
-    fn new(effect: Effect<'q>, reason: Reason, db: Db, key: &'q [u8]) -> Self {
-        Self {
-            effect,
-            reason,
-            db,
-            key,
-            value: None,
-            expires_at_ms: None,
-            due_ms: None,
-            result_known: true,
-            key_gone: false,
         }
     }
 }

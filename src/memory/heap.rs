@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+use super::fetch;
 use parking_lot::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -348,6 +349,10 @@ impl State {
             };
             if (*slab).free.is_null() && (*slab).fresh + size as u32 > (*slab).end {
                 self.close(slab);
+            }
+            // What comes next was given back long ago, and is in no cache.
+            if let Some(next) = self.open.get(class).and_then(|slab| slab.as_ref()) {
+                fetch(next.free.addr());
             }
             NonNull::new(piece)
         }

@@ -2,9 +2,11 @@
 //! memory of our own, where nothing stands between them.
 
 mod block;
+mod fetch;
 mod heap;
 
 pub use block::{Block, CONTENT_MAX, Lent, NOTE_BITS, block_size};
+pub use fetch::fetch;
 pub use heap::{Heap, LINE, Lines};
 
 /// To be called in a forked child; may be called where little else may.

@@ -5,23 +5,24 @@
 //! `env`, so that a simulation can step it.
 
 mod commands;
+mod follow;
 mod heal;
 mod unknown;
 
-use super::follow::{Next, Stream, View};
+use super::Shared;
+use super::follow::Stream;
 use super::heal::Heal;
 use super::load::{Load, Progress, Surroundings, ToldInVain};
 use super::position::Position;
-use super::state::{Counters, Moment, State, Trouble};
-use super::{Shared, UntilStopped};
+use super::state::{Moment, State, Trouble};
 use crate::change::Phase;
-use crate::command::{Asked, Scope, Server, Setting, Unit};
+use crate::command::{Scope, Server};
 use crate::config::{Policy, Resync};
 use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer, Wishes};
 use crate::log::{self, Level};
-use crate::table::{Stamp, Table};
+use crate::table::Table;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use unknown::SyncedFor;
@@ -72,23 +73,6 @@ enum Mode {
     Loading(Box<Load>),
     /// Following the stream.
     Following(Box<Stream>),
-}
-
-/// What holds for all units that are applied without a pause in between.
-struct Round<'a> {
-    gate: UntilStopped<'a>,
-    /// When it began, by the wall clock: about when what is applied came. Where somebody is asked,
-    /// when the unit began.
-    now_ms: i64,
-}
-
-/// What came of the next thing of the stream.
-enum Followed {
-    Done,
-    /// It has not come yet.
-    NeedsMore,
-    /// Done, and from here on the table is known to differ from the primary, which is news.
-    Diverged,
 }
 
 /// Why following the stream has to end.
@@ -328,179 +312,6 @@ impl Apply {
                 self.shared.control.restart_sync(error);
             }
         }
-    }
-
-    fn follow(&mut self, mut stream: Box<Stream>) {
-        let shared = self.shared.clone();
-        let mut round = Round { gate: shared.gate(), now_ms: self.now_ms() };
-        let outcome = loop {
-            if shared.control.is_stopping() {
-                break Ok(());
-            }
-            round.gate.renew();
-            let outcome = self.heal_due().and_then(|()| self.follow_one(&mut stream, &mut round));
-            self.hold(stream.held());
-            match outcome {
-                Ok(Followed::Done) => {}
-                Ok(Followed::NeedsMore) => break Ok(()),
-                Ok(Followed::Diverged) => {
-                    // Whoever listens may be waited for by one who exchanges the callback.
-                    drop(round);
-                    self.tell(Moment::Diverged);
-                    round = Round { gate: shared.gate(), now_ms: self.now_ms() };
-                }
-                Err(broken) => break Err(broken),
-            }
-            if let Err(broken) = self.check_memory() {
-                break Err(broken);
-            }
-        };
-        drop(round);
-        match outcome {
-            Ok(()) => {}
-            Err(Broken::Resync(error)) => {
-                self.resumable = false;
-                log::log(Level::Error, &format!("asking for a full sync: {error}"));
-                self.trouble(error.clone());
-                self.hold(0);
-                self.shared.control.restart_sync(error);
-                return;
-            }
-            Err(Broken::Stop(error)) => return self.give_up(error),
-        }
-        let (max, held) = (self.settings.max_memory, stream.memory() as u64);
-        if max > 0 && held > max {
-            // For itself, not on top of the data, most of which it may be about to replace.
-            let text =
-                format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
-            return self.give_up(Error::new(Kind::NoMemory, text));
-        }
-        self.mode = Mode::Following(stream);
-        self.ask_for_values();
-    }
-
-    /// Does the next thing of the stream.
-    fn follow_one(
-        &mut self,
-        stream: &mut Stream,
-        round: &mut Round<'_>,
-    ) -> Result<Followed, Broken> {
-        let mut ahead = self.table.ahead(self.position.db);
-        stream.read_ahead(|key| ahead.expect(key));
-        ahead.fetch();
-        match stream.next().map_err(Broken::Resync)? {
-            None => return Ok(Followed::NeedsMore),
-            Some(Next::Queued) => {}
-            Some(Next::Pass { bytes }) => self.pass(bytes),
-            Some(Next::Acknowledge { bytes }) => {
-                self.pass(bytes);
-                self.shared.control.ack_now();
-            }
-            Some(Next::Unit { commands, bytes }) => {
-                let views = commands.views();
-                return self.run_unit(&views, bytes, round);
-            }
-        }
-        Ok(Followed::Done)
-    }
-
-    /// Bytes that change no key move the position.
-    fn pass(&mut self, bytes: usize) {
-        self.position.advance(bytes);
-        self.unit += 1;
-        self.table.stamp(self.stamp());
-        self.publish_position();
-    }
-
-    fn publish_position(&self) {
-        self.shared.control.set_applied(self.position.offset);
-        self.shared.board.set_offset(self.position.offset);
-    }
-
-    fn stamp(&self) -> Stamp {
-        let Position { replid, offset, .. } = self.position;
-        Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
-    }
-
-    fn run_unit(
-        &mut self,
-        commands: &[View<'_>],
-        bytes: usize,
-        round: &mut Round<'_>,
-    ) -> Result<Followed, Broken> {
-        let heard = round.gate.is_set();
-        if heard {
-            // The last answer may have taken its time.
-            round.now_ms = self.now_ms();
-        }
-        let now_ms = round.now_ms;
-        let setting = self.setting(bytes, now_ms);
-        let mut unit = Unit::new(setting, &mut round.gate, self.position.db);
-        if let Some(heal) = &self.heal {
-            unit.watch(heal);
-        }
-        let outcome = self.run_commands(&mut unit, commands);
-        let touched = unit.take_touched();
-        let (batch, asked, db) = unit.finish();
-        if heard {
-            self.count_asked(asked);
-        }
-        // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome.inspect_err(|_| {
-            self.shared.events.discard();
-            if heard {
-                self.told_in_vain.extend(batch.touched(&self.table));
-            }
-        })?;
-        let counters = &self.shared.counters;
-        Counters::add(&counters.commands, commands.len() as u64);
-        Counters::add(&counters.units, 1);
-        self.unit += 1;
-        self.position.advance(bytes);
-        self.position.db = db;
-        // Before anybody who waits for this offset looks. A queue that is not followed must not
-        // flood whoever listens: it is told once.
-        let is_news = diverged && self.diverge();
-        self.table.publish(batch, self.stamp());
-        if let Some(touched) = touched {
-            self.note_touched(&touched, commands, now_ms);
-        }
-        self.publish_position();
-        self.shared.events.commit();
-        Ok(if is_news { Followed::Diverged } else { Followed::Done })
-    }
-
-    /// What a unit of so many bytes goes by.
-    fn setting(&self, bytes: usize, now_ms: i64) -> Setting<'_> {
-        Setting {
-            table: &self.table,
-            scope: &self.settings.scope,
-            phase: Phase::Live,
-            now_ms,
-            offset: self.position.after(bytes),
-            unit: self.unit + 1,
-            server: self.server,
-            max_memory: self.settings.max_memory,
-            decode_payload: crate::rdb::decode_payload,
-        }
-    }
-
-    fn count_asked(&self, asked: Asked) {
-        Counters::add(&self.shared.counters.asked, asked.all);
-        Counters::add(&self.shared.counters.skipped, asked.skipped);
-    }
-
-    fn check_memory(&self) -> Result<(), Broken> {
-        let max = self.settings.max_memory;
-        if max == 0 {
-            return Ok(());
-        }
-        let used = self.table.memory() as u64;
-        if used <= max {
-            return Ok(());
-        }
-        let text = format!("the data has grown beyond max-memory: {used} of {max} bytes");
-        Err(Broken::Stop(Error::new(Kind::NoMemory, text)))
     }
 
     fn lose(&mut self, error: Error) {

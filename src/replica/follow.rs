@@ -3,7 +3,9 @@
 use crate::command::{self, Action, Row};
 use crate::error::Result;
 use crate::resp::{Args, Reader};
+use crate::table::{Db, Foreseen, Table};
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 /// The stream's parser, and the transaction it may be in the middle of.
 #[derive(Default)]
@@ -15,7 +17,14 @@ pub(super) struct Stream {
     queued: usize,
     /// Bytes of commands that belong to the unit in hand, the frame just read included.
     unit_bytes: usize,
+    /// The keys of the commands that were read ahead, and how many of them are near.
+    ahead: VecDeque<Foreseen>,
+    near: usize,
 }
+
+/// So many commands before it is applied, what a command will look at is near enough to be fetched:
+/// what leads there has come by then.
+const NEAR: usize = 6;
 
 /// What an argument that is kept takes besides its bytes.
 const KEPT_ARGUMENT_BYTES: usize = 48;
@@ -75,15 +84,22 @@ impl Stream {
         self.reader.memory() + self.queued
     }
 
-    /// Has some commands read ahead, if it is time for it, and tells the key of each, as far as can be
-    /// said so early.
-    pub(super) fn read_ahead(&mut self, tell: impl FnMut(&[u8])) {
-        self.reader.read_ahead(tell);
+    /// Has some commands read ahead, if it is time for it, and what they will probably look at
+    /// fetched from main memory.
+    pub(super) fn look_ahead(&mut self, table: &Table, db: Db) {
+        let ahead = &mut self.ahead;
+        self.reader.read_ahead(|key| ahead.push_back(table.foresee(db, key)));
+        for foreseen in ahead.iter().take(NEAR).skip(self.near) {
+            table.fetch(db, *foreseen);
+        }
+        self.near = ahead.len().min(NEAR);
     }
 
     /// The next thing to do; `None` where more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
         let Some(command) = self.reader.next()? else { return Ok(None) };
+        self.ahead.pop_front();
+        self.near = self.near.saturating_sub(1);
         self.unit_bytes += command.wire_len;
         let row = command.args.first().and_then(|name| command::find(name));
         let action = row.map(|row| row.action);

@@ -30,11 +30,12 @@ pub struct Reader {
     /// Where the frame begins that is being read.
     reading: usize,
     frame: Frame,
-    /// Begin and end of each argument, counted from its frame's beginning: of the commands that were
-    /// read ahead, then of the frame that is being read.
+    /// Begin and end of each argument, counted from its frame's beginning: of the commands that
+    /// were read ahead, then of the frame that is being read.
     args: Vec<(usize, usize)>,
-    /// How many of them were handed out.
+    /// How many of them were handed out, and where those of the frame begin that is being read.
     done: usize,
+    first: usize,
     /// What was read ahead.
     ahead: VecDeque<Whole>,
     /// Behind what was read ahead.
@@ -75,8 +76,10 @@ const HEADER_MAX: usize = 32;
 const INLINE_MAX: usize = 64 * 1024;
 /// A buffer that grew beyond this for one large command is given back after it.
 const KEPT_CAPACITY: usize = 1 << 20;
-/// So many commands are read ahead: about as many fetches from main memory as are under way at once.
+/// So many commands are read ahead: as many fetches from main memory as can be under way at once.
 const AHEAD: usize = 16;
+/// So many arguments that were handed out are kept before the others move up.
+const ARGS_DONE_MAX: usize = 512;
 
 impl Reader {
     /// A reader at the beginning of a command.
@@ -90,15 +93,17 @@ impl Reader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Reads some commands ahead, unless the last ones that were are not handed out yet, and tells the
-    /// first argument of each.
+    /// Reads some commands ahead, unless enough of those that were are not handed out yet, and
+    /// tells the first argument of each, or nothing of one that has none.
     pub fn read_ahead(&mut self, mut tell: impl FnMut(&[u8])) {
-        if !self.ahead.is_empty() || self.failed.is_some() {
+        if self.ahead.len() > AHEAD / 2 || self.failed.is_some() {
             return;
         }
-        self.args.drain(..std::mem::take(&mut self.done));
-        self.args.shrink_to(KEPT_CAPACITY / size_of::<(usize, usize)>());
-        let mut first = 0;
+        if self.ahead.is_empty() || self.done > ARGS_DONE_MAX {
+            self.first -= self.done;
+            self.args.drain(..std::mem::take(&mut self.done));
+            self.args.shrink_to(KEPT_CAPACITY / size_of::<(usize, usize)>());
+        }
         while self.ahead.len() < AHEAD {
             let bytes = self.buffer.get(self.reading..).unwrap_or_default();
             match self.frame.advance(bytes, &mut self.args) {
@@ -109,12 +114,12 @@ impl Reader {
                     break;
                 }
             }
-            if let Some((from, to)) = self.args.get(first + 1) {
-                tell(bytes.get(*from..*to).unwrap_or_default());
-            }
             let wire_len = self.frame.at;
-            self.ahead.push_back(Whole { args: self.args.len() - first, wire_len });
-            first = self.args.len();
+            let args = self.args.len() - self.first;
+            let key = if args > 1 { self.args.get(self.first + 1) } else { None };
+            tell(key.and_then(|(from, to)| bytes.get(*from..*to)).unwrap_or_default());
+            self.ahead.push_back(Whole { args, wire_len });
+            self.first += args;
             self.reading += wire_len;
             self.frame = Frame::default();
         }

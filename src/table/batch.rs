@@ -42,6 +42,7 @@ pub(super) struct Slots {
     /// All of them, which are looked through, ...
     few: SmallVec<[Slot; 1]>,
     /// ... until there are more than [`FEW`].
+    #[expect(clippy::box_collection, reason = "units are handed on, and hardly one has it")]
     many: Option<Box<HashSet<Slot, RandomState>>>,
 }
 

@@ -34,7 +34,7 @@ impl<'t> Fill<'t> {
         self.turn_to(db);
         if let Some((_, database)) = &self.database {
             // It is there by the time when all of the others have come.
-            let _ = database.index.own_start(hash);
+            database.index.own_fetch(hash);
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;

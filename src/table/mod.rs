@@ -44,13 +44,12 @@ pub use reader::{Entries, FEW, Reader};
 use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Root, Start, Stored};
+use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use sharing::{
     AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
 };
-use smallvec::SmallVec;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -272,27 +271,10 @@ pub struct Table {
     shared: Arc<Shared>,
 }
 
-/// See [`Table::ahead`].
-pub struct Ahead<'t> {
-    shared: &'t Shared,
-    db: Db,
-    starts: SmallVec<[Start<'t>; FEW]>,
-}
-
-impl Ahead<'_> {
-    /// This key, too.
-    #[inline]
-    pub fn expect(&mut self, key: &[u8]) {
-        let database = self.shared.root.own().get(self.db);
-        let start = database.map(|it| it.index.own_start(self.shared.layout.hash(key)));
-        self.starts.extend(start);
-    }
-
-    /// What leads to them is there by now, or soon; what is stored is to follow.
-    #[inline]
-    pub fn fetch(self) {
-        self.starts.iter().for_each(Start::fetch_stored);
-    }
+/// A key that the writer is going to look at; see [`Table::foresee`].
+#[derive(Clone, Copy, Debug)]
+pub struct Foreseen {
+    hash: u64,
 }
 
 impl Table {
@@ -340,10 +322,23 @@ impl Table {
         self.shared.own_get(db, self.shared.layout.hash(key), key)
     }
 
-    /// Keys of a database that the writer is going to look at, so that they can be fetched from main
-    /// memory all at once. It is only a hint.
-    pub fn ahead(&self, db: Db) -> Ahead<'_> {
-        Ahead { shared: &self.shared, db, starts: SmallVec::new() }
+    /// The writer is going to look at a key: what leads to it is fetched from main memory. This and
+    /// [`Table::fetch`] are only hints.
+    #[inline]
+    pub fn foresee(&self, db: Db, key: &[u8]) -> Foreseen {
+        let hash = self.shared.layout.hash(key);
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch(hash);
+        }
+        Foreseen { hash }
+    }
+
+    /// It is going to soon, and what leads to it is there by now: what is stored is fetched.
+    #[inline]
+    pub fn fetch(&self, db: Db, foreseen: Foreseen) {
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch_stored(foreseen.hash);
+        }
     }
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.

@@ -1,11 +1,13 @@
 //! The commands of a unit, one after the other, and what the policies make of those that can't be
 //! applied.
 
-use super::{Apply, Broken, Counters, View};
+use super::{Apply, Broken};
 use crate::command::{self, Action, Row, Unit};
 use crate::config::Policy;
 use crate::error::{Error, Kind};
 use crate::log::{self, Level};
+use crate::replica::follow::View;
+use crate::replica::state::Counters;
 use crate::text::printable;
 
 /// Bytes that a message may quote of a command's name.

@@ -1,13 +1,15 @@
 //! How keys that a filter made withheld get their values back: when they are asked for, and what an
 //! answer makes of the table, as a unit of its own between two of the primary's.
 
-use super::{Apply, Broken, Counters, Mode, View};
+use super::{Apply, Broken, Mode};
 use crate::change::Reason;
 use crate::command::{Touched, Unit};
 use crate::error::{Error, Kind};
 use crate::link::Fetched;
 use crate::log::{self, Level};
+use crate::replica::follow::View;
 use crate::replica::heal::{Outcome, Ready};
+use crate::replica::state::Counters;
 use crate::text::printable;
 use crate::value::Value;
 use std::sync::atomic::Ordering;

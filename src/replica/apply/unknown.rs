@@ -2,11 +2,13 @@
 //! more.
 
 use super::commands::{database, name};
-use super::{Apply, Broken, Counters, View};
+use super::{Apply, Broken};
 use crate::command::{Action, Row, Unit};
 use crate::config::Policy;
 use crate::error::{Error, Kind};
 use crate::log::{self, Level};
+use crate::replica::follow::View;
+use crate::replica::state::Counters;
 use std::cell::RefCell;
 use std::collections::HashMap;
 

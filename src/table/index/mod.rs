@@ -18,7 +18,8 @@ pub(super) use segment::Segment;
 pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
-use super::sharing::{Bucket, Commit, Pin, fetch};
+use super::sharing::{Bucket, Commit, Pin};
+use crate::memory::fetch;
 use segment::{OwnSegment, Spot, fetch_stored};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -127,7 +128,9 @@ impl Index {
     /// Where a lookup begins, which the processor is told to fetch.
     #[inline]
     pub(super) fn start<'a>(&'a self, _: &'a Pin, hash: u64) -> Start<'a> {
-        self.own_start(hash)
+        let bucket = self.segment(hash).first(hash);
+        fetch(std::ptr::from_ref(bucket).addr());
+        Start { bucket, hash }
     }
 
     /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
@@ -198,14 +201,6 @@ impl Index {
         })
     }
 
-    /// As [`Index::start`], until the writer changes anything.
-    #[inline]
-    pub(super) fn own_start(&self, hash: u64) -> Start<'_> {
-        let bucket = self.segment(hash).first(hash);
-        fetch(std::ptr::from_ref(bucket).addr());
-        Start { bucket, hash }
-    }
-
     /// As [`Index::walk`].
     pub(super) fn own_walk(&self, from: From, layout: &Layout) -> (Vec<Shown<'_>>, Option<From>) {
         let segment = self.segment(from.0);
@@ -226,6 +221,18 @@ impl Index {
     /// What is stored for a key.
     pub(super) fn own_get(&self, hash: u64, key: &[u8]) -> Option<Shown<'_>> {
         self.own_find(hash, key)?.show()
+    }
+
+    /// Has the processor fetch what a look at a key begins with.
+    #[inline]
+    pub(super) fn own_fetch(&self, hash: u64) {
+        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+    }
+
+    /// The same of what it will probably find; the bucket is there by now.
+    #[inline]
+    pub(super) fn own_fetch_stored(&self, hash: u64) {
+        Start { bucket: self.segment(hash).first(hash), hash }.fetch_stored();
     }
 
     /// Where a key is.

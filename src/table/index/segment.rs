@@ -7,9 +7,9 @@
 #![allow(unsafe_code)]
 
 use super::stored::{Shown, Stored};
-use crate::memory::{Heap, LINE, Lines};
+use crate::memory::{Heap, LINE, Lines, fetch};
 use crate::table::layout::Layout;
-use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, fetch, tag_of};
+use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 

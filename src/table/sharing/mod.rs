@@ -11,7 +11,7 @@ mod seats;
 mod stamp;
 mod sync;
 
-pub(super) use bucket::{Bucket, SLOTS, fetch, tag_of};
+pub(super) use bucket::{Bucket, SLOTS, tag_of};
 pub(super) use commit::{Commit, Pending};
 pub(super) use epoch::Bin;
 pub(super) use seats::{Hold, Pin, forked, pin, readers};
