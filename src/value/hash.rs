@@ -1,8 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{Tree, push_length, split_length};
-use std::cmp::Ordering;
+use super::tree::{ByName, Name, Tree, push_length, split_length};
 
 /// What a field of a hash holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ impl<'a> Field<'a> {
 pub struct Hash {
     /// An entry is the length of the name with a bit for a deadline, the name, the deadline if
     /// there is one, and the value.
-    fields: Tree,
+    fields: Tree<ByName<OfField>>,
     /// How many fields have a deadline; 0 lets readers skip all tests.
     volatile: usize,
 }
@@ -58,8 +57,18 @@ fn parts(entry: &[u8]) -> (&[u8], Field<'_>) {
     }
 }
 
-fn order(entry: &[u8], name: &[u8]) -> Ordering {
-    parts(entry).0.cmp(name)
+fn is_volatile(entry: &[u8]) -> bool {
+    split_length(entry).0 & 1 != 0
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfField;
+
+impl Name for OfField {
+    #[inline]
+    fn name(entry: &[u8]) -> &[u8] {
+        parts(entry).0
+    }
 }
 
 impl Hash {
@@ -93,45 +102,32 @@ impl Hash {
         self.fields.memory()
     }
 
-    fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.fields.find(|entry| order(entry, name))
-    }
-
     /// A field, also one whose deadline has passed.
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        self.fields.seek(|entry| order(entry, name)).map(|entry| parts(entry).1)
+        self.fields.seek(name).map(|entry| parts(entry).1)
     }
 
     /// Stores a field; false if it was there already.
     pub fn insert(&mut self, name: &[u8], field: Field<'_>) -> bool {
         let new = entry(name, field);
+        let place = self.fields.find(name).map(|(at, old)| (at, is_volatile(old)));
         self.volatile += usize::from(field.expires_at_ms.is_some());
-        match self.find(name) {
-            Ok(at) => {
-                self.forget(at);
+        match place {
+            Ok((at, was_volatile)) => {
+                self.volatile -= usize::from(was_volatile);
                 self.fields.replace(at, &new);
-                false
             }
-            Err(at) => {
-                self.fields.insert(at, &new);
-                true
-            }
+            Err(at) => self.fields.insert(at, &new),
         }
+        place.is_err()
     }
 
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, name: &[u8]) -> bool {
-        let place = self.find(name);
-        if let Ok(at) = place {
-            self.forget(at);
-            self.fields.remove(at);
-        }
-        place.is_ok()
-    }
-
-    fn forget(&mut self, at: usize) {
-        let old = self.fields.get(at).map(|entry| parts(entry).1);
-        self.volatile -= usize::from(old.is_some_and(|old| old.expires_at_ms.is_some()));
+        let Ok((at, old)) = self.fields.find(name) else { return false };
+        self.volatile -= usize::from(is_volatile(old));
+        self.fields.remove(at);
+        true
     }
 
     /// All fields in the order of their names' bytes.

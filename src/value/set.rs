@@ -1,12 +1,12 @@
 //! Sets: distinct strings without an order; kept in the order of their bytes.
 
 use super::Bytes;
-use super::tree::Tree;
+use super::tree::{ByName, Tree, Whole};
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    members: Tree,
+    members: Tree<ByName<Whole>>,
 }
 
 impl Set {
@@ -35,31 +35,23 @@ impl Set {
         self.members.memory()
     }
 
-    fn find(&self, member: &[u8]) -> Result<usize, usize> {
-        self.members.find(|entry| entry.cmp(member))
-    }
-
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
-        self.find(member).is_ok()
+        self.members.seek(member).is_some()
     }
 
     /// Adds a member; false if it was one already.
     pub fn insert(&mut self, member: &[u8]) -> bool {
-        let place = self.find(member);
-        if let Err(at) = place {
-            self.members.insert(at, member);
-        }
-        place.is_err()
+        let Err(at) = self.members.find(member) else { return false };
+        self.members.insert(at, member);
+        true
     }
 
     /// Removes a member; false if it was none.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        let place = self.find(member);
-        if let Ok(at) = place {
-            self.members.remove(at);
-        }
-        place.is_ok()
+        let Ok((at, _)) = self.members.find(member) else { return false };
+        self.members.remove(at);
+        true
     }
 
     /// All members in the order of their bytes.

@@ -1,7 +1,7 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
 use super::Bytes;
-use super::tree::Tree;
+use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
 use std::cmp::Ordering;
 
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
@@ -19,9 +19,9 @@ const PACKED_MEMBER_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Zset {
     /// Entries are a score and a member, in the order of both.
-    order: Tree,
+    order: Tree<ByScore>,
     /// The same entries in the order of the members, where there are many.
-    members: Option<Tree>,
+    members: Option<Tree<ByName<OfMember>>>,
     /// The primary keeps it as a skip list; see [`Zset::is_packed`].
     spread: bool,
 }
@@ -40,7 +40,39 @@ fn parts(entry: &[u8]) -> (&[u8], f64) {
 
 /// How the servers order scores: -0 and 0 are one.
 fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
-    a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| a.0.cmp(b.0))
+    a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| compare_bytes(a.0, b.0))
+}
+
+/// Entries in the order of their scores, then of their members' bytes.
+#[derive(Clone, Copy, Debug)]
+struct ByScore;
+
+impl Order for ByScore {
+    type Key<'a> = (&'a [u8], f64);
+
+    fn key(entry: &[u8]) -> (&[u8], f64) {
+        parts(entry)
+    }
+
+    fn compare(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
+        order(a, b)
+    }
+
+    fn head((member, score): (&[u8], f64)) -> Head {
+        // Adding zero makes one of both zeros.
+        let bits = (score + 0.0).to_bits();
+        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        head_of(&[&ordered.to_be_bytes(), member])
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfMember;
+
+impl Name for OfMember {
+    fn name(entry: &[u8]) -> &[u8] {
+        parts(entry).0
+    }
 }
 
 impl Zset {
@@ -52,12 +84,12 @@ impl Zset {
         if entries.windows(2).any(|pair| parts(&pair[0]).0 == parts(&pair[1]).0) {
             return None;
         }
-        let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
-        let members = (entries.len() > SCANNED_MAX).then(|| build(&entries));
+        let members = entries.len() > SCANNED_MAX;
+        let members = members.then(|| entries.iter().map(Vec::as_slice).collect());
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
-        Some(Self { order: build(&entries), members, spread })
+        Some(Self { order: entries.iter().map(Vec::as_slice).collect(), members, spread })
     }
 
     /// Whether the primary keeps it as one packed block, as far as can be told: small sorted sets
@@ -129,18 +161,14 @@ impl Zset {
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
             None => self.order.scan(|entry| parts(entry).0 == member),
-            Some(members) => members.seek(|entry| parts(entry).0.cmp(member)),
+            Some(members) => members.seek(member),
         };
         found.map(|entry| parts(entry).1)
     }
 
-    fn place(&self, member: &[u8], score: f64) -> Result<usize, usize> {
-        self.order.find(|entry| order(parts(entry), (member, score)))
-    }
-
     /// How many members are ordered before the first of which `is_before` says no.
     pub fn partition_point(&self, mut is_before: impl FnMut(&[u8], f64) -> bool) -> usize {
-        let found = self.order.find(|entry| {
+        let found = self.order.find_by(|entry| {
             let (member, score) = parts(entry);
             if is_before(member, score) { Ordering::Less } else { Ordering::Greater }
         });
@@ -155,48 +183,60 @@ impl Zset {
     /// Gives a member a score and returns the one it had. The caller has refused NaN.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
         self.spread = !self.stays_packed_with(member);
-        let old = self.remove(member);
-        let entry = entry(member, score);
-        if let Err(at) = self.place(member, score) {
-            self.order.insert(at, &entry);
-        }
-        match &mut self.members {
-            Some(members) => {
-                if let Err(at) = members.find(|entry| parts(entry).0.cmp(member)) {
-                    members.insert(at, &entry);
+        let new = entry(member, score);
+        let old = match &mut self.members {
+            Some(members) => match members.find(member).map(|(at, old)| (at, parts(old).1)) {
+                Ok((at, old)) => {
+                    members.replace(at, &new);
+                    Some(old)
                 }
+                Err(at) => {
+                    members.insert(at, &new);
+                    None
+                }
+            },
+            None => self.score(member),
+        };
+        let from = old.and_then(|old| self.order.find((member, old)).ok().map(|(at, _)| at));
+        let to = self.order.find((member, score)).map_or_else(|at| at, |(at, _)| at);
+        match from {
+            Some(from) if from == to || from + 1 == to => self.order.replace(from, &new),
+            Some(from) => {
+                self.order.remove(from);
+                self.order.insert(if from < to { to - 1 } else { to }, &new);
             }
+            None => self.order.insert(to, &new),
+        }
+        match self.members {
             None if self.order.len() > SCANNED_MAX => {
                 let mut entries: Vec<&[u8]> = self.order.iter().collect();
                 entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
                 let members = entries.into_iter().collect();
                 self.members = Some(members);
             }
-            None => {}
+            _ => {}
         }
         old
     }
 
     /// Removes a member and returns the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        let old = self.score(member)?;
-        if let Ok(at) = self.place(member, old) {
+        let old = match &mut self.members {
+            None => self.score(member)?,
+            Some(members) => {
+                let (at, old) = members.find(member).map(|(at, old)| (at, parts(old).1)).ok()?;
+                members.remove(at);
+                old
+            }
+        };
+        if let Ok((at, _)) = self.order.find((member, old)) {
             self.order.remove(at);
         }
-        if let Some(members) = &mut self.members {
-            if let Ok(at) = members.find(|entry| parts(entry).0.cmp(member)) {
-                members.remove(at);
-            }
-        }
-        self.shrink();
-        Some(old)
-    }
-
-    /// Forgets the second tree where so few are left that it does not pay.
-    fn shrink(&mut self) {
         if self.order.len() <= SCANNED_MAX / 2 {
+            // A second tree does not pay for so few.
             self.members = None;
         }
+        Some(old)
     }
 
     /// All members from the lowest to the highest.
