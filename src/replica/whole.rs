@@ -186,7 +186,9 @@ impl Flat {
             Value::List(list) => {
                 list.iter().try_for_each(|e| self.push(None, Some(e), More::Nothing))
             }
-            Value::Set(set) => set.iter().try_for_each(|m| self.push(Some(m), None, More::Nothing)),
+            Value::Set(set) => {
+                set.iter().try_for_each(|m| self.push(Some(&m), None, More::Nothing))
+            }
             Value::Stream(stream) => self.lay_out_stream(stream),
             Value::Array(array) => array
                 .iter()

@@ -13,6 +13,7 @@ mod flat;
 mod hash;
 mod list;
 mod module;
+mod packed;
 mod set;
 mod stream;
 mod tree;
@@ -31,6 +32,7 @@ pub use flat::Flat;
 pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
+pub use packed::Unpacked;
 pub use set::Set;
 pub use stream::{
     Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,

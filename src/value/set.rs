@@ -1,11 +1,14 @@
-//! Sets: distinct strings without an order; kept in the order of their bytes.
+//! Sets: distinct strings without an order; kept in that of their bytes, integers in that of their
+//! numbers.
 
-use super::Bytes;
+use super::packed::{Packed, pack, unpack};
 use super::tree::{ByName, Tree, Whole};
+use super::{Bytes, Unpacked};
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
+    /// Entries are packed members.
     members: Tree<ByName<Whole>>,
 }
 
@@ -37,26 +40,27 @@ impl Set {
 
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
-        self.members.seek(member).is_some()
+        self.members.seek(&pack(member)).is_some()
     }
 
     /// Adds a member; false if it was one already.
     pub fn insert(&mut self, member: &[u8]) -> bool {
-        let Err(at) = self.members.find(member) else { return false };
-        self.members.insert(at, member);
+        let member = pack(member);
+        let Err(at) = self.members.find(&member) else { return false };
+        self.members.insert(at, &member);
         true
     }
 
     /// Removes a member; false if it was none.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        let Ok((at, _)) = self.members.find(member) else { return false };
+        let Ok((at, _)) = self.members.find(&pack(member)) else { return false };
         self.members.remove(at);
         true
     }
 
-    /// All members in the order of their bytes.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.members.iter()
+    /// All members.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Unpacked<'_>> {
+        self.members.iter().map(unpack)
     }
 }
 
@@ -66,11 +70,13 @@ impl PartialEq for Set {
     }
 }
 
-impl<B: AsRef<[u8]> + Ord> FromIterator<B> for Set {
+impl<B: AsRef<[u8]>> FromIterator<B> for Set {
     fn from_iter<I: IntoIterator<Item = B>>(members: I) -> Self {
-        let mut members: Vec<B> = members.into_iter().collect();
-        members.sort_unstable();
-        members.dedup();
-        Self { members: members.iter().map(AsRef::as_ref).collect() }
+        let members: Vec<B> = members.into_iter().collect();
+        let mut packed: Vec<Packed<'_>> = members.iter().map(|m| pack(m.as_ref())).collect();
+        // Often they come from sets, each of them in order, of which this sort makes use.
+        packed.sort_by(|a, b| a.cmp(b));
+        packed.dedup_by(|a, b| **a == **b);
+        Self { members: packed.iter().map(|member| &**member).collect() }
     }
 }
