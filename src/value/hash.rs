@@ -2,6 +2,7 @@
 
 use super::Bytes;
 use super::tree::{ByName, Name, Tree, push_length, split_length};
+use smallvec::SmallVec;
 
 /// What a field of a hash holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub struct Hash {
     volatile: usize,
 }
 
-fn entry(name: &[u8], field: Field<'_>) -> Vec<u8> {
-    let mut entry = Vec::with_capacity(name.len() + field.value.len() + 12);
+fn entry(name: &[u8], field: Field<'_>) -> SmallVec<[u8; 128]> {
+    let mut entry = SmallVec::with_capacity(name.len() + field.value.len() + 12);
     push_length(&mut entry, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
     entry.extend_from_slice(name);
     if let Some(at) = field.expires_at_ms {

@@ -1,7 +1,9 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
 use super::Bytes;
+use super::packed::{is_number, pack_number, split_number};
 use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
@@ -26,16 +28,36 @@ pub struct Zset {
     spread: bool,
 }
 
-/// A score in front of a member.
-fn entry(member: &[u8], score: f64) -> Vec<u8> {
-    [&score.to_le_bytes()[..], member].concat()
+/// From here on doubles have no fraction, and as integers they would take no fewer bytes.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A score in front of a member: as an integer where it is one; else as many bytes of the double as
+/// don't just have zeros behind them, and in front of them how many they are.
+fn entry(member: &[u8], score: f64) -> SmallVec<[u8; 64]> {
+    let mut entry = SmallVec::with_capacity(member.len() + 9);
+    let whole = score as i64;
+    if score.abs() < WHOLE_MAX && (whole as f64).to_bits() == score.to_bits() {
+        entry.extend_from_slice(&pack_number(whole));
+    } else {
+        let bits = score.to_bits();
+        let len = 8 - bits.trailing_zeros() as usize / 8;
+        entry.push(len as u8);
+        entry.extend_from_slice(bits.to_be_bytes().get(..len).unwrap_or_default());
+    }
+    entry.extend_from_slice(member);
+    entry
 }
 
 fn parts(entry: &[u8]) -> (&[u8], f64) {
-    match entry.split_first_chunk::<8>() {
-        Some((score, member)) => (member, f64::from_le_bytes(*score)),
-        None => (&[], 0.0),
+    if is_number(entry) {
+        let (score, member) = split_number(entry);
+        return (member, score as f64);
     }
+    let (len, rest) = entry.split_first().unwrap_or((&0, &[]));
+    let (high, member) = rest.split_at_checked(usize::from(*len)).unwrap_or((rest, &[]));
+    let mut bits = [0; 8];
+    bits.iter_mut().zip(high).for_each(|(bit, byte)| *bit = *byte);
+    (member, f64::from_be_bytes(bits))
 }
 
 /// How the servers order scores: -0 and 0 are one.
@@ -78,18 +100,18 @@ impl Name for OfMember {
 impl Zset {
     /// A sorted set of these members; `None` where one is there twice.
     pub fn distinct<B: AsRef<[u8]>>(members: &[(B, f64)]) -> Option<Self> {
-        let mut entries: Vec<Vec<u8>> =
+        let mut entries: Vec<SmallVec<[u8; 64]>> =
             members.iter().map(|(member, score)| entry(member.as_ref(), *score)).collect();
         entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
         if entries.windows(2).any(|pair| parts(&pair[0]).0 == parts(&pair[1]).0) {
             return None;
         }
         let members = entries.len() > SCANNED_MAX;
-        let members = members.then(|| entries.iter().map(Vec::as_slice).collect());
+        let members = members.then(|| entries.iter().map(SmallVec::as_slice).collect());
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
-        Some(Self { order: entries.iter().map(Vec::as_slice).collect(), members, spread })
+        Some(Self { order: entries.iter().map(SmallVec::as_slice).collect(), members, spread })
     }
 
     /// Whether the primary keeps it as one packed block, as far as can be told: small sorted sets
@@ -325,7 +347,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn small_and_whole_scores_take_few_bytes() {
+        for (score, len) in [
+            (0.0, 1),
+            (5.0, 1),
+            (-1.0, 1),
+            (999_999.0, 3),
+            (1.5, 3),
+            (-0.0, 2),
+            (f64::INFINITY, 3),
+            (0.1, 9),
+            (1_700_000_000.0, 5),
+            (1e300, 9),
+            (9_007_199_254_740_991.0, 8),
+            (9_007_199_254_740_992.0, 3),
+        ] {
+            assert_eq!(entry(b"", score).len(), len, "{score}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn scores_come_back_bit_by_bit(bits: u64, whole: i64, shift in 0..64) {
+            for score in [f64::from_bits(bits), (whole >> shift) as f64, -0.0, 0.0] {
+                let entry = entry(b"member", score);
+                let (member, back) = parts(&entry);
+                prop_assert_eq!((member, back.to_bits()), (&b"member"[..], score.to_bits()));
+            }
+        }
+
         #[test]
         fn behaves_like_a_sorted_map(
             steps in proptest::collection::vec((0u8..10, 0u16..150, -20i8..20), 0..500)

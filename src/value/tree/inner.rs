@@ -140,11 +140,11 @@ impl Inner {
 
     /// Sets all windows.
     fn tell_apart<O: Order>(&mut self) {
+        self.windows = [NO_WINDOW; FANOUT - 1];
         let heads: SmallVec<[Head; FANOUT]> = self.children.iter_from(1).map(head::<O>).collect();
         let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
         let common = first.iter().zip(last).take_while(|(a, b)| a == b).count().min(COMMON_MAX);
         self.begin = common as u8;
-        self.windows = [NO_WINDOW; FANOUT - 1];
         self.common[..common].copy_from_slice(&first[..common]);
         for (place, head) in self.windows.iter_mut().zip(&heads) {
             *place = window(head, &first[..common]).unwrap_or_default();
