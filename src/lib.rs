@@ -19,6 +19,7 @@ pub mod error;
 pub mod ffi;
 pub mod link;
 pub mod log;
+pub mod memory;
 pub mod rdb;
 pub mod replica;
 pub mod resp;

@@ -28,8 +28,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rdb", &["value", "text"]),
     ("command", &["table", "value", "change", "text"]),
     ("change", &["value"]),
-    ("table", &["value"]),
-    ("value", &["text"]),
+    ("table", &["value", "memory"]),
+    ("value", &["text", "memory"]),
+    ("memory", &[]),
     ("text", &[]),
     ("config", &[]),
     ("log", &[]),
@@ -50,8 +51,10 @@ const OUTSIDE: &[&str] = &[
     "socket2 ::",
 ];
 
-/// Where `unsafe` may stand: at C, at the system calls, and where readers meet the writer.
-const UNSAFE_FOLDERS: &[&str] = &["src/ffi/", "src/env/", "src/table/index/", "src/table/sharing/"];
+/// Where `unsafe` may stand: at C, at the system calls, where memory is given out, and where
+/// readers meet the writer.
+const UNSAFE_FOLDERS: &[&str] =
+    &["src/ffi/", "src/env/", "src/memory/", "src/table/index/", "src/table/sharing/"];
 
 /// What a library that never prints, never panics on foreign bytes, reads no environment variable,
 /// handles no signal and never ends its host does not say.

@@ -94,8 +94,7 @@ impl<T> Out<T> {
     /// `place` is NULL or may be written to as long as the `Out` lives.
     pub(super) unsafe fn new(place: *mut T, name: &str) -> Result<Self, Failure> {
         // SAFETY: this function asks for the same.
-        unsafe { Self::optional(place) }
-            .ok_or_else(|| Failure::invalid(format!("{name} is NULL or not aligned")))
+        unsafe { Self::optional(place) }.ok_or_else(|| Failure::bad_place(name))
     }
 
     /// Where NULL means: not wanted.
@@ -139,7 +138,7 @@ impl<T: Copy> OutSized<T> {
     /// written to as long as the `OutSized` lives.
     pub(super) unsafe fn new(place: *mut T, least: usize, name: &str) -> Result<Self, Failure> {
         if place.is_null() || !place.is_aligned() {
-            return Err(Failure::invalid(format!("{name} is NULL or not aligned")));
+            return Err(Failure::bad_place(name));
         }
         // SAFETY: not NULL, so by this function's own condition the first field is set.
         let size = unsafe { place.cast::<usize>().read() };

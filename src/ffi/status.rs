@@ -130,11 +130,17 @@ impl Failure {
         Self::invalid(format!("{name} is NULL with a length that is not 0, or far too long"))
     }
 
+    #[cold]
+    pub(super) fn bad_place(name: &str) -> Self {
+        Self::invalid(format!("{name} is NULL or not aligned"))
+    }
+
     pub(super) fn status(&self) -> rets_status {
         self.status
     }
 
     /// Leaves the text for `rets_last_error` and hands on the status.
+    #[inline(never)]
     pub(super) fn tell(self) -> rets_status {
         LAST.with(|last| {
             last.status.set(self.status as c_int);

@@ -140,6 +140,16 @@ impl Apply {
         self.shared.control.is_stopping()
     }
 
+    /// Whether there is anything to tidy up when nothing more comes.
+    pub(super) fn is_untidy(&self) -> bool {
+        self.table.is_untidy()
+    }
+
+    /// Gives back what was replaced and nobody looks at.
+    pub(super) fn tidy(&mut self) {
+        self.table.tidy();
+    }
+
     fn now_ms(&self) -> i64 {
         self.env.now_ms()
     }

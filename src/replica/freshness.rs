@@ -40,6 +40,12 @@ impl Freshness {
         (as_of_ms != NEVER).then(|| (self.ticks_ms)().saturating_sub(as_of_ms).max(0))
     }
 
+    /// Whether there is a limit.
+    #[inline]
+    pub(super) fn has_limit(&self) -> bool {
+        self.limit_ms.load(Relaxed) > 0
+    }
+
     /// Whether it is older than the limit. Without a limit no clock is read.
     pub(super) fn is_stale(&self) -> bool {
         let limit_ms = self.limit_ms.load(Relaxed);

@@ -130,7 +130,14 @@ impl View {
     }
 
     /// As [`View::open`], for what must not be too old either; a raw view shows what there is.
+    #[inline]
     fn fresh(&self, raw: bool) -> Answer<()> {
+        let is_open = self.readable.load(Ordering::Acquire) == Readable::Yes as u8;
+        if is_open && !self.freshness.has_limit() { Answer::Found(()) } else { self.limited(raw) }
+    }
+
+    #[cold]
+    fn limited(&self, raw: bool) -> Answer<()> {
         self.open().then(|()| match raw {
             false if self.freshness.is_stale() => Answer::Stale,
             _ => Answer::Found(()),
@@ -152,6 +159,7 @@ impl View {
             && self.hide_at(false).is_some_and(|now| field.is_expired(now))
     }
 
+    #[cold]
     fn absent<T>(&self, db: Db, key: &[u8]) -> Answer<T> {
         match self.excluded.get() {
             Some(excluded) if excluded(db, key) => Answer::Withheld,
@@ -164,13 +172,22 @@ impl View {
         match found.plain() {
             Some(string) if self.hides(string.expires_at_ms, false) => f(Answer::NotFound),
             Some(string) => f(Answer::Found((string.bytes, string.version))),
-            None => found.lend(|entry| {
-                f(self.shown(entry, false).then(|value| match value {
-                    Value::String(bytes) => Answer::Found((&**bytes, entry.version)),
-                    _ => Answer::WrongType,
-                }))
-            }),
+            None => self.other_than_plain(found, f),
         }
+    }
+
+    #[cold]
+    fn other_than_plain<R>(
+        &self,
+        found: Shown<'_>,
+        f: impl FnOnce(Answer<(&[u8], u64)>) -> R,
+    ) -> R {
+        found.lend(|entry| {
+            f(self.shown(entry, false).then(|value| match value {
+                Value::String(bytes) => Answer::Found((&**bytes, entry.version)),
+                _ => Answer::WrongType,
+            }))
+        })
     }
 
     fn shown<'a>(&self, entry: &'a Entry, raw: bool) -> Answer<&'a Value> {

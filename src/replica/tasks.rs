@@ -3,7 +3,11 @@
 
 use super::apply::Apply;
 use crate::link::{Feed, Fetch, Link};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// When nothing comes for so long, the table is tidied up.
+const AT_REST: Duration = Duration::from_secs(1);
 
 /// What [`Replica::start`](super::Replica::start) gives a thread each.
 pub struct Tasks {
@@ -39,9 +43,23 @@ impl Applier {
 
     /// Steps and waits until the link is gone or the engine is to stop.
     pub(super) fn run(mut self) {
-        while let Ok(feed) = self.feeds.recv() {
+        while let Some(feed) = self.wait() {
             if !self.take(feed) {
                 return;
+            }
+        }
+    }
+
+    /// The next thing that the link hands on; once nothing comes for a while, what is left is
+    /// tidied up. `None` when the link is gone.
+    fn wait(&mut self) -> Option<Feed> {
+        loop {
+            if !self.apply.is_untidy() {
+                return self.feeds.recv().ok();
+            }
+            match self.feeds.recv_timeout(AT_REST) {
+                Err(RecvTimeoutError::Timeout) => self.apply.tidy(),
+                other => return other.ok(),
             }
         }
     }

@@ -28,11 +28,15 @@ pub(super) struct Sums([AtomicUsize; 6]);
 impl Databases {
     #[inline]
     pub(super) fn get(&self, db: Db) -> Option<&Arc<Database>> {
-        let at = match self.0.first() {
-            Some((first, _)) if *first == db => 0,
-            _ => self.place(db).ok()?,
-        };
-        self.0.get(at).map(|(_, database)| database)
+        match self.0.first() {
+            Some((first, database)) if *first == db => Some(database),
+            _ => self.get_another(db),
+        }
+    }
+
+    #[cold]
+    fn get_another(&self, db: Db) -> Option<&Arc<Database>> {
+        self.0.get(self.place(db).ok()?).map(|(_, database)| database)
     }
 
     fn place(&self, db: Db) -> Result<usize, usize> {
@@ -83,14 +87,14 @@ impl IntoIterator for Databases {
 
 impl Database {
     /// An empty one that takes so many keys before it grows.
-    pub(super) fn new(keys: usize, born: u64) -> Self {
-        Self { index: Index::new(keys, born), sums: Sums::default() }
+    pub(super) fn new(keys: usize, born: u64, layout: &Layout) -> Self {
+        Self { index: Index::new(keys, born, layout), sums: Sums::default() }
     }
 
     /// Stores an entry in a database that nobody else sees yet, and returns the one that was there.
     pub(super) fn put(&self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
         let hash = layout.hash(&key);
-        let new = Stored::new(key, entry);
+        let new = Stored::new(&layout.heap, key, entry);
         self.sums.change(&new.counts(), &Counts::default());
         if let Some(spot) = self.index.own_find(hash, new.show().key()) {
             return self.forget(spot.exchange(new));

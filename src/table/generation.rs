@@ -31,7 +31,7 @@ impl Generation {
     /// So many keys will come into a database: it does not have to grow for them.
     pub fn make_room(&mut self, db: Db, keys: usize) {
         if self.databases.get(db).is_none() {
-            self.databases.insert(db, Arc::new(Database::new(keys, self.born)));
+            self.databases.insert(db, Arc::new(Database::new(keys, self.born, &self.layout)));
         }
     }
 
@@ -40,7 +40,7 @@ impl Generation {
         if let Some(database) = self.databases.get(db) {
             return database.put(&self.layout, key, entry);
         }
-        let database = Database::new(1, self.born);
+        let database = Database::new(1, self.born, &self.layout);
         database.put(&self.layout, key, entry);
         self.databases.insert(db, Arc::new(database));
         None

@@ -1,5 +1,7 @@
-//! Where keys belong: the same in every database and generation of one table.
+//! Where keys belong, and whose memory they take: the same in every database and generation of one
+//! table.
 
+use crate::memory::Heap;
 #[cfg(feature = "fixed-seed")]
 use foldhash::quality::FixedState as RandomState;
 #[cfg(not(feature = "fixed-seed"))]
@@ -12,6 +14,8 @@ use std::hash::{BuildHasher, Hasher};
 pub(super) struct Layout {
     /// Seeded at random: whoever writes to the primary can't choose keys that collide here.
     hasher: RandomState,
+    /// Of segments, and of what is stored in one block.
+    pub(super) heap: Heap,
 }
 
 impl Layout {
@@ -23,7 +27,7 @@ impl Layout {
         hasher.finish()
     }
 
-    /// Whether both put every key in the same place.
+    /// Whether both put every key in the same place, and may share what is stored.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.hash(b"key") == other.hash(b"key")
     }

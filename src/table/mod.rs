@@ -39,12 +39,12 @@ pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
 
+use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
 use index::{From, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
-use reader::Sought;
 use sharing::{
     AtomicU64, AtomicUsize, Bin, Commit, Ordering, Pending, Pin, Removals, SeqLock, WORDS,
 };
@@ -135,8 +135,38 @@ impl Shared {
     }
 
     /// What is stored for a key that is `wanted`.
-    #[inline]
+    #[inline(always)]
     fn find<'a>(
+        &'a self,
+        pin: &'a Pin,
+        db: Db,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Result<Option<Shown<'a>>, Obstructed> {
+        match self.find_at_rest(pin, db, hash, &wanted) {
+            Some(found) => Ok(found),
+            None => self.find_in_motion(pin, db, hash, wanted),
+        }
+    }
+
+    /// What nearly all lookups come to, in as few steps as can be, so that processors begin the
+    /// next lookup before this one's memory has come. The outer `None` if there is more to it.
+    #[inline(always)]
+    fn find_at_rest<'a>(
+        &'a self,
+        pin: &'a Pin,
+        db: Db,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        let (databases, root) = self.root.at_rest(pin)?;
+        let found = databases.get(db)?.index.find_at_rest(pin, hash, wanted)?;
+        // Else a place that was found under one number may have got the content of another.
+        self.root.is_at_rest(root).then_some(found)
+    }
+
+    #[cold]
+    fn find_in_motion<'a>(
         &'a self,
         pin: &'a Pin,
         db: Db,
@@ -147,7 +177,6 @@ impl Shared {
             let (databases, root) = self.root.get(pin, &self.commit).ok_or(Obstructed)?;
             let Some(database) = databases.get(db) else { return Ok(None) };
             let found = database.index.find(pin, hash, &self.commit, &wanted).ok_or(Obstructed)?;
-            // Else a place that was found under one number may have got the content of another.
             if self.root.is(root, pin, &self.commit) {
                 return Ok(found);
             }
@@ -155,17 +184,8 @@ impl Shared {
         Err(Obstructed)
     }
 
-    /// Has the processor fetch what lookups of these will look at, all at once.
-    fn fetch(&self, pin: &Pin, sought: &[Sought<'_>]) {
-        let Some((databases, _)) = self.root.get(pin, &self.commit) else { return };
-        let index = |one: &Sought<'_>| databases.get(one.db).map(|database| &database.index);
-        let indexed = || sought.iter().filter_map(|one| Some((index(one)?, one.hash)));
-        indexed().for_each(|(index, hash)| index.fetch_bucket(hash));
-        indexed().for_each(|(index, hash)| index.fetch_stored(hash));
-    }
-
     /// As above, however busy the writer is.
-    #[inline]
+    #[inline(always)]
     fn get<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Option<Shown<'a>> {
         let hash = self.layout.hash(key);
         self.find(pin, db, hash, |shown| shown.has_key(key)).unwrap_or_else(|Obstructed| {
@@ -180,9 +200,7 @@ impl Shared {
     }
 
     fn stamp(&self) -> Stamp {
-        self.consistent(|words| {
-            Stamp::of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
-        })
+        self.consistent(stamp_of)
     }
 
     /// Reads what changes only together with the stamp.
@@ -234,10 +252,15 @@ impl Shared {
     }
 }
 
+fn stamp_of(words: &[AtomicU64; WORDS]) -> Stamp {
+    Stamp::of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+}
+
 /// To be called in a forked child: readers there were in other threads are not waited for. May be
 /// called where little else may.
 pub fn forked() {
     sharing::forked();
+    memory::forked();
 }
 
 /// The writer's side. There is one, and whoever owns it is the only one who changes anything.
@@ -291,6 +314,18 @@ impl Table {
     /// The place in the history moves though no data changed.
     pub fn stamp(&mut self, stamp: Stamp) {
         publish::stamp(&self.shared, stamp);
+    }
+
+    /// Whether anything that was replaced waits for [`Table::tidy`].
+    pub fn is_untidy(&self) -> bool {
+        !self.shared.writing.lock().bin.is_empty()
+    }
+
+    /// Gives back what was replaced, as far as nobody looks at it. Publishing does that by itself
+    /// as things pile up; this is for what is left when nothing more comes: little by itself, but
+    /// it may lie in many places.
+    pub fn tidy(&mut self) {
+        publish::tidy(&self.shared);
     }
 
     /// So many keys will come into a database: it does not have to grow for them.

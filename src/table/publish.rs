@@ -80,7 +80,7 @@ pub(super) fn make_room(shared: &Shared, db: Db, keys: usize) {
     let databases = shared.root.own();
     if databases.get(db).is_none() {
         let mut next = databases.clone();
-        next.insert(db, Arc::new(Database::new(keys, writing.copy)));
+        next.insert(db, Arc::new(Database::new(keys, writing.copy, &shared.layout)));
         exchange_root(shared, next, false, &mut writing);
     }
 }
@@ -107,6 +107,12 @@ fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
         drop(writing);
         drop(waste);
     }
+}
+
+/// Gives back all that nobody looks at any more, however little it is.
+pub(super) fn tidy(shared: &Shared) {
+    let waste = shared.writing.lock().bin.sort_out(readers(), shared.barrier);
+    drop(waste);
 }
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
@@ -147,7 +153,10 @@ impl Plan {
             let hash = shared.layout.hash(&key);
             match slot.into_entry(unit, db) {
                 Some(entry) => {
-                    writes.push(Write { hash, what: What::Put(Stored::new(key, entry)) });
+                    writes.push(Write {
+                        hash,
+                        what: What::Put(Stored::new(&shared.layout.heap, key, entry)),
+                    });
                 }
                 None if database.index.own_find(hash, &key).is_some() => {
                     writes.push(Write { hash, what: What::Remove(key) });
@@ -307,7 +316,7 @@ fn build(shared: &Shared, db: Db, view: View, unit: u64, born: u64) -> Option<Da
     });
     let entries: Vec<_> = entries.collect();
     (!entries.is_empty()).then(|| {
-        let database = Database::new(entries.len(), born);
+        let database = Database::new(entries.len(), born, &shared.layout);
         for (key, entry) in entries {
             database.put(&shared.layout, key, entry);
         }

@@ -3,9 +3,9 @@
 use super::cursor::Cursor;
 use super::database::Db;
 use super::entry::{Counts, Entry};
-use super::index::{Segment, Shown};
+use super::index::{Segment, Shown, Start};
 use super::sharing::{self, Ordering, Pin};
-use super::{Shared, Stamp};
+use super::{Shared, Stamp, stamp_of};
 use crate::value::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(super) struct Sought<'a> {
     pub(super) db: Db,
     pub(super) hash: u64,
     key: &'a [u8],
+    /// `None` where there is no such database.
+    start: Option<Start<'a>>,
     found: Option<Shown<'a>>,
 }
 
@@ -60,9 +62,18 @@ impl Reader {
         let mut sought: SmallVec<[Sought<'_>; FEW]> = SmallVec::with_capacity(keys.len());
         sought.extend(keys.iter().map(|(db, key)| {
             let key = key.as_ref();
-            Sought { db: *db, hash: self.shared.layout.hash(key), key, found: None }
+            Sought { db: *db, hash: self.shared.layout.hash(key), key, start: None, found: None }
         }));
-        self.shared.fetch(&pin, &sought);
+        // What was found while no unit came is what the stamp stands for.
+        let at_rest = self.shared.stamp.read_at_rest(|words| {
+            self.find_all_at_rest(&pin, &mut sought).then(|| stamp_of(words))
+        });
+        if let Some(stamp) = at_rest.flatten() {
+            for (at, one) in sought.iter().enumerate() {
+                f(at, one.found);
+            }
+            return stamp;
+        }
         for _ in 0..ATTEMPTS {
             let removals = self.shared.removals.count();
             let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
@@ -92,6 +103,22 @@ impl Reader {
             f(at, self.shared.own_get(one.db, one.hash, one.key));
         }
         self.shared.stamp()
+    }
+
+    /// Looks for all of them, a step of each at a time, so that the processor fetches what they
+    /// look at all at once. Whether that tells what there is.
+    fn find_all_at_rest<'a>(&'a self, pin: &'a Pin, sought: &mut [Sought<'a>]) -> bool {
+        let Some((databases, _)) = self.shared.root.at_rest(pin) else { return false };
+        for one in sought.iter_mut() {
+            let database = databases.get(one.db);
+            one.start = database.map(|database| database.index.start(pin, one.hash));
+        }
+        sought.iter().filter_map(|one| one.start).for_each(|start| start.fetch_stored());
+        sought.iter_mut().all(|one| {
+            let Some(start) = one.start else { return true };
+            let found = start.find_at_rest(|shown| one.is(shown));
+            found.map(|found| one.found = found).is_some()
+        })
     }
 
     /// Whether a second look finds what the first one found.

@@ -1,17 +1,17 @@
 //! Strings of bytes that are shared and never edited in place: a block of their own, or a part of
 //! one that they share with what else lies in it.
 
+use crate::memory::Block;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Range};
-use std::sync::Arc;
 
 /// A string of bytes. Cloning takes constant time.
 #[derive(Clone, Default)]
 pub struct Bytes {
-    block: Arc<[u8]>,
+    block: Block,
     /// How many bytes of the block come before it, ...
     before: u32,
     /// ... and behind it.
@@ -21,12 +21,12 @@ pub struct Bytes {
 impl Bytes {
     /// A part of a block, which stays as long as any part of it; a copy where the block is so large
     /// that nothing should hold on to all of it.
-    pub fn part(block: &Arc<[u8]>, range: Range<usize>) -> Self {
+    pub fn part(block: &Block, range: Range<usize>) -> Self {
         Self::within(block.clone(), range)
     }
 
     /// The same of a block that it then owns.
-    pub fn within(block: Arc<[u8]>, range: Range<usize>) -> Self {
+    pub fn within(block: Block, range: Range<usize>) -> Self {
         let borders = (range.start, block.len().saturating_sub(range.end));
         match (u32::try_from(borders.0), u32::try_from(borders.1)) {
             (Ok(before), Ok(behind)) => Self { block, before, behind },
@@ -35,14 +35,13 @@ impl Bytes {
     }
 
     /// The block that both are parts of, if it is one.
-    pub fn common_block(&self, other: &Self) -> Option<&Arc<[u8]>> {
-        Arc::ptr_eq(&self.block, &other.block).then_some(&self.block)
+    pub fn common_block(&self, other: &Self) -> Option<&Block> {
+        (self.block == other.block).then_some(&self.block)
     }
 
     /// Whether both are the same part of the same block, in constant time.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.block, &other.block)
-            && (self.before, self.behind) == (other.before, other.behind)
+        self.block == other.block && (self.before, self.behind) == (other.before, other.behind)
     }
 }
 
@@ -67,18 +66,27 @@ impl Borrow<[u8]> for Bytes {
     }
 }
 
-impl<T> From<T> for Bytes
-where
-    Arc<[u8]>: From<T>,
-{
-    fn from(bytes: T) -> Self {
-        Self { block: Arc::from(bytes), before: 0, behind: 0 }
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self { block: Block::from(bytes), before: 0, behind: 0 }
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Bytes {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::from(&bytes[..])
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(&bytes[..])
     }
 }
 
 impl FromIterator<u8> for Bytes {
     fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
-        Self { block: bytes.into_iter().collect(), before: 0, behind: 0 }
+        Self::from(bytes.into_iter().collect::<Vec<u8>>())
     }
 }
 
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_part_is_what_its_range_says_and_equal_to_any_such_bytes() {
-        let block: Arc<[u8]> = Arc::from(&b"keyvalue"[..]);
+        let block = Block::from(&b"keyvalue"[..]);
         let (key, value) = (Bytes::part(&block, 0..3), Bytes::part(&block, 3..8));
         assert_eq!((&key[..], &value[..]), (&b"key"[..], &b"value"[..]));
         assert_eq!(value, Bytes::from(&b"value"[..]));

@@ -169,7 +169,10 @@ fn write<M: Map>(map: &M, span: u64, goes_on: &AtomicBool) -> f64 {
 }
 
 fn contend<M: Map>(map: &M, keys: u64) {
-    (0..keys).for_each(|number| map.put(number, value_of(number, 0)));
+    // In the order of a snapshot, which is none: else what is looked up often would lie together.
+    let mut numbers: Vec<u64> = (0..keys).collect();
+    numbers.sort_by_key(|number| mixed(!number));
+    numbers.into_iter().for_each(|number| map.put(number, value_of(number, 0)));
     say("ready");
     let goes_on = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -19,7 +19,7 @@ pub(super) use stored::{Stored, shared_memory};
 
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin, fetch};
-use segment::{OwnSegment, Spot};
+use segment::{OwnSegment, Spot, fetch_stored};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is
@@ -57,6 +57,32 @@ impl Gone {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct From(pub(super) u64);
 
+/// Where a lookup begins. What it tells holds as long as no unit comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    bucket: &'a Bucket,
+    hash: u64,
+}
+
+impl<'a> Start<'a> {
+    /// Has the processor fetch what the lookup will probably find; the bucket is there by now.
+    #[inline]
+    pub(super) fn fetch_stored(&self) {
+        if let Some(word) = self.bucket.likely(self.hash) {
+            fetch_stored(word);
+        }
+    }
+
+    /// As [`Index::find_at_rest`].
+    #[inline(always)]
+    pub(super) fn find_at_rest(
+        &self,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        segment::find_at_rest(self.bucket, self.hash, wanted)
+    }
+}
+
 impl Directory {
     fn new(bits: u32, segments: Box<[AtomicUsize]>) -> *mut Self {
         Box::into_raw(Box::new(Self { bits, segments }))
@@ -75,12 +101,13 @@ impl Directory {
 
 impl Index {
     /// One that takes so many keys before it grows.
-    pub(super) fn new(keys: usize, born: u64) -> Self {
+    pub(super) fn new(keys: usize, born: u64, layout: &Layout) -> Self {
         const USUAL: usize = 300;
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
-        let segments = segments.map(|_| AtomicUsize::new(Segment::new(share, bits, born).0));
+        let segments =
+            segments.map(|_| AtomicUsize::new(Segment::new(&layout.heap, share, bits, born).0));
         Self { directory: AtomicPtr::new(Directory::new(bits, segments.collect())) }
     }
 
@@ -97,21 +124,27 @@ impl Index {
         self.directory().segment(hash)
     }
 
-    /// Has the processor fetch what a lookup begins with.
-    pub(super) fn fetch_bucket(&self, hash: u64) {
-        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
-    }
-
-    /// The same with what the lookup will probably find; the bucket is there by now.
-    pub(super) fn fetch_stored(&self, hash: u64) {
-        if let Some(word) = self.segment(hash).first(hash).likely(hash) {
-            fetch(word as usize);
-        }
-    }
-
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
-    /// often.
+    /// Where a lookup begins, which the processor is told to fetch.
     #[inline]
+    pub(super) fn start<'a>(&self, _: &'a Pin, hash: u64) -> Start<'a> {
+        let bucket = self.segment(hash).first(hash);
+        fetch(std::ptr::from_ref(bucket).addr());
+        Start { bucket, hash }
+    }
+
+    /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
+    /// the outer `None` if that does not tell.
+    #[inline(always)]
+    pub(super) fn find_at_rest<'a>(
+        &self,
+        _: &'a Pin,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        segment::find_at_rest(self.segment(hash).first(hash), hash, wanted)
+    }
+
+    /// What they find in any case; the outer `None` if the writer came in the way too often.
     pub(super) fn find<'a>(
         &self,
         pin: &'a Pin,
@@ -186,7 +219,7 @@ impl Index {
 
     /// What is stored for a key.
     pub(super) fn own_get(&self, hash: u64, key: &[u8]) -> Option<Shown<'_>> {
-        self.own_find(hash, key).map(|spot| spot.show())
+        self.own_find(hash, key)?.show()
     }
 
     /// Where a key is.
@@ -229,7 +262,7 @@ impl Index {
                 true if segment.is_untidy(words) => {
                     segment.rebuilt(words + words / 6 + 1, born, layout)
                 }
-                true if segment.is_older(frozen) => segment.copied(born),
+                true if segment.is_older(frozen) => segment.copied(born, layout),
                 true => return,
                 false => segment.rebuilt(words, born, layout),
             };

@@ -37,9 +37,22 @@ impl Root {
         unsafe { &*ptr::with_exposed_provenance(word & !1) }
     }
 
+    /// The databases, and the word that stands for them, if nothing is being done to them.
+    #[inline]
+    pub(in crate::table) fn at_rest<'a>(&'a self, _: &'a Pin) -> Option<(&'a Databases, usize)> {
+        let word = self.word.load(Ordering::Acquire);
+        // SAFETY: the reader is pinned, and what is replaced goes into the bin.
+        (word & 1 == 0).then(|| (unsafe { Self::databases(word) }, word))
+    }
+
+    /// Whether the same stand there.
+    #[inline]
+    pub(in crate::table) fn is_at_rest(&self, word: usize) -> bool {
+        self.word.load(Ordering::Acquire) == word
+    }
+
     /// The databases as readers see them, and the word that stood for them; `None` if the writer
     /// came in the way too often.
-    #[inline]
     pub(in crate::table) fn get<'a>(
         &'a self,
         _: &'a Pin,
@@ -53,7 +66,6 @@ impl Root {
     }
 
     /// Whether readers still see those that this word stood for.
-    #[inline]
     pub(in crate::table) fn is(&self, word: usize, _: &Pin, commit: &Commit) -> bool {
         // SAFETY: the reader is pinned.
         unsafe { commit.root(&self.word) == Some(word) }

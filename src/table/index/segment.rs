@@ -7,18 +7,23 @@
 #![allow(unsafe_code)]
 
 use super::stored::{Shown, Stored};
+use crate::memory::{Heap, LINE, Lines};
 use crate::table::layout::Layout;
-use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
+use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, fetch, tag_of};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Buckets of a segment; each size is about a fourth more than the one before, so that segments are
-/// well filled on average, and those of databases with few keys are small.
-const SIZES: [usize; 16] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, LARGEST];
-const LARGEST: usize = 64;
+/// well filled on average, and those of databases with few keys are small. With the one that comes
+/// first they are sizes that a heap gives out without a rest.
+const SIZES: [usize; 17] = [1, 2, 3, 4, 5, 6, 7, 9, 11, 15, 20, 24, 31, 35, 41, 50, LARGEST];
+const LARGEST: usize = 63;
 
 /// Addresses of buckets have as many bits to spare.
-const SIZE_BITS: usize = 63;
+const SIZE_BITS: usize = LINE - 1;
+
+const _: () =
+    assert!(LARGEST <= LINE && size_of::<Bucket>() == LINE && align_of::<Bucket>() == LINE);
 
 /// The fields of the bucket that comes first and has no slots: how many words there are, the
 /// segment's depth, which snapshot it is newer than, and how many buckets have spilled.
@@ -58,11 +63,10 @@ impl Segment {
     pub(in crate::table) const LARGEST: usize = LARGEST * (SLOTS - 1);
 
     /// One that takes so many words, or as many as one can.
-    pub(in crate::table) fn new(words: usize, depth: u32, born: u64) -> Self {
+    pub(in crate::table) fn new(heap: &Heap, words: usize, depth: u32, born: u64) -> Self {
         let count = size_for(words);
-        let buckets: Box<[Bucket]> = (0..=count).map(|_| Bucket::default()).collect();
-        let first = Box::into_raw(buckets).cast::<Bucket>();
-        let segment = Self(first.expose_provenance() | (count - 1));
+        // A bucket of zeros is an empty one.
+        let segment = Self(heap.lines(count + 1).into_address() | (count - 1));
         segment.set(DEPTH, depth.into());
         segment.set(BORN, born);
         segment
@@ -78,7 +82,7 @@ impl Segment {
     fn all<'a>(self) -> &'a [Bucket] {
         let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
         let buckets = self.len();
-        // SAFETY: the address came from a box of so many buckets, and whoever has it makes sure
+        // SAFETY: the address is that of lines for so many buckets, and whoever has it makes sure
         // that it is still there: readers by being pinned, the writer by being the one who throws
         // it away.
         unsafe { std::slice::from_raw_parts(first, buckets + 1) }
@@ -120,7 +124,7 @@ impl Segment {
 
     /// Whether it takes so many words, and can't grow.
     pub(in crate::table) fn is_largest(self) -> bool {
-        self.len() > SIZE_BITS
+        self.len() >= LARGEST
     }
 
     /// Whether another one of its words would be tidier: much smaller, or with fewer detours.
@@ -157,9 +161,8 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
-    /// What readers find that is `wanted`; the outer `None` if the writer came in the way too
-    /// often.
-    #[inline]
+    /// What readers find that is `wanted`, wherever it is and whatever happens there; the outer
+    /// `None` if the writer came in the way too often.
     pub(in crate::table) fn find<'a>(
         self,
         _: &'a Pin,
@@ -167,48 +170,16 @@ impl Segment {
         commit: &Commit,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        // Most are where they belong, and no unit is being published there.
-        let bucket = self.first(hash);
-        // SAFETY: the reader is pinned.
-        if let Some(seen) = unsafe { commit.look(bucket) } {
-            let mut stands = true;
-            for place in seen.control.with_tag(tag_of(hash)) {
-                let Some(word) = commit.word(&seen, place) else {
-                    stands = false;
-                    break;
-                };
-                // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
-                // reader is pinned.
-                let shown = unsafe { Shown::of(word) };
-                if wanted(shown) {
-                    return Some(Some(shown));
-                }
-            }
-            if stands && !seen.control.is_spilled() {
-                return Some(None);
-            }
-        }
-        self.find_on_the_way(hash, commit, wanted)
-    }
-
-    /// The same, wherever it is and whatever happens there.
-    #[cold]
-    fn find_on_the_way<'a>(
-        self,
-        hash: u64,
-        commit: &Commit,
-        wanted: impl Fn(Shown<'a>) -> bool,
-    ) -> Option<Option<Shown<'a>>> {
         for bucket in self.way(hash) {
             'again: loop {
-                // SAFETY: as in `find`.
+                // SAFETY: the reader is pinned.
                 let seen = unsafe { commit.look(bucket)? };
                 for place in seen.control.with_tag(tag_of(hash)) {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: as in `find`.
-                    let shown = unsafe { Shown::of(word) };
-                    if wanted(shown) {
-                        return Some(Some(shown));
+                    // SAFETY: as in `find_at_rest`.
+                    let shown = unsafe { Shown::of_slot(word) };
+                    if shown.is_some_and(&wanted) {
+                        return Some(shown);
                     }
                 }
                 if !seen.control.is_spilled() {
@@ -235,8 +206,8 @@ impl Segment {
                 let seen = unsafe { commit.look(bucket)? };
                 for place in seen.control.taken() {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: as for `find`.
-                    all.push(unsafe { Shown::of(word) });
+                    // SAFETY: as in `find`.
+                    all.extend(unsafe { Shown::of_slot(word) });
                 }
                 break;
             }
@@ -245,13 +216,44 @@ impl Segment {
     }
 }
 
+/// Has the processor fetch what a word refers to. Most blocks lie in two lines, and where the value
+/// lies in the second is told by the first: not to wait for one after the other is worth a third.
+#[inline]
+pub(in crate::table) fn fetch_stored(word: u64) {
+    fetch(word as usize);
+    fetch(word as usize + LINE - 8);
+}
+
+/// What readers find that is `wanted`, where most are: in the bucket where they belong, and no unit
+/// is being published there. The outer `None` if that does not tell. Whoever has the bucket is
+/// pinned.
+#[inline(always)]
+pub(in crate::table) fn find_at_rest<'a>(
+    bucket: &'a Bucket,
+    hash: u64,
+    wanted: impl Fn(Shown<'a>) -> bool,
+) -> Option<Option<Shown<'a>>> {
+    let control = bucket.at_rest()?;
+    for place in control.with_tag(tag_of(hash)) {
+        let word = bucket.word_at_rest(place)?;
+        fetch_stored(word);
+        // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader is
+        // pinned.
+        let shown = unsafe { Shown::of_slot(word) };
+        if shown.is_some_and(&wanted) {
+            return Some(shown);
+        }
+    }
+    (!control.is_spilled()).then_some(None)
+}
+
 /// The writer's side.
 impl Segment {
     /// All that is stored.
     pub(in crate::table) fn own_all<'a>(self) -> impl Iterator<Item = Shown<'a>> {
         // SAFETY: what slots refer to is there as long as they refer to it; and whoever has the
         // segment makes sure of it.
-        self.own_words().map(|word| unsafe { Shown::of(word) })
+        self.own_words().filter_map(|word| unsafe { Shown::of_slot(word) })
     }
 
     fn own_words(self) -> impl Iterator<Item = u64> {
@@ -266,7 +268,7 @@ impl Segment {
             let control = bucket.own_control();
             for place in control.with_tag(tag_of(hash)) {
                 let spot = Spot { bucket, place };
-                if spot.show().has_key(key) {
+                if spot.show().is_some_and(|shown| shown.has_key(key)) {
                     return Some(spot);
                 }
             }
@@ -310,14 +312,14 @@ impl Segment {
 
     /// The same words in a segment that has room for so many.
     pub(in crate::table) fn rebuilt(self, words: usize, born: u64, layout: &Layout) -> Self {
-        let new = Self::new(words, self.depth(), born);
+        let new = Self::new(&layout.heap, words, self.depth(), born);
         self.own_words().for_each(|word| new.add(word, layout));
         new
     }
 
     /// The same words in the same places.
-    pub(in crate::table) fn copied(self, born: u64) -> Self {
-        let new = Self::new(self.room(), self.depth(), born);
+    pub(in crate::table) fn copied(self, born: u64, layout: &Layout) -> Self {
+        let new = Self::new(&layout.heap, self.room(), self.depth(), born);
         for (from, to) in self.buckets().iter().zip(new.buckets()) {
             to.copy(from);
         }
@@ -329,11 +331,12 @@ impl Segment {
     /// The same words by the next bit of their hashes.
     pub(in crate::table) fn split(self, born: u64, layout: &Layout) -> [Self; 2] {
         let depth = self.depth() + 1;
-        let halves = self.own_words().map(|word| (half_of(word, depth, layout), word));
+        let is_upper = |word| hash_of(word, layout) >> (64 - depth) & 1 != 0;
+        let halves = self.own_words().map(|word| (is_upper(word), word));
         let halves: Vec<(bool, u64)> = halves.collect();
         let upper = halves.iter().filter(|(is_upper, _)| *is_upper).count();
         // Some more, so that the next words do not make them grow again at once.
-        let new = |words: usize| Self::new(words + words / 6, depth, born);
+        let new = |words: usize| Self::new(&layout.heap, words + words / 6, depth, born);
         let segments = [new(halves.len() - upper), new(upper)];
         for (is_upper, word) in halves {
             segments[usize::from(is_upper)].add(word, layout);
@@ -342,8 +345,7 @@ impl Segment {
     }
 
     fn add(self, word: u64, layout: &Layout) {
-        // SAFETY: what the writer's own slots refer to is there.
-        let hash = layout.hash(unsafe { Shown::of(word) }.key());
+        let hash = hash_of(word, layout);
         self.insert_word(hash, word, |_| ());
     }
 
@@ -353,17 +355,17 @@ impl Segment {
     }
 }
 
-fn half_of(word: u64, depth: u32, layout: &Layout) -> bool {
+/// Of the key of a word that is in a slot of the writer's.
+fn hash_of(word: u64, layout: &Layout) -> u64 {
     // SAFETY: what the writer's own slots refer to is there.
-    let hash = layout.hash(unsafe { Shown::of(word) }.key());
-    hash >> (64 - depth) & 1 != 0
+    unsafe { Shown::of_slot(word) }.map_or(0, |shown| layout.hash(shown.key()))
 }
 
 impl<'a> Spot<'a> {
-    pub(in crate::table) fn show(&self) -> Shown<'a> {
+    pub(in crate::table) fn show(&self) -> Option<Shown<'a>> {
         // SAFETY: what the writer's own slots refer to is there; and it is used up before the
         // writer changes the slot.
-        unsafe { Shown::of(self.bucket.own_slot(self.place)) }
+        unsafe { Shown::of_slot(self.bucket.own_slot(self.place)) }
     }
 
     /// Stores something else of the same key there.
@@ -388,9 +390,8 @@ impl OwnSegment {
 
 impl Drop for OwnSegment {
     fn drop(&mut self) {
-        let buckets = ptr::from_ref(self.0.all()).cast_mut();
-        // SAFETY: it came from such a box, and this is its only owner.
-        drop(unsafe { Box::from_raw(buckets) });
+        // SAFETY: they came from there, and this is their only owner.
+        drop(unsafe { Lines::from_address(self.0.0 & !SIZE_BITS, self.0.len() + 1) });
     }
 }
 
@@ -400,15 +401,16 @@ mod tests {
 
     #[test]
     fn a_segment_is_exchanged_for_a_tidier_one_only_where_that_is_one() {
+        let heap = Heap::new();
         for (words, spills, is_untidy) in
             [(384, 60, true), (384, 40, false), (300, 40, true), (300, 9, false)]
         {
-            let segment = Segment::new(Segment::LARGEST, 0, 0);
+            let segment = Segment::new(&heap, Segment::LARGEST, 0, 0);
             segment.set(SPILLS, spills);
             assert_eq!(segment.is_untidy(words), is_untidy, "{words} {spills}");
             drop(segment.own());
         }
-        let small = Segment::new(18, 0, 0);
+        let small = Segment::new(&heap, 18, 0, 0);
         small.set(SPILLS, 3);
         assert!(small.is_untidy(18), "there are larger ones");
         drop(small.own());

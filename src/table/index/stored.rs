@@ -1,22 +1,20 @@
 //! How a key and what it has lie in memory: most of them as one block, which is all that they take
 //! besides their slot, and all that a lookup has to fetch.
 //!
-//! A block is, in this order: a head of four bytes, the key, the version, the deadline where there
-//! is one, an aggregate's number of elements and its mark (see [`Flat`]), and the value to the
-//! end. It is never edited. What is read from it shares it.
+//! In a block lie, in this order: the key, the version, the deadline where there is one, an
+//! aggregate's number of elements and its mark (see [`Flat`]), and the value to the end. It is
+//! never edited. What is read from it shares it.
 
 #![allow(unsafe_code)]
 
+use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
 use crate::table::entry::{Counts, Entry};
 use crate::value::{Bytes, Flat, Type, Value, push_length, split_length};
+use smallvec::SmallVec;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
-use std::sync::Arc;
-
-/// A key and a value that are longer together lie apart: copying them into one block would cost
-/// more than it saves.
-const PACKED_MAX: usize = 1536;
 
 /// Only these types are packed.
 const KINDS: [Type; 5] = [Type::String, Type::List, Type::Set, Type::Zset, Type::Hash];
@@ -29,8 +27,9 @@ pub const SLOT_BYTES: usize = 12;
 /// allocator adds.
 const ALLOCATION_BYTES: usize = 32;
 
-/// What stands before a key, more or less: a version must not make a difference to the sums.
-const HEAD_BYTES: usize = 8;
+/// What else is in a block that has no deadline and is no aggregate, more or less: a version must
+/// not make a difference to the sums.
+const VERSION_BYTES: usize = 3;
 
 /// Of the word: it is not a block that it refers to.
 const APART: u64 = 1;
@@ -46,64 +45,54 @@ type Apart = (Bytes, Entry);
 /// A word says nothing of what it refers to, which goes from thread to thread with it.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
-    shared::<(Arc<[u8]>, Apart)>();
+    shared::<(Block, Apart)>();
 };
 
-/// A look at what is stored.
+/// A look at what is stored: its word.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a>(Form<'a>);
+pub struct Shown<'a> {
+    word: NonZeroU64,
+    is_there: PhantomData<&'a Apart>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Form<'a> {
-    /// A block, which an `Arc` owns that begins there.
-    Packed(&'a [u8]),
+    Packed(Packed<'a>),
     Apart(&'a Apart),
 }
 
-/// What comes first in a block: all that it takes to find the key and the value of a string. From
-/// the lowest bit on: the block's length, that of the key, that of the version less one, the place
-/// of the type in [`KINDS`], and whether there is a deadline.
-#[derive(Clone, Copy)]
-struct Head(u32);
+/// A block.
+#[derive(Clone, Copy, Debug)]
+struct Packed<'a> {
+    note: Note,
+    content: &'a [u8],
+}
 
-const HEAD_LEN: usize = size_of::<u32>();
-const LEN_BITS: u32 = 14;
-const KEY_BITS: u32 = 11;
+/// What is noted in a block's head: all that it takes to find the key and the value of a string.
+/// From the lowest bit on: the length of the key, that of the version less one, the place of the
+/// type in [`KINDS`], and whether there is a deadline.
+#[derive(Clone, Copy, Debug)]
+struct Note(u32);
+
+const KEY_BITS: u32 = 10;
 const VERSION_BITS: u32 = 3;
 const KIND_BITS: u32 = 3;
 
-const KEY_SHIFT: u32 = LEN_BITS;
-const VERSION_SHIFT: u32 = KEY_SHIFT + KEY_BITS;
+const VERSION_SHIFT: u32 = KEY_BITS;
 const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
 const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
 
-const _: () = assert!(DEADLINE_SHIFT < u32::BITS && PACKED_MAX < 1 << KEY_BITS);
+const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
 
-impl Head {
-    #[inline]
-    fn of(block: &[u8]) -> Self {
-        Self(block.first_chunk().map_or(0, |head| u32::from_le_bytes(*head)))
-    }
-
+impl Note {
     #[inline]
     fn bits(self, shift: u32, bits: u32) -> usize {
         (self.0 >> shift & ((1 << bits) - 1)) as usize
     }
 
-    /// Of the whole block.
     #[inline]
-    fn len(self) -> usize {
-        self.bits(0, LEN_BITS)
-    }
-
-    #[inline]
-    fn kind(self) -> Type {
-        KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
-    }
-
-    #[inline]
-    fn key_end(self) -> usize {
-        HEAD_LEN + self.bits(KEY_SHIFT, KEY_BITS)
+    fn key_len(self) -> usize {
+        self.bits(0, KEY_BITS)
     }
 
     #[inline]
@@ -112,8 +101,20 @@ impl Head {
     }
 
     #[inline]
+    fn kind(self) -> Type {
+        KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
+    }
+
+    /// Whether it is a string without a deadline.
+    #[inline]
+    fn is_simple(self) -> bool {
+        const { assert!(matches!(KINDS[0], Type::String)) };
+        self.0 >> KIND_SHIFT == 0
+    }
+
+    #[inline]
     fn has_deadline(self) -> bool {
-        self.0 >> DEADLINE_SHIFT != 0
+        self.bits(DEADLINE_SHIFT, 1) != 0
     }
 }
 
@@ -128,17 +129,34 @@ struct Parts<'a> {
 }
 
 #[inline]
-fn parts(block: &[u8]) -> Parts<'_> {
-    let head = Head::of(block);
-    let key = block.get(HEAD_LEN..head.key_end()).unwrap_or_default();
-    let rest = block.get(head.key_end()..).unwrap_or_default();
-    let (version, mut value) = rest.split_at_checked(head.version_len()).unwrap_or_default();
+fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
+    let (key, rest) = content.split_at_checked(note.key_len()).unwrap_or_default();
+    let (version, mut value) = rest.split_at_checked(note.version_len()).unwrap_or_default();
     let mut expires_at_ms = None;
-    if let (true, Some((at, behind))) = (head.has_deadline(), value.split_first_chunk::<8>()) {
+    if !note.is_simple()
+        && let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>())
+    {
         (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
     }
-    let version = version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte));
-    Parts { kind: head.kind(), key, version, expires_at_ms, value }
+    let version = match rest.first_chunk() {
+        // Without a loop of that length, which processors would have to guess.
+        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * version.len())),
+        None => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
+    };
+    let kind = if note.is_simple() { Type::String } else { note.kind() };
+    Parts { kind, key, version, expires_at_ms, value }
+}
+
+impl<'a> Packed<'a> {
+    #[inline]
+    fn key(self) -> &'a [u8] {
+        self.content.get(..self.note.key_len()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn parts(self) -> Parts<'a> {
+        parts(self.note, self.content)
+    }
 }
 
 /// A string that is stored in one block.
@@ -153,9 +171,9 @@ pub struct Plain<'a> {
 }
 
 impl Stored {
-    pub(in crate::table) fn new(key: Bytes, entry: Entry) -> Self {
-        let word = match pack(&key, &entry) {
-            Some(block) => Arc::into_raw(block).cast::<u8>().expose_provenance() as u64,
+    pub(in crate::table) fn new(heap: &Heap, key: Bytes, entry: Entry) -> Self {
+        let word = match pack(heap, &key, &entry) {
+            Some(block) => block.into_word(),
             None => Box::into_raw(Box::new((key, entry))).expose_provenance() as u64 | APART,
         };
         Self(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
@@ -176,7 +194,7 @@ impl Stored {
 
     pub(in crate::table) fn show(&self) -> Shown<'_> {
         // SAFETY: what it refers to is there as long as it is.
-        unsafe { Shown::of(self.0.get()) }
+        unsafe { Shown::of(self.0) }
     }
 
     pub(in crate::table) fn entry(&self) -> Entry {
@@ -185,17 +203,17 @@ impl Stored {
 
     /// About what dropping it gives back, in bytes.
     pub(in crate::table) fn weight(&self) -> usize {
-        match self.show().0 {
-            Form::Packed(block) => block.len() + ALLOCATION_BYTES,
+        match self.show().form() {
+            Form::Packed(packed) => block_size(packed.content.len()),
             Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
         }
     }
 
     /// What it adds to the sums.
     pub(in crate::table) fn counts(&self) -> Counts {
-        match self.show().0 {
-            Form::Packed(block) => {
-                let parts = parts(block);
+        match self.show().form() {
+            Form::Packed(packed) => {
+                let parts = packed.parts();
                 let (value, _) = elements(&parts);
                 Counts {
                     keys: 1,
@@ -219,9 +237,9 @@ impl Drop for Stored {
             let item = ptr::with_exposed_provenance_mut::<Apart>((word & !APART) as usize);
             // SAFETY: it came from a box, and this is the only owner.
             drop(unsafe { Box::from_raw(item) });
-        } else if let Form::Packed(block) = self.show().0 {
-            // SAFETY: the block came from an `Arc` of just these bytes, and this is its owner.
-            drop(unsafe { Arc::from_raw(whole(block)) });
+        } else {
+            // SAFETY: it came from a block, and this is the only owner of the word.
+            drop(unsafe { Block::from_word(word) });
         }
     }
 }
@@ -231,34 +249,58 @@ impl<'a> Shown<'a> {
     /// The word came from [`Stored::into_word`], and what it refers to is not dropped as long as
     /// this is used.
     #[inline]
-    pub(in crate::table) unsafe fn of(word: u64) -> Self {
-        if word & APART != 0 {
-            let item = ptr::with_exposed_provenance::<Apart>((word & !APART) as usize);
-            // SAFETY: that is what a marked word refers to.
-            return Self(Form::Apart(unsafe { &*item }));
+    pub(in crate::table) unsafe fn of(word: NonZeroU64) -> Self {
+        Self { word, is_there: PhantomData }
+    }
+
+    /// The same for the word of a slot; nothing for none.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline]
+    pub(in crate::table) unsafe fn of_slot(word: u64) -> Option<Self> {
+        // SAFETY: the same conditions.
+        NonZeroU64::new(word).map(|word| unsafe { Self::of(word) })
+    }
+
+    #[inline]
+    fn form(self) -> Form<'a> {
+        match self.packed() {
+            Some(packed) => Form::Packed(packed),
+            None => {
+                let word = (self.word.get() & !APART) as usize;
+                let item = ptr::with_exposed_provenance::<Apart>(word);
+                // SAFETY: that is what a marked word refers to.
+                Form::Apart(unsafe { &*item })
+            }
         }
-        let block = ptr::with_exposed_provenance::<u8>(word as usize);
-        // SAFETY: a block begins with its head.
-        let head = unsafe { block.cast::<[u8; HEAD_LEN]>().read() };
-        let len = Head(u32::from_le_bytes(head)).len();
-        // SAFETY: that says how long it is.
-        Self(Form::Packed(unsafe { std::slice::from_raw_parts(block, len) }))
+    }
+
+    #[inline]
+    fn packed(self) -> Option<Packed<'a>> {
+        let word = self.word.get();
+        // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
+        (word & APART == 0)
+            .then(|| unsafe { Block::lend_word(word) })
+            .map(|Lent { note, content }| Packed { note: Note(note), content })
     }
 
     #[inline]
     pub(in crate::table) fn key(self) -> &'a [u8] {
-        match self.0 {
-            Form::Packed(block) => {
-                block.get(HEAD_LEN..Head::of(block).key_end()).unwrap_or_default()
-            }
+        match self.form() {
+            Form::Packed(packed) => packed.key(),
             Form::Apart((key, _)) => key,
         }
     }
 
     /// Whether it is stored under this key.
-    #[inline]
+    #[inline(always)]
     pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
-        let own = self.key();
+        let Some(Packed { note, content }) = self.packed() else { return self.is_apart_at(key) };
+        if note.key_len() != key.len() {
+            return false;
+        }
+        let Some(own) = content.get(..key.len()) else { return false };
         let (Some(a), Some(b)) = (own.first_chunk::<8>(), key.first_chunk::<8>()) else {
             return own == key;
         };
@@ -270,22 +312,23 @@ impl<'a> Shown<'a> {
             u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
             u64::from_le_bytes(*c) ^ u64::from_le_bytes(*d),
         ];
-        own.len() == key.len() && ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+        ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+    }
+
+    #[cold]
+    fn is_apart_at(self, key: &[u8]) -> bool {
+        self.key() == key
     }
 
     /// Whether both are of the same place in memory.
     pub(in crate::table) fn is(self, other: Self) -> bool {
-        match (self.0, other.0) {
-            (Form::Packed(a), Form::Packed(b)) => ptr::eq(a, b),
-            (Form::Apart(a), Form::Apart(b)) => ptr::eq(a, b),
-            _ => false,
-        }
+        self.word == other.word
     }
 
     /// See [`Entry::version`].
     pub(in crate::table) fn version(self) -> u64 {
-        match self.0 {
-            Form::Packed(block) => parts(block).version,
+        match self.form() {
+            Form::Packed(packed) => packed.parts().version,
             Form::Apart((_, entry)) => entry.version,
         }
     }
@@ -294,21 +337,22 @@ impl<'a> Shown<'a> {
     /// than [`Shown::lend`].
     #[inline]
     pub fn plain(self) -> Option<Plain<'a>> {
-        let Form::Packed(block) = self.0 else { return None };
-        let Parts { kind, version, expires_at_ms, value, .. } = parts(block);
+        let packed = self.packed()?;
+        let Parts { kind, version, expires_at_ms, value, .. } = packed.parts();
         (kind == Type::String).then_some(Plain { bytes: value, version, expires_at_ms })
     }
 
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
     #[inline]
     pub fn lend<R>(self, f: impl FnOnce(&Entry) -> R) -> R {
-        match self.0 {
-            Form::Packed(block) => {
-                // SAFETY: blocks come from an `Arc` of just these bytes; and what is made of it
-                // here is never dropped, so that its count is right again afterwards. Clones of
-                // it count themselves.
-                let owner = unsafe { Arc::from_raw(whole(block)) };
-                let entry = ManuallyDrop::new(unpack(owner, &parts(block)));
+        match self.form() {
+            Form::Packed(packed) => {
+                // SAFETY: it is the word of a block; and what is made of it here is never dropped,
+                // so that its count is right again afterwards. Clones of it count themselves.
+                let Some(block) = (unsafe { Block::from_word(self.word.get()) }) else {
+                    return f(&Entry::default());
+                };
+                let entry = ManuallyDrop::new(unpack(block, &packed.parts()));
                 f(&entry)
             }
             Form::Apart((_, entry)) => f(entry),
@@ -322,30 +366,15 @@ impl<'a> Shown<'a> {
 
     /// The key and what it has. Constant time, and nothing is allocated.
     pub(in crate::table) fn item(self) -> (Bytes, Entry) {
-        match self.0 {
-            Form::Packed(block) => {
-                let owner = share(block);
-                let key = Bytes::part(&owner, HEAD_LEN..Head::of(block).key_end());
-                (key, unpack(owner, &parts(block)))
+        match self.form() {
+            Form::Packed(packed) => {
+                // SAFETY: that is the word of a block that is there as long as the borrow.
+                let block = unsafe { Block::share_word(self.word.get()) };
+                let key = Bytes::part(&block, 0..packed.note.key_len());
+                (key, unpack(block, &packed.parts()))
             }
             Form::Apart(item) => item.clone(),
         }
-    }
-}
-
-/// A block as its `Arc` gave it away: a borrow of the bytes does not reach to the counts in front
-/// of them, but the address was exposed together with those.
-fn whole(block: &[u8]) -> *const [u8] {
-    ptr::slice_from_raw_parts(ptr::with_exposed_provenance(block.as_ptr().addr()), block.len())
-}
-
-/// One more owner of a block.
-fn share(block: &[u8]) -> Arc<[u8]> {
-    let block = whole(block);
-    // SAFETY: blocks come from an `Arc` of just these bytes, which is there as long as the borrow.
-    unsafe {
-        Arc::increment_strong_count(block);
-        Arc::from_raw(block)
     }
 }
 
@@ -358,57 +387,51 @@ pub(in crate::table) fn shared_memory(key_len: usize, entry: &Entry) -> usize {
 }
 
 fn packed_memory(len: usize) -> usize {
-    ALLOCATION_BYTES + HEAD_BYTES + len
+    block_size(VERSION_BYTES + len)
 }
 
 fn apart_memory(key_len: usize, entry: &Entry) -> usize {
     ALLOCATION_BYTES + key_len + entry.memory()
 }
 
-/// The value of what is to be packed.
+/// The value of what is to be packed, as far as that can be said before.
 fn flat(key_len: usize, entry: &Entry) -> Option<Flat> {
     let (value, None) = (entry.value.as_ref()?, &entry.hold) else { return None };
-    Flat::of(value).filter(|flat| key_len + flat.bytes.len() <= PACKED_MAX)
+    Flat::of(value).filter(|flat| key_len + flat.bytes.len() + BETWEEN_MAX <= CONTENT_MAX)
 }
 
-fn pack(key: &Bytes, entry: &Entry) -> Option<Arc<[u8]>> {
+/// What lies between key and value, at most: version, deadline, number of elements and mark.
+const BETWEEN_MAX: usize = 8 + 8 + 10 + 10;
+
+fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
     let flat = flat(key.len(), entry)?;
-    if let Some(block) = packed_before(key, entry, &flat) {
+    if let Some(block) = packed_before(heap, key, entry, &flat) {
         return Some(block.clone());
     }
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    let version = entry.version.to_le_bytes();
     let version_len = (8 - entry.version.leading_zeros() as usize / 8).max(1);
-    let mut block = Vec::with_capacity(key.len() + flat.bytes.len() + 40);
-    block.extend_from_slice(&[0; HEAD_LEN]);
-    block.extend_from_slice(key);
-    block.extend_from_slice(version.get(..version_len)?);
+    let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
+    between.extend_from_slice(entry.version.to_le_bytes().get(..version_len)?);
     if let Some(at) = entry.expires_at_ms {
-        block.extend_from_slice(&at.to_le_bytes());
+        between.extend_from_slice(&at.to_le_bytes());
     }
     if flat.kind != Type::String {
-        push_length(&mut block, flat.len);
-        push_length(&mut block, flat.mark);
+        push_length(&mut between, flat.len);
+        push_length(&mut between, flat.mark);
     }
-    block.extend_from_slice(&flat.bytes);
-    let head = block.len()
-        | key.len() << KEY_SHIFT
+    let note = key.len()
         | (version_len - 1) << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(entry.expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    block.get_mut(..HEAD_LEN)?.copy_from_slice(&u32::try_from(head).ok()?.to_le_bytes());
-    Some(Arc::from(block))
+    Block::in_heap(heap, note as u32, [key, &between, &flat.bytes])
 }
 
-/// The block that both came from, if it says just this: what two datasets have in common is there
-/// once.
-fn packed_before<'a>(key: &'a Bytes, entry: &Entry, flat: &Flat) -> Option<&'a Arc<[u8]>> {
+/// The block that both came from, if it is of this heap and says just this: what two datasets have
+/// in common is there once.
+fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) -> Option<&'a Block> {
     let block = key.common_block(&flat.bytes)?;
-    // What is no block of this kind is not read as one.
-    if Head::of(block).len() != block.len() {
-        return None;
-    }
-    let parts = parts(block);
+    let Lent { note, content } = block.lent_by(heap)?;
+    let parts = parts(Note(note), content);
     let (value, (len, mark)) = elements(&parts);
     let is_this = (parts.kind, parts.version, parts.expires_at_ms, len, mark)
         == (flat.kind, entry.version, entry.expires_at_ms, flat.len, flat.mark)
@@ -427,7 +450,7 @@ fn elements<'a>(parts: &Parts<'a>) -> (&'a [u8], (usize, usize)) {
     (rest, (len, mark))
 }
 
-fn unpack(block: Arc<[u8]>, parts: &Parts<'_>) -> Entry {
+fn unpack(block: Block, parts: &Parts<'_>) -> Entry {
     let (value, (len, mark)) = elements(parts);
     let range = block.len() - value.len()..block.len();
     let bytes = Bytes::within(block, range);
@@ -439,9 +462,11 @@ fn unpack(block: Arc<[u8]>, parts: &Parts<'_>) -> Entry {
 mod tests {
     use super::*;
     use crate::value::{Field, Stream, Zset};
+    use std::sync::Arc;
 
     #[test]
     fn what_is_stored_comes_back() {
+        let heap = Heap::new();
         let zset: Zset = [("a", -0.0), ("b", f64::INFINITY)].into_iter().collect();
         let texts = || (0..30).map(|n| n.to_string().into_bytes());
         let values = [
@@ -451,7 +476,7 @@ mod tests {
             Value::Set(texts().collect()),
             Value::Zset(zset),
             Value::Hash([("name", Field::new(b"value"))].into_iter().collect()),
-            Value::string(&[7; PACKED_MAX]),
+            Value::string(&[7; CONTENT_MAX - BETWEEN_MAX]),
             Value::Stream(Stream::default()),
         ];
         for key in [&b""[..], b"key", &[b'k'; 200]] {
@@ -459,9 +484,9 @@ mod tests {
                 for expires_at_ms in [None, Some(-1), Some(i64::MAX)] {
                     for version in [0, 1, u64::from(u32::MAX) << 7, u64::MAX] {
                         let entry = Entry { version, ..Entry::new(value.clone(), expires_at_ms) };
-                        let stored = Stored::new(Bytes::from(key), entry.clone());
+                        let stored = Stored::new(&heap, Bytes::from(key), entry.clone());
                         assert_eq!(
-                            matches!(stored.show().0, Form::Packed(_)),
+                            matches!(stored.show().form(), Form::Packed(_)),
                             at < 6 || key.is_empty() && at == 6
                         );
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
@@ -474,25 +499,23 @@ mod tests {
             }
         }
         let withheld = Entry { hold: Some(Arc::default()), ..Entry::default() };
-        let stored = Stored::new(Bytes::from(&b"key"[..]), withheld.clone());
+        let stored = Stored::new(&heap, Bytes::from(&b"key"[..]), withheld.clone());
         assert_eq!((stored.show().key(), stored.entry()), (&b"key"[..], withheld));
     }
 
     #[test]
     fn what_is_stored_again_as_it_was_shares_its_block() {
-        let new = |entry: Entry| Stored::new(Bytes::from(&b"key"[..]), entry);
+        let heap = Heap::new();
+        let new = |entry: Entry| Stored::new(&heap, Bytes::from(&b"key"[..]), entry);
         let stored = new(Entry::new(Value::List(["a", "b"].into_iter().collect()), Some(7)));
-        let block = |stored: &Stored| match stored.show().0 {
-            Form::Packed(block) => share(block),
-            Form::Apart(_) => panic!("it is small"),
-        };
+        let block = |stored: &Stored| stored.0;
         let (key, entry) = stored.show().item();
-        let again = Stored::new(key.clone(), entry.clone());
-        assert!(Arc::ptr_eq(&block(&stored), &block(&again)));
+        let again = Stored::new(&heap, key.clone(), entry.clone());
+        assert!(block(&stored) == block(&again));
         for other in [Entry { version: 1, ..entry.clone() }, Entry { expires_at_ms: None, ..entry }]
         {
-            let again = Stored::new(key.clone(), other.clone());
-            assert!(!Arc::ptr_eq(&block(&stored), &block(&again)));
+            let again = Stored::new(&heap, key.clone(), other.clone());
+            assert!(block(&stored) != block(&again));
             assert_eq!(again.entry(), other);
         }
     }

@@ -90,6 +90,21 @@ impl Iterator for Places {
 }
 
 impl Bucket {
+    /// What is in it, if no unit is being published there.
+    #[inline]
+    pub(crate) fn at_rest(&self) -> Option<Control> {
+        let control = Control(self.control.load(Ordering::Acquire));
+        (!control.is_marked()).then_some(control)
+    }
+
+    /// The word in a slot, if still no unit is.
+    #[inline]
+    pub(crate) fn word_at_rest(&self, place: usize) -> Option<u64> {
+        // Acquire: who finds a word of a later unit finds that unit's mark, too.
+        let word = self.slots.get(place)?.load(Ordering::Acquire);
+        self.at_rest().map(|_| word)
+    }
+
     /// A word that something of this hash may have: a guess, for which nothing else is looked at.
     pub(crate) fn likely(&self, hash: u64) -> Option<u64> {
         let control = Control(self.control.load(Ordering::Relaxed));

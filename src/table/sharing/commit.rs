@@ -111,21 +111,9 @@ impl Commit {
     ///
     /// # Safety
     /// The caller is pinned, or is the writer.
-    #[inline]
     pub(crate) unsafe fn look<'a>(&'a self, bucket: &'a Bucket) -> Option<Seen<'a>> {
-        let control = Control(bucket.control.load(Ordering::Acquire));
-        if !control.is_marked() {
-            return Some(Seen { bucket, control, as_of: AsOf::Settled });
-        }
-        // SAFETY: as above.
-        unsafe { self.look_behind_mark(bucket) }
-    }
-
-    #[cold]
-    unsafe fn look_behind_mark<'a>(&'a self, bucket: &'a Bucket) -> Option<Seen<'a>> {
         for _ in 0..PATIENCE {
-            let control = Control(bucket.control.load(Ordering::Acquire));
-            if !control.is_marked() {
+            if let Some(control) = bucket.at_rest() {
                 return Some(Seen { bucket, control, as_of: AsOf::Settled });
             }
             // SAFETY: the same conditions.
@@ -154,20 +142,20 @@ impl Commit {
 
     /// The word in a slot; `None` if the bucket has become part of another unit meanwhile, and has
     /// to be looked at again.
-    #[inline]
     pub(crate) fn word(&self, seen: &Seen<'_>, place: usize) -> Option<u64> {
-        if let AsOf::Before(line) = seen.as_of {
-            return Some(line.slots.get(place)?.load(Ordering::Relaxed));
+        match seen.as_of {
+            AsOf::Settled => seen.bucket.word_at_rest(place),
+            AsOf::Before(line) => Some(line.slots.get(place)?.load(Ordering::Relaxed)),
+            AsOf::Committed(_) => {
+                let word = seen.bucket.slots.get(place)?.load(Ordering::Acquire);
+                self.stands(seen).then_some(word)
+            }
         }
-        // Acquire: who finds a word of a later unit finds that unit's mark, too.
-        let word = seen.bucket.slots.get(place)?.load(Ordering::Acquire);
-        self.stands(seen).then_some(word)
     }
 
-    #[inline]
     fn stands(&self, seen: &Seen<'_>) -> bool {
         match seen.as_of {
-            AsOf::Settled => !Control(seen.bucket.control.load(Ordering::Acquire)).is_marked(),
+            AsOf::Settled => seen.bucket.at_rest().is_some(),
             AsOf::Committed(pending) => ptr::eq(self.pending.load(Ordering::Acquire), pending),
             AsOf::Before(_) => true,
         }

@@ -188,6 +188,10 @@ impl<T> Bin<T> {
         self.weight += weight;
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.waiting.is_empty()
+    }
+
     /// Whether it is worth a look.
     pub(crate) fn is_full(&self) -> bool {
         self.weight >= Self::WEIGHT_MAX

@@ -46,21 +46,28 @@ impl SeqLock {
 
     /// Reads with `read` what the writer changes between [`SeqLock::begin`] and [`SeqLock::end`];
     /// `None` if it was always changing something.
-    pub(crate) fn read<R>(&self, read: impl Fn(&[AtomicU64; WORDS]) -> R) -> Option<R> {
+    pub(crate) fn read<R>(&self, mut read: impl FnMut(&[AtomicU64; WORDS]) -> R) -> Option<R> {
         for _ in 0..PATIENCE {
-            let before = self.count.load(Ordering::Acquire);
-            if before % 2 == 0 {
-                let found = read(&self.words);
-                // Nothing that was read moves behind the second look at the count.
-                fence(Ordering::Acquire);
-                // Acquire: nor does what the caller reads afterwards move before it.
-                if self.count.load(Ordering::Acquire) == before {
-                    return Some(found);
-                }
+            if let Some(found) = self.read_at_rest(&mut read) {
+                return Some(found);
             }
             pause();
         }
         None
+    }
+
+    /// The same, if the writer changed nothing from the beginning to the end of `read`.
+    #[inline]
+    pub(crate) fn read_at_rest<R>(&self, read: impl FnOnce(&[AtomicU64; WORDS]) -> R) -> Option<R> {
+        let before = self.count.load(Ordering::Acquire);
+        if before % 2 != 0 {
+            return None;
+        }
+        let found = read(&self.words);
+        // Nothing that was read moves behind the second look at the count.
+        fence(Ordering::Acquire);
+        // Acquire: nor does what the caller reads afterwards move before it.
+        (self.count.load(Ordering::Acquire) == before).then_some(found)
     }
 
     /// The words, for who keeps the writer from writing.

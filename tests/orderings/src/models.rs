@@ -199,6 +199,25 @@ fn what_was_the_same_before_and_after_is_what_the_stamp_stands_for() {
 }
 
 #[test]
+fn what_is_found_while_no_unit_comes_is_what_the_stamp_stands_for() {
+    check(3, || {
+        let table = table();
+        let writer = beside(&table, |table| {
+            table.write_both(2);
+            table.write_one(1, 3);
+        });
+        let at_rest = table.stamp.read_at_rest(|words| {
+            let found = (table.get(0)?, table.get(1)?);
+            Some((found, words[0].load(Ordering::Relaxed)))
+        });
+        if let Some((found, stamp)) = at_rest.flatten() {
+            assert_eq!(found, [(1, 1), (2, 2), (2, 3)][stamp as usize - 1], "at {stamp}");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
 fn a_whole_unit_is_what_the_stamp_stands_for() {
     check(2, || {
         let table = table();

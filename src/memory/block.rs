@@ -1,0 +1,374 @@
+//! Counted blocks of bytes that are written once: what values, keys and entries of the table lie
+//! in, and share.
+//!
+//! A small one that is to stay is made in a [`Heap`], with all that is known of it in the four
+//! bytes before its content. Any other is an allocation by itself.
+
+#![allow(unsafe_code)]
+
+use super::heap::{self, Heap};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+
+/// The head of a block in a heap: how many have it, how long its content is, and a note of whoever
+/// made it.
+#[derive(Clone, Copy)]
+struct Head(u32);
+
+const OWNER_BITS: u32 = 5;
+const LEN_BITS: u32 = 10;
+/// So many bits of a block belong to whoever makes it.
+pub const NOTE_BITS: u32 = u32::BITS - OWNER_BITS - LEN_BITS;
+
+const HEAD: usize = size_of::<u32>();
+const OWNERS_MAX: u32 = (1 << OWNER_BITS) - 1;
+
+/// The content of a block in a heap is not longer.
+pub const CONTENT_MAX: usize = (1 << LEN_BITS) - 1;
+
+impl Head {
+    #[inline]
+    fn len(self) -> usize {
+        (self.0 >> OWNER_BITS) as usize & CONTENT_MAX
+    }
+
+    #[inline]
+    fn note(self) -> u32 {
+        self.0 >> (OWNER_BITS + LEN_BITS)
+    }
+
+    fn owners(self) -> u32 {
+        self.0 & OWNERS_MAX
+    }
+}
+
+/// What stands before the content of a block that is an allocation.
+#[repr(C)]
+struct Apart {
+    owners: AtomicUsize,
+    len: usize,
+}
+
+/// Every block without content.
+static EMPTY: Apart = Apart { owners: AtomicUsize::new(1), len: 0 };
+
+/// Of the address: it is an allocation.
+const APART: usize = 1;
+
+/// A block. Cloning takes constant time and shares it; only where very many have one in a heap, the
+/// clone is a copy.
+pub struct Block(NonNull<u8>);
+
+// SAFETY: its bytes do not change as long as anybody has it, and owners are counted in one step.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+/// A look at a block in a heap.
+#[derive(Clone, Copy, Debug)]
+pub struct Lent<'a> {
+    /// What whoever made it noted.
+    pub note: u32,
+    /// The bytes.
+    pub content: &'a [u8],
+}
+
+/// How much memory a block with so much content takes.
+pub fn block_size(len: usize) -> usize {
+    if len > CONTENT_MAX { size_of::<Apart>() + len } else { heap::rounded(HEAD + len) }
+}
+
+impl Block {
+    /// A block in a heap, its content put together; `None` if that is too long, or if there is no
+    /// memory. Of the note only the lowest [`NOTE_BITS`] are kept.
+    #[inline]
+    pub fn in_heap(heap: &Heap, note: u32, parts: [&[u8]; 3]) -> Option<Self> {
+        let len = parts.iter().map(|part| part.len()).sum::<usize>();
+        if len > CONTENT_MAX {
+            return None;
+        }
+        let block = heap.take(HEAD + len)?;
+        let head = note << (OWNER_BITS + LEN_BITS) | (len as u32) << OWNER_BITS | 1;
+        // SAFETY: it is as large as that, and nobody else has it.
+        unsafe {
+            block.cast::<u32>().write(head);
+            let mut at = block.add(HEAD);
+            for part in parts {
+                at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
+                at = at.add(part.len());
+            }
+        }
+        block.as_ptr().expose_provenance();
+        Some(Self(block))
+    }
+
+    /// The note and the content, if it is in a heap, and in this one.
+    pub fn lent_by(&self, heap: &Heap) -> Option<Lent<'_>> {
+        // SAFETY: it is there as long as this.
+        (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
+    }
+
+    /// For whoever keeps it as a word of 64 bits, of which the lowest three are zero; it is in a
+    /// heap.
+    pub fn into_word(self) -> u64 {
+        debug_assert!(self.is_in_heap());
+        std::mem::ManuallyDrop::new(self).0.as_ptr().expose_provenance() as u64
+    }
+
+    /// # Safety
+    /// The word came from [`Block::into_word`], and only this takes it back.
+    pub unsafe fn from_word(word: u64) -> Option<Self> {
+        NonNull::new(ptr::with_exposed_provenance_mut(word as usize)).map(Self)
+    }
+
+    /// One more handle of a block that is kept as a word.
+    ///
+    /// # Safety
+    /// The word came from [`Block::into_word`], and was not taken back yet.
+    pub unsafe fn share_word(word: u64) -> Self {
+        let block = ptr::with_exposed_provenance_mut(word as usize);
+        // SAFETY: as the caller says; this one does not count itself.
+        std::mem::ManuallyDrop::new(Self(unsafe { NonNull::new_unchecked(block) })).deref().clone()
+    }
+
+    /// A look at a block that is kept as a word.
+    ///
+    /// # Safety
+    /// As for [`Block::share_word`], as long as it is looked at.
+    #[inline]
+    pub unsafe fn lend_word<'a>(word: u64) -> Lent<'a> {
+        // SAFETY: as the caller says.
+        unsafe { lend(ptr::with_exposed_provenance(word as usize)) }
+    }
+
+    fn is_in_heap(&self) -> bool {
+        self.0.as_ptr().addr() & APART == 0
+    }
+
+    /// # Safety
+    /// It is in a heap.
+    unsafe fn lent(&self) -> Lent<'_> {
+        // SAFETY: it is there as long as this.
+        unsafe { lend(self.0.as_ptr()) }
+    }
+
+    fn apart(&self) -> *mut Apart {
+        self.0.as_ptr().wrapping_byte_sub(APART).cast()
+    }
+
+    /// An allocation for so much content, with one owner.
+    fn allocated(len: usize) -> (*mut Apart, *mut u8) {
+        let layout = layout(len);
+        // SAFETY: there is at least the head, for which it is aligned.
+        unsafe {
+            let block = alloc(layout).cast::<Apart>();
+            if block.is_null() {
+                handle_alloc_error(layout);
+            }
+            block.write(Apart { owners: AtomicUsize::new(1), len });
+            (block, block.add(1).cast())
+        }
+    }
+
+    fn of_allocated(block: *mut Apart) -> Self {
+        // SAFETY: it is the address of something.
+        Self(unsafe { NonNull::new_unchecked(block.wrapping_byte_add(APART).cast()) })
+    }
+}
+
+fn layout(len: usize) -> Layout {
+    let layout = Layout::new::<Apart>();
+    match Layout::from_size_align(layout.size().saturating_add(len), layout.align()) {
+        Ok(layout) => layout,
+        // No slice is so long.
+        Err(_) => handle_alloc_error(layout),
+    }
+}
+
+/// # Safety
+/// A block in a heap begins there, and is not given back while it is looked at.
+#[inline]
+unsafe fn lend<'a>(block: *const u8) -> Lent<'a> {
+    // SAFETY: a block begins with its head, and its content follows.
+    unsafe {
+        let head = Head((*block.cast::<AtomicU32>()).load(Ordering::Relaxed));
+        let content = std::slice::from_raw_parts(block.add(HEAD), head.len());
+        Lent { note: head.note(), content }
+    }
+}
+
+impl From<&[u8]> for Block {
+    fn from(bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            return Self::default();
+        }
+        let (block, content) = Self::allocated(bytes.len());
+        // SAFETY: it has room for them, and nobody else has it.
+        unsafe { content.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Self::of_allocated(block)
+    }
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        EMPTY.owners.fetch_add(1, Ordering::Relaxed);
+        Self::of_allocated(ptr::from_ref(&EMPTY).cast_mut())
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        if self.is_in_heap() {
+            // SAFETY: it is.
+            return unsafe { self.lent() }.content;
+        }
+        // SAFETY: that is how it was made, and it is there as long as this.
+        unsafe {
+            let block = self.apart();
+            std::slice::from_raw_parts(block.add(1).cast(), (*block).len)
+        }
+    }
+}
+
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        if !self.is_in_heap() {
+            // SAFETY: it is there as long as this.
+            unsafe { (*self.apart()).owners.fetch_add(1, Ordering::Relaxed) };
+            return Self(self.0);
+        }
+        // SAFETY: it is there as long as this.
+        let head = unsafe { self.0.cast::<AtomicU32>().as_ref() };
+        let add = |old| (Head(old).owners() < OWNERS_MAX).then_some(old + 1);
+        match head.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
+            Ok(_) => Self(self.0),
+            Err(_) => Self::from(&**self),
+        }
+    }
+}
+
+impl Drop for Block {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: whatever an owner did was done before the block is given back.
+        if self.is_in_heap() {
+            // SAFETY: it is there as long as this; whoever was its last owner gives it back.
+            unsafe {
+                let head =
+                    Head(self.0.cast::<AtomicU32>().as_ref().fetch_sub(1, Ordering::Release));
+                if head.owners() == 1 {
+                    fence(Ordering::Acquire);
+                    heap::give_back(self.0, HEAD + head.len());
+                }
+            }
+            return;
+        }
+        let block = self.apart();
+        // SAFETY: as above.
+        unsafe {
+            if (*block).owners.fetch_sub(1, Ordering::Release) == 1 {
+                fence(Ordering::Acquire);
+                dealloc(block.cast(), layout((*block).len));
+            }
+        }
+    }
+}
+
+impl PartialEq for Block {
+    /// Whether both are the same block.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_heap(heap: &Heap, content: &[u8]) -> Block {
+        let (a, rest) = content.split_at(content.len() / 3);
+        let (b, c) = rest.split_at(rest.len() / 2);
+        Block::in_heap(heap, 77, [a, b, c]).expect("it is small")
+    }
+
+    #[test]
+    fn blocks_have_what_was_put_into_them() {
+        let heap = Heap::new();
+        let bytes: Vec<u8> = (0..3000_u32).map(|n| n as u8).collect();
+        for len in [0, 1, 2, 3, 4, 60, 61, CONTENT_MAX - 1, CONTENT_MAX] {
+            let block = in_heap(&heap, &bytes[..len]);
+            assert_eq!(*block, bytes[..len]);
+            let lent = block.lent_by(&heap).expect("it is of this heap");
+            assert_eq!((lent.note, lent.content), (77, &bytes[..len]));
+            assert!(block.lent_by(&Heap::new()).is_none());
+            assert!(block_size(len) >= len + HEAD && block_size(len) < len + HEAD + 16);
+            let (same, copy) = (block.clone(), Block::from(&bytes[..len]));
+            assert!(same == block && copy != block && *copy == *block);
+            drop(block);
+            assert_eq!(*same, bytes[..len]);
+        }
+        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0], &[]]).is_none());
+        let large = Block::from(&bytes[..]);
+        assert!(*large.clone() == bytes[..] && large.lent_by(&heap).is_none());
+        assert!(Block::default().is_empty());
+    }
+
+    #[test]
+    fn a_block_that_very_many_have_is_copied() {
+        let heap = Heap::new();
+        let block = in_heap(&heap, b"content");
+        let clones: Vec<Block> = (0..100).map(|_| block.clone()).collect();
+        let same = clones.iter().filter(|clone| **clone == block).count();
+        assert_eq!(same as u32, OWNERS_MAX - 1);
+        drop(block);
+        assert!(clones.iter().all(|clone| **clone == b"content"[..]));
+        drop(clones);
+        let next = in_heap(&heap, b"CONTENT");
+        assert_eq!(*next, b"CONTENT"[..]);
+    }
+
+    #[test]
+    fn a_word_is_a_block_that_nobody_dropped() {
+        let heap = Heap::new();
+        let word = in_heap(&heap, b"content").into_word();
+        assert_eq!(word & 7, 0);
+        // SAFETY: it is taken back at the end only.
+        unsafe {
+            assert_eq!(Block::lend_word(word).content, b"content");
+            let shared = Block::share_word(word);
+            drop(Block::from_word(word));
+            assert_eq!(*shared, b"content"[..]);
+        }
+    }
+
+    #[test]
+    fn threads_share_blocks() {
+        let heap = Heap::new();
+        for content in [&b"small"[..], &[9; 5000]] {
+            for _ in 0..200 {
+                let block = in_heap(&heap, b"small");
+                let block = if content.len() > 9 { Block::from(content) } else { block };
+                std::thread::scope(|scope| {
+                    for _ in 0..3 {
+                        let mine = block.clone();
+                        scope
+                            .spawn(move || assert!(*mine.clone() == *content && *mine == *content));
+                    }
+                    drop(block);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Heaps: that pieces do not touch each other, and that memory goes back.
+
+use super::*;
+use std::collections::BTreeMap;
+
+/// A piece, filled with a byte that only it has.
+struct Piece {
+    at: NonNull<u8>,
+    size: usize,
+    filling: u8,
+}
+
+// SAFETY: it is used by one thread at a time.
+unsafe impl Send for Piece {}
+
+impl Piece {
+    fn take(heap: &Heap, size: usize, filling: u8) -> Self {
+        let at = heap.take(size).expect("there is memory");
+        // SAFETY: it is so large.
+        unsafe { at.write_bytes(filling, size) };
+        Self { at, size, filling }
+    }
+
+    fn is_whole(&self) -> bool {
+        // SAFETY: it was filled.
+        let bytes = unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.size) };
+        bytes.iter().all(|byte| *byte == self.filling)
+    }
+
+    fn give_back(self) {
+        assert!(self.is_whole(), "somebody else wrote into {} bytes", self.size);
+        // SAFETY: it is given back once.
+        unsafe { give_back(self.at, self.size) }
+    }
+}
+
+#[test]
+fn small_sizes_are_rounded_up_by_little_and_lines_to_lines() {
+    let mut classes = BTreeMap::new();
+    for size in 1..=SIZE_MAX {
+        let class = class_of(size).unwrap();
+        let rounded = rounded(size);
+        let rest = if size > FINE_MAX { COARSE } else { FINE };
+        let rest = if size > COARSE_MAX { size / 3 } else { rest };
+        assert!(rounded >= size && rounded - size < rest, "{size} {rounded}");
+        assert_eq!(*classes.entry(class).or_insert(rounded), rounded);
+        assert!(size % LINE != 0 || rounded % LINE == 0, "{size} {rounded}");
+    }
+    assert_eq!(classes.len(), CLASSES);
+    assert_eq!(class_of(SIZE_MAX + 1), None);
+    assert_eq!(Heap::new().take(SIZE_MAX + 1), None);
+}
+
+#[test]
+fn pieces_lie_beside_each_other_and_are_used_again() {
+    let heap = Heap::new();
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    let mut pieces = Vec::new();
+    for round in 0..40_000 {
+        if random(5) < if round % 10_000 < 5_000 { 3 } else { 1 } || pieces.is_empty() {
+            let size = if random(3) == 0 { 1 + random(SIZE_MAX) } else { 1 + random(100) };
+            pieces.push(Piece::take(&heap, size, random(256) as u8));
+        } else {
+            pieces.swap_remove(random(pieces.len())).give_back();
+        }
+    }
+    // SAFETY: the pieces were not given back.
+    assert!(pieces.iter().all(|piece| unsafe { heap.has(piece.at) && !Heap::new().has(piece.at) }));
+    pieces.into_iter().for_each(Piece::give_back);
+    assert!(heap.resident() <= (FREE_MIN + 1) * SLAB, "{}", heap.resident());
+}
+
+#[test]
+fn what_is_given_back_goes_back_to_the_system() {
+    let heap = Heap::new();
+    let take = |count| (0..count).map(|n| Piece::take(&heap, 56, n as u8)).collect::<Vec<_>>();
+    let pieces = take(1_000_000);
+    let full = heap.resident();
+    assert!((56_000_000..56_000_000 / 100 * 102).contains(&full), "{full}");
+    let (few, many): (Vec<_>, Vec<_>) =
+        pieces.into_iter().enumerate().partition(|(n, _)| n % 100_000 == 0);
+    many.into_iter().for_each(|(_, piece)| piece.give_back());
+    assert!(heap.resident() <= (few.len() + FREE_MIN) * SLAB, "{}", heap.resident());
+    // What is free takes other sizes, and then the same memory again.
+    let lines: Vec<Lines> = (0..100).map(|_| heap.lines(64)).collect();
+    assert!(lines.iter().all(|lines| lines.address() % LINE == 0));
+    drop(lines);
+    take(1_000_000).into_iter().for_each(Piece::give_back);
+    assert!(few.iter().all(|(_, piece)| piece.is_whole()));
+    few.into_iter().for_each(|(_, piece)| piece.give_back());
+    assert!(heap.resident() <= FREE_MIN * SLAB);
+}
+
+#[test]
+fn lines_are_zero_even_where_others_were() {
+    let heap = Heap::new();
+    let piece = Piece::take(&heap, 64 * LINE, 255);
+    let at = piece.at;
+    let others = Piece::take(&heap, 64 * LINE, 255);
+    piece.give_back();
+    let lines = heap.lines(64);
+    assert_eq!(lines.address(), at.as_ptr().addr());
+    // SAFETY: they are so large.
+    let bytes = unsafe { std::slice::from_raw_parts(at.as_ptr(), 64 * LINE) };
+    assert!(bytes.iter().all(|byte| *byte == 0));
+    others.give_back();
+}
+
+#[test]
+fn pieces_outlive_their_heap_in_any_thread() {
+    let heap = Heap::new();
+    let inner = heap.0.0;
+    let pieces: Vec<Piece> = (0..10_000).map(|n| Piece::take(&heap, 40, n as u8)).collect();
+    let mut threads = Vec::new();
+    let mut pieces = pieces.into_iter();
+    for _ in 0..4 {
+        let some: Vec<Piece> = pieces.by_ref().take(2_500).collect();
+        threads.push(std::thread::spawn(|| some.into_iter().for_each(Piece::give_back)));
+    }
+    drop(heap);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    // Another heap may have it by now, but not these pieces.
+    let again = Heap::new();
+    assert!(inner.state.lock().chunks.is_empty() || !ptr::eq(again.0.0, inner));
+}
+
+#[test]
+fn runs_of_ones() {
+    let all = |bits| runs(bits).collect::<Vec<_>>();
+    assert_eq!(all(0), []);
+    assert_eq!(all(u128::MAX), [(0, 128)]);
+    assert_eq!(all(0b1101), [(0, 1), (2, 2)]);
+    assert_eq!(all(1 << 127 | 1), [(0, 1), (127, 1)]);
+}

@@ -1,0 +1,13 @@
+//! Where the bytes of the table lie: blocks that are counted and never edited, most of them in
+//! memory of our own, where nothing stands between them.
+
+mod block;
+mod heap;
+
+pub use block::{Block, CONTENT_MAX, Lent, NOTE_BITS, block_size};
+pub use heap::{Heap, LINE, Lines};
+
+/// To be called in a forked child; may be called where little else may.
+pub fn forked() {
+    heap::forked();
+}
