@@ -244,7 +244,7 @@ mod tests {
         for string in [&[0x80][..], &[0x90, 1], &[0xbf], &[0xbf, 0xbf], &[0xc0], &[0x7f], &[0xff]] {
             let packed = pack(string);
             assert_eq!(&*unpack(&packed), string);
-            assert_eq!(is_number(&packed), false);
+            assert!(!is_number(&packed));
         }
     }
 

@@ -11,18 +11,21 @@
 //! time and never changes.
 
 mod block;
+mod builder;
 mod inner;
 mod order;
 
 use super::Bytes;
-use block::{Entries, Length, entries, fetch, offset, push};
-use inner::{ChildIter, Children, FANOUT, Inner, MERGED_FANOUT, Siblings};
+use block::{Entries, Length, entries, fetch, offset};
+use inner::{ChildIter, Children, Inner, MERGED_FANOUT, Siblings};
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) use order::{ByName, Head, Name, Order, Unordered, Whole, compare_bytes, head_of};
+
+pub(super) use builder::Builder;
 
 pub use block::{push_length, split_length};
 
@@ -108,10 +111,12 @@ impl<O: Order> Tree<O> {
 
     /// The place of the entry with this key, and the entry; or the place where it would have to be.
     pub(super) fn find(&self, key: O::Key<'_>) -> Result<(usize, &[u8]), usize> {
-        let head = O::head(key);
         let (mut before, mut node) = (0, self.root.as_ref());
-        while let Some(Node::Inner(inner)) = node {
-            node = inner.enter(inner.child_of::<O>(key, &head), &mut before);
+        if let Some(Node::Inner(_)) = node {
+            let head = O::head(key);
+            while let Some(Node::Inner(inner)) = node {
+                node = inner.enter(inner.child_of::<O>(key, &head), &mut before);
+            }
         }
         let Some(Node::Leaf(block)) = node else { return Err(before) };
         find_in(block, before, |entry| O::compare(O::key(entry), key))
@@ -533,60 +538,6 @@ impl<'e, O: Order> FromIterator<&'e [u8]> for Tree<O> {
         let mut builder = Builder::default();
         all.into_iter().for_each(|entry| builder.push(entry));
         builder.finish()
-    }
-}
-
-/// Builds a tree from its first entry to its last.
-#[derive(Debug, Default)]
-pub(super) struct Builder {
-    leaves: Vec<Child>,
-    block: Vec<u8>,
-    len: usize,
-    all: usize,
-    bytes: usize,
-}
-
-impl Builder {
-    /// Adds an entry behind the others.
-    pub(super) fn push(&mut self, entry: &[u8]) {
-        let grown = self.block.len() + Length::of(entry.len()).len() + entry.len();
-        if !self.block.is_empty() && grown > LEAF_BYTES {
-            self.close_leaf();
-        }
-        push(&mut self.block, entry);
-        self.len += 1;
-    }
-
-    fn close_leaf(&mut self) {
-        self.bytes += self.block.len();
-        self.all += self.len;
-        let node = Node::Leaf(self.block.as_slice().into());
-        self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
-        self.block.clear();
-    }
-
-    /// About the memory that it takes so far, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.bytes + self.block.capacity() + self.leaves.len() * LEAF_OVERHEAD
-    }
-
-    /// The tree.
-    pub(super) fn finish<O: Order>(mut self) -> Tree<O> {
-        if !self.block.is_empty() {
-            self.close_leaf();
-        }
-        let mut level = self.leaves;
-        while level.len() > 1 {
-            let mut above = Vec::with_capacity(level.len() / FANOUT + 1);
-            let mut rest = level.into_iter().peekable();
-            while rest.peek().is_some() {
-                let inner = Inner::new::<O>(rest.by_ref().take(FANOUT));
-                above.push(Child { len: inner.len(), node: Node::Inner(Arc::new(inner)) });
-            }
-            level = above;
-        }
-        let root = level.pop().map(|child| child.node);
-        Tree { root, len: self.all, bytes: self.bytes, order: PhantomData }
     }
 }
 

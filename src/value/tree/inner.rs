@@ -28,7 +28,7 @@ type Window = u32;
 /// There are as many as there are children but the first. Behind the last there is this.
 const NO_WINDOW: Window = Window::MAX;
 
-/// Up to [`FANOUT`] children, where they are: how many there are does not have to be known to get to
+/// Up to [`FANOUT`] children, where they are: how many there are is not needed to get to
 /// one of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Children([Option<Child>; FANOUT]);

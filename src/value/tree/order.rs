@@ -83,11 +83,16 @@ impl<N: Name> Order for ByName<N> {
 /// As the slices compare, most of them without a call.
 #[inline]
 pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
-    if let (Some((a8, a)), Some((b8, b))) = (a.split_first_chunk::<8>(), b.split_first_chunk()) {
-        let (a8, b8) = (u64::from_be_bytes(*a8), u64::from_be_bytes(*b8));
-        return if a8 == b8 { a.cmp(b) } else { a8.cmp(&b8) };
+    let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+    let (Some(a_first), Some(b_first)) = (a.first_chunk(), b.first_chunk()) else {
+        return a.cmp(b);
+    };
+    let first = number(a_first).cmp(&number(b_first));
+    if first.is_ne() || a.len() != b.len() || a.len() > 16 {
+        return first.then_with(|| a.cmp(b));
     }
-    a.cmp(b)
+    // Some of the last eight bytes may be among the first, which are equal.
+    a.last_chunk().map(number).cmp(&b.last_chunk().map(number))
 }
 
 /// The head of what these parts are together.
