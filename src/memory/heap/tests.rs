@@ -129,6 +129,27 @@ fn pieces_outlive_their_heap_in_any_thread() {
 }
 
 #[test]
+fn in_a_forked_child_nobody_waits_for_what_another_thread_was_doing() {
+    let heap = Heap::new();
+    let inner = heap.0.0;
+    let piece = Piece::take(&heap, 40, 1);
+    let (busy, _known) = (inner.state.lock(), INNERS.lock());
+    // As if this were the child, and those who have the locks had not come along.
+    inner.process.fetch_sub(1, Ordering::Relaxed);
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        piece.give_back();
+        drop(heap);
+        let own = Heap::new();
+        Piece::take(&own, 40, 2).give_back();
+        drop(own);
+        done.send(())
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits");
+    assert_eq!(busy.in_use, 1, "the piece stays where it is");
+}
+
+#[test]
 fn runs_of_ones() {
     let all = |bits| runs(bits).collect::<Vec<_>>();
     assert_eq!(all(0), []);
