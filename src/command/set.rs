@@ -111,13 +111,10 @@ fn union(mut sets: Vec<Set>) -> Set {
     let mut all = sets.pop().unwrap_or_default();
     let others: usize = sets.iter().map(Set::len).sum();
     if others > all.len() / MERGE_SHARE {
-        // Each set is in order, of which this sort makes use.
-        let mut members: Vec<&[u8]> = sets.iter().chain([&all]).flat_map(Set::iter).collect();
-        members.sort();
-        return members.into_iter().collect();
+        return sets.iter().chain([&all]).flat_map(Set::iter).collect();
     }
     for member in sets.iter().flat_map(Set::iter) {
-        all.insert(member);
+        all.insert(&member);
     }
     all
 }
@@ -128,7 +125,7 @@ fn difference(sets: Vec<Set>) -> Set {
     for other in rest {
         if other.len() < set.len() {
             for member in other.iter() {
-                set.remove(member);
+                set.remove(&member);
             }
         } else {
             set = set.iter().filter(|member| !other.contains(member)).collect();

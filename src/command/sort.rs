@@ -10,7 +10,7 @@ use super::unit::{Due, Found, Source};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 use crate::text::parse_f64;
-use crate::value::{Bytes, List, Type, Value};
+use crate::value::{Bytes, List, Type, Unpacked, Value};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -185,15 +185,19 @@ fn number(text: &[u8]) -> Result<f64, Failure> {
 
 /// The elements of a value from one place to another, in the order that it has by itself; the
 /// places are counted from its end where it is to be descending.
-fn natural(value: &Value, range: Range<usize>, descending: bool) -> Vec<&[u8]> {
+fn natural(value: &Value, range: Range<usize>, descending: bool) -> Vec<Unpacked<'_>> {
     let (start, count) = match range {
         range if descending => (value.len().saturating_sub(range.end), range.len()),
         range => (range.start, range.len()),
     };
-    let mut elements: Vec<&[u8]> = match value {
-        Value::List(list) => list.iter_from(start).take(count).collect(),
-        Value::Set(set) => set.iter().skip(start).take(count).collect(),
-        Value::Zset(zset) => zset.iter_from(start).take(count).map(|(m, _)| m).collect(),
+    let mut elements: Vec<Unpacked<'_>> = match value {
+        Value::List(list) => list.iter_from(start).take(count).map(Unpacked::from).collect(),
+        Value::Set(set) => {
+            let mut members: Vec<Unpacked<'_>> = set.iter().collect();
+            members.sort_unstable();
+            members.into_iter().skip(start).take(count).collect()
+        }
+        Value::Zset(zset) => zset.iter_from(start).take(count).map(|(m, _)| m.into()).collect(),
         _ => Vec::new(),
     };
     if descending {
@@ -221,21 +225,21 @@ fn sorted<'v>(
     unit: &Unit<'_>,
     options: &Options<'_>,
     value: &'v Value,
-) -> Result<Vec<&'v [u8]>, Stop> {
+) -> Result<Vec<Unpacked<'v>>, Stop> {
     let range = options.range(value.len());
     // Members of a set have no order of their own: a primary that is to store them sorts them as
-    // text, which is how we have them.
+    // text.
     if options.unsorted || range.is_empty() {
         return Ok(natural(value, range, options.descending));
     }
     let mut weighed = Vec::with_capacity(value.len());
     for element in natural(value, 0..value.len(), false) {
-        weighed.push((weigh(unit, options, element)?, element));
+        weighed.push((weigh(unit, options, &element)?, element));
     }
     // Weights that are text are the one thing where elements do not decide between equals.
     let may_tie = options.alpha && options.by.is_some();
     weighed.sort_by(|a, b| {
-        let elements = if may_tie { Ordering::Equal } else { a.1.cmp(b.1) };
+        let elements = if may_tie { Ordering::Equal } else { a.1.cmp(&b.1) };
         let order = a.0.cmp(&b.0).then(elements);
         if options.descending { order.reverse() } else { order }
     });
@@ -249,7 +253,7 @@ fn sorted<'v>(
 }
 
 /// Whether two different elements have the same weight, one of which at least is chosen.
-fn has_tie(weighed: &[(Weight, &[u8])], range: &Range<usize>) -> bool {
+fn has_tie(weighed: &[(Weight, Unpacked<'_>)], range: &Range<usize>) -> bool {
     let mut start = 0;
     weighed.chunk_by(|a, b| a.0.cmp(&b.0) == Ordering::Equal).any(|equals| {
         let places = start..start + equals.len();
@@ -277,7 +281,7 @@ fn result(unit: &Unit<'_>, options: &Options<'_>, key: &[u8]) -> Result<List, St
     let mut list = List::default();
     for element in chosen {
         for pattern in &options.get {
-            let found = pattern.look_up(unit, element)?;
+            let found = pattern.look_up(unit, &element)?;
             list.push_back(found.as_deref().unwrap_or_default());
         }
         // The one command that can make of a value another one many times as large.

@@ -6,7 +6,7 @@ use super::zset::{drops_zero_signs, score};
 use super::zset_range::Span;
 use super::{Applied, Failure, Server, Unit};
 use crate::change::Reason;
-use crate::value::{PACKED_LEN_MAX, Set, Type, Value, Zset};
+use crate::value::{PACKED_LEN_MAX, Set, Type, Unpacked, Value, Zset};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(super) fn store(unit: &mut Unit<'_>, destination: &[u8], result: Option<Zset
 }
 
 /// A sorted set of members of which each is there once, as the primary keeps it.
-pub(super) fn collect(members: &[(&[u8], f64)], server: Server) -> Zset {
+pub(super) fn collect<M: AsRef<[u8]> + Copy>(members: &[(M, f64)], server: Server) -> Zset {
     let distinct = Zset::distinct(members);
     let mut zset = distinct.unwrap_or_else(|| members.iter().copied().collect());
     if zset.is_packed() && drops_zero_signs(server) {
@@ -52,9 +52,11 @@ impl Operand {
         }
     }
 
-    fn members(&self) -> Box<dyn Iterator<Item = (&[u8], f64)> + '_> {
+    fn members(&self) -> Box<dyn Iterator<Item = (Unpacked<'_>, f64)> + '_> {
         match self {
-            Self::Sorted(zset) => Box::new(zset.iter()),
+            Self::Sorted(zset) => {
+                Box::new(zset.iter().map(|(member, score)| (member.into(), score)))
+            }
             Self::Plain(set) => Box::new(set.iter().map(|member| (member, 1.0))),
         }
     }
@@ -181,7 +183,7 @@ pub(super) fn zunionstore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let operands = ordered(combining.operands(unit)?);
     let server = unit.server();
     let union = operands.map(|operands| {
-        let mut scores: HashMap<&[u8], f64> = HashMap::new();
+        let mut scores: HashMap<Unpacked<'_>, f64> = HashMap::new();
         for (operand, weight) in &operands {
             for (member, score) in operand.members() {
                 let score = or_zero(combining.aggregate.weighted(score, *weight));
@@ -217,7 +219,7 @@ fn intersection(operands: &[(Operand, f64)], aggregate: Aggregate, server: Serve
     let in_all = smallest.members().filter_map(|(member, score)| {
         let mut joined = or_zero(aggregate.weighted(score, *weight));
         for (other, weight) in others {
-            joined = aggregate.joined(joined, aggregate.weighted(other.score(member)?, *weight));
+            joined = aggregate.joined(joined, aggregate.weighted(other.score(&member)?, *weight));
         }
         Some((member, joined))
     });
@@ -235,7 +237,8 @@ pub(super) fn zdiffstore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
         let known: Option<Vec<_>> = operands.into_iter().collect();
         known.and_then(|known| {
             let ((first, _), others) = known.split_first()?;
-            let is_left = |member| others.iter().all(|(other, _)| other.score(member).is_none());
+            let is_left =
+                |member: &[u8]| others.iter().all(|(other, _)| other.score(member).is_none());
             let left = first.members().filter(|(member, _)| is_left(member));
             Some(collect(&left.collect::<Vec<_>>(), server))
         })

@@ -3,7 +3,7 @@
 //! the stream, which never changes either.
 
 use crate::error::{Error, Kind, Result};
-use crate::value::{Id, Stream, Type, Value};
+use crate::value::{Id, Set, Stream, Type, Value};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -186,7 +186,7 @@ impl Flat {
             Value::List(list) => {
                 list.iter().try_for_each(|e| self.push(None, Some(e), More::Nothing))
             }
-            Value::Set(set) => set.iter().try_for_each(|m| self.push(Some(m), None, More::Nothing)),
+            Value::Set(set) => self.lay_out_set(set),
             Value::Stream(stream) => self.lay_out_stream(stream),
             Value::Array(array) => array
                 .iter()
@@ -205,6 +205,15 @@ impl Flat {
                     self.push(Some(name), Some(field.value), more)
                 }),
         }
+    }
+
+    /// In the order of the members' bytes, which numbers among them don't lie in.
+    fn lay_out_set(&mut self, set: &Set) -> Result<()> {
+        set.iter().try_for_each(|member| self.push(Some(&member), None, More::Nothing))?;
+        let bytes = &self.bytes;
+        let member = |span: &Span| bytes.get(span.field.clone()?);
+        self.spans.sort_unstable_by(|a, b| member(a).cmp(&member(b)));
+        Ok(())
     }
 
     /// Names that entries share in the stream, neighbours share here.
@@ -274,7 +283,7 @@ fn no_memory() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Array, Bytes, Field, Hash, List, Module, Set, Zset};
+    use crate::value::{Array, Bytes, Field, Hash, List, Module, Zset};
 
     fn bytes(text: &str) -> Bytes {
         Bytes::from(text.as_bytes())
@@ -318,7 +327,7 @@ mod tests {
         .into_iter()
         .collect();
         let list: List = ["z", "a"].into_iter().map(bytes).collect();
-        let set: Set = ["y", "x"].into_iter().map(bytes).collect();
+        let set: Set = ["y", "9", "x", "10"].into_iter().map(bytes).collect();
         let array: Array = [(u64::MAX - 1, "z"), (7, "a")].into_iter().collect();
         let module = Module { name: *b"vectorset", version: 1, payload: bytes("raw") };
         let zset: Zset = [(bytes("hi"), 2.0), (bytes("lo"), -1.0)].into_iter().collect();
@@ -330,7 +339,15 @@ mod tests {
             (Value::string(b""), vec!["None Some(\"\") 0 None"]),
             (Value::string(b"text"), vec!["None Some(\"text\") 0 None"]),
             (Value::List(list), vec!["None Some(\"z\") 0 None", "None Some(\"a\") 0 None"]),
-            (Value::Set(set), vec!["Some(\"x\") None 0 None", "Some(\"y\") None 0 None"]),
+            (
+                Value::Set(set),
+                vec![
+                    "Some(\"10\") None 0 None",
+                    "Some(\"9\") None 0 None",
+                    "Some(\"x\") None 0 None",
+                    "Some(\"y\") None 0 None",
+                ],
+            ),
             (Value::Zset(zset), vec!["Some(\"lo\") None -1 None", "Some(\"hi\") None 2 None"]),
             (
                 Value::Array(array),

@@ -1,6 +1,7 @@
 //! Arrays: values at places that need not be next to each other (Redis 8.8).
 
-use super::tree::{Tree, push_length, split_length};
+use super::tree::{Head, Order, Tree, head_of, push_length, split_length};
+use std::cmp::Ordering;
 
 /// The highest index that a value can have; the one behind it stands for none.
 const INDEX_MAX: u64 = u64::MAX - 1;
@@ -9,7 +10,7 @@ const INDEX_MAX: u64 = u64::MAX - 1;
 #[derive(Clone, Debug, Default)]
 pub struct Array {
     /// An entry is the index, seven bits a byte, and the value.
-    slots: Tree,
+    slots: Tree<ByIndex>,
     /// Where the last value was appended; the next one goes behind it. None: the first place is
     /// next.
     cursor: Option<u64>,
@@ -25,6 +26,26 @@ fn entry(index: u64, value: &[u8]) -> Vec<u8> {
 fn parts(entry: &[u8]) -> (u64, &[u8]) {
     let (index, value) = split_length(entry);
     (index as u64, value)
+}
+
+/// Entries in the order of their indexes.
+#[derive(Clone, Copy, Debug)]
+struct ByIndex;
+
+impl Order for ByIndex {
+    type Key<'a> = u64;
+
+    fn key(entry: &[u8]) -> u64 {
+        parts(entry).0
+    }
+
+    fn compare(a: u64, b: u64) -> Ordering {
+        a.cmp(&b)
+    }
+
+    fn head(index: u64) -> Head {
+        head_of(&[&index.to_be_bytes()])
+    }
 }
 
 impl Array {
@@ -50,12 +71,12 @@ impl Array {
     }
 
     fn find(&self, index: u64) -> Result<usize, usize> {
-        self.slots.find(|entry| parts(entry).0.cmp(&index))
+        self.slots.find(index).map(|(at, _)| at)
     }
 
     /// The value at an index.
     pub fn get(&self, index: u64) -> Option<&[u8]> {
-        self.slots.seek(|entry| parts(entry).0.cmp(&index)).map(|entry| parts(entry).1)
+        self.slots.seek(index).map(|entry| parts(entry).1)
     }
 
     /// Stores a value; false where there is no such place.

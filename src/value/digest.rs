@@ -132,7 +132,7 @@ fn add_value(digest: &mut Digest, value: &Value, has_expiry: bool, rules: &Diges
     match value {
         Value::String(bytes) => chain(digest, bytes),
         Value::List(list) => list.iter().for_each(|element| chain(digest, element)),
-        Value::Set(set) => set.iter().for_each(|member| join(digest, member)),
+        Value::Set(set) => set.iter().for_each(|member| join(digest, &member)),
         Value::Zset(zset) => add_zset(digest, zset, rules.scores),
         Value::Hash(hash) => add_hash(digest, hash, rules),
         Value::Stream(stream) => add_stream(digest, stream),

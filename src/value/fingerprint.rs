@@ -78,7 +78,7 @@ pub fn content_fingerprint(value: &Value) -> Fingerprint {
             hasher.finish()
         }
         Value::Set(set) => {
-            set.iter().fold(0, |sum: u64, m| sum.wrapping_add(element_fingerprint(m, b"", 0)))
+            set.iter().fold(0, |sum: u64, m| sum.wrapping_add(element_fingerprint(&m, b"", 0)))
         }
         Value::Zset(zset) => zset.iter().fold(0, |sum: u64, (m, score)| {
             sum.wrapping_add(element_fingerprint(m, b"", score.to_bits() as i64))

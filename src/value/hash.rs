@@ -1,8 +1,8 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{Tree, length_len, push_length, split_length};
-use std::cmp::Ordering;
+use super::tree::{ByName, Length, Name, Tree, split_length};
+use smallvec::SmallVec;
 
 /// What a field of a hash holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,32 +31,32 @@ impl<'a> Field<'a> {
 pub struct Hash {
     /// An entry is the length of the name with a bit for a deadline, the name, the deadline if
     /// there is one, and the value.
-    fields: Tree,
+    fields: Tree<ByName<OfField>>,
     /// How many fields have a deadline; 0 lets readers skip all tests.
     volatile: usize,
 }
 
-fn entry(name: &[u8], field: Field<'_>) -> Vec<u8> {
-    let mut entry = Vec::with_capacity(name.len() + field.value.len() + 12);
-    write(&mut entry, name, field);
+fn entry(name: &[u8], field: Field<'_>) -> SmallVec<[u8; 128]> {
+    let mut entry = SmallVec::with_capacity(name.len() + field.value.len() + 12);
+    write(|bytes| entry.extend_from_slice(bytes), name, field);
     entry
 }
 
 /// How long an entry is.
 pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
-    let head = length_len(name.len() << 1);
+    let head = Length::of(name.len() << 1).len();
     head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
 }
 
-/// Appends an entry.
+/// Hands out the pieces of an entry.
 #[inline]
-pub(super) fn write(out: &mut Vec<u8>, name: &[u8], field: Field<'_>) {
-    push_length(out, name.len() << 1 | usize::from(field.expires_at_ms.is_some()));
-    out.extend_from_slice(name);
+pub(super) fn write(mut put: impl FnMut(&[u8]), name: &[u8], field: Field<'_>) {
+    put(&Length::of(name.len() << 1 | usize::from(field.expires_at_ms.is_some())));
+    put(name);
     if let Some(at) = field.expires_at_ms {
-        out.extend_from_slice(&at.to_le_bytes());
+        put(&at.to_le_bytes());
     }
-    out.extend_from_slice(field.value);
+    put(field.value);
 }
 
 /// What an entry says.
@@ -71,8 +71,18 @@ pub(super) fn parts(entry: &[u8]) -> (&[u8], Field<'_>) {
     }
 }
 
-fn order(entry: &[u8], name: &[u8]) -> Ordering {
-    parts(entry).0.cmp(name)
+fn is_volatile(entry: &[u8]) -> bool {
+    split_length(entry).0 & 1 != 0
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfField;
+
+impl Name for OfField {
+    #[inline]
+    fn name(entry: &[u8]) -> &[u8] {
+        parts(entry).0
+    }
 }
 
 impl Hash {
@@ -111,45 +121,32 @@ impl Hash {
         self.fields.memory()
     }
 
-    fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.fields.find(|entry| order(entry, name))
-    }
-
     /// A field, also one whose deadline has passed.
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        self.fields.seek(|entry| order(entry, name)).map(|entry| parts(entry).1)
+        self.fields.seek(name).map(|entry| parts(entry).1)
     }
 
     /// Stores a field; false if it was there already.
     pub fn insert(&mut self, name: &[u8], field: Field<'_>) -> bool {
         let new = entry(name, field);
+        let place = self.fields.find(name).map(|(at, old)| (at, is_volatile(old)));
         self.volatile += usize::from(field.expires_at_ms.is_some());
-        match self.find(name) {
-            Ok(at) => {
-                self.forget(at);
+        match place {
+            Ok((at, was_volatile)) => {
+                self.volatile -= usize::from(was_volatile);
                 self.fields.replace(at, &new);
-                false
             }
-            Err(at) => {
-                self.fields.insert(at, &new);
-                true
-            }
+            Err(at) => self.fields.insert(at, &new),
         }
+        place.is_err()
     }
 
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, name: &[u8]) -> bool {
-        let place = self.find(name);
-        if let Ok(at) = place {
-            self.forget(at);
-            self.fields.remove(at);
-        }
-        place.is_ok()
-    }
-
-    fn forget(&mut self, at: usize) {
-        let old = self.fields.get(at).map(|entry| parts(entry).1);
-        self.volatile -= usize::from(old.is_some_and(|old| old.expires_at_ms.is_some()));
+        let Ok((at, old)) = self.fields.find(name) else { return false };
+        self.volatile -= usize::from(is_volatile(old));
+        self.fields.remove(at);
+        true
     }
 
     /// All fields in the order of their names' bytes.

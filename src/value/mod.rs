@@ -13,6 +13,7 @@ mod flat;
 mod hash;
 mod list;
 mod module;
+mod packed;
 mod packer;
 mod set;
 mod stream;
@@ -32,6 +33,7 @@ pub use flat::{Content, Flat};
 pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
+pub use packed::Unpacked;
 pub use packer::{Packer, Twice};
 pub use set::Set;
 pub use stream::{

@@ -1,6 +1,7 @@
 //! Aggregates put together from elements that come in any order, as a snapshot has them: small ones
 //! become a single block, and nothing is allocated for any of their elements.
 
+use super::packed::{pack, unpack};
 use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, push_length, split_length};
 use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
 use std::cmp::Ordering;
@@ -84,15 +85,18 @@ impl Packer {
 
     /// Adds a member to a set.
     pub fn member(&mut self, member: &[u8]) {
+        let member = pack(member);
         let start = self.begin_entry(member.len());
-        self.bytes.extend_from_slice(member);
-        self.place(start, rank_of_name(member), member);
+        self.bytes.extend_from_slice(&member);
+        self.place(start, rank_of_name(&member), &member);
     }
 
     /// Adds a member to a sorted set. The score is a number.
     pub fn scored(&mut self, member: &[u8], score: f64) {
-        let start = self.begin_entry(zset::entry_len(member));
-        zset::write(&mut self.bytes, member, score);
+        let packed = zset::packed_score(score);
+        let start = self.begin_entry(packed.len() + member.len());
+        self.bytes.extend_from_slice(&packed);
+        self.bytes.extend_from_slice(member);
         self.digests.push(digest(member));
         self.place(start, rank_of_score(score), member);
     }
@@ -100,7 +104,7 @@ impl Packer {
     /// Adds a field to a hash.
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
         let start = self.begin_entry(hash::entry_len(name, field));
-        hash::write(&mut self.bytes, name, field);
+        hash::write(|bytes| self.bytes.extend_from_slice(bytes), name, field);
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
@@ -177,7 +181,7 @@ impl Packer {
                     list.push_back(entry);
                     true
                 }
-                Value::Set(set) => set.insert(entry),
+                Value::Set(set) => set.insert(&unpack(entry)),
                 Value::Zset(zset) => {
                     let (member, score) = zset::parts(entry);
                     zset.insert(member, score).is_none()

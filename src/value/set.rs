@@ -1,12 +1,15 @@
-//! Sets: distinct strings without an order; kept in the order of their bytes.
+//! Sets: distinct strings without an order; kept in that of their bytes, integers in that of their
+//! numbers.
 
-use super::Bytes;
-use super::tree::Tree;
+use super::packed::{Packed, pack, unpack};
+use super::tree::{ByName, Tree, Whole};
+use super::{Bytes, Unpacked};
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    members: Tree,
+    /// Entries are packed members.
+    members: Tree<ByName<Whole>>,
 }
 
 impl Set {
@@ -40,36 +43,29 @@ impl Set {
         self.members.memory()
     }
 
-    fn find(&self, member: &[u8]) -> Result<usize, usize> {
-        self.members.find(|entry| entry.cmp(member))
-    }
-
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
-        self.find(member).is_ok()
+        self.members.seek(&pack(member)).is_some()
     }
 
     /// Adds a member; false if it was one already.
     pub fn insert(&mut self, member: &[u8]) -> bool {
-        let place = self.find(member);
-        if let Err(at) = place {
-            self.members.insert(at, member);
-        }
-        place.is_err()
+        let member = pack(member);
+        let Err(at) = self.members.find(&member) else { return false };
+        self.members.insert(at, &member);
+        true
     }
 
     /// Removes a member; false if it was none.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        let place = self.find(member);
-        if let Ok(at) = place {
-            self.members.remove(at);
-        }
-        place.is_ok()
+        let Ok((at, _)) = self.members.find(&pack(member)) else { return false };
+        self.members.remove(at);
+        true
     }
 
-    /// All members in the order of their bytes.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.members.iter()
+    /// All members.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Unpacked<'_>> {
+        self.members.iter().map(unpack)
     }
 }
 
@@ -79,11 +75,13 @@ impl PartialEq for Set {
     }
 }
 
-impl<B: AsRef<[u8]> + Ord> FromIterator<B> for Set {
+impl<B: AsRef<[u8]>> FromIterator<B> for Set {
     fn from_iter<I: IntoIterator<Item = B>>(members: I) -> Self {
-        let mut members: Vec<B> = members.into_iter().collect();
-        members.sort_unstable();
-        members.dedup();
-        Self { members: members.iter().map(AsRef::as_ref).collect() }
+        let members: Vec<B> = members.into_iter().collect();
+        let mut packed: Vec<Packed<'_>> = members.iter().map(|m| pack(m.as_ref())).collect();
+        // Often they come from sets, each of them in order, of which this sort makes use.
+        packed.sort_by(|a, b| a.cmp(b));
+        packed.dedup_by(|a, b| **a == **b);
+        Self { members: packed.iter().map(|member| &**member).collect() }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub use entry::{Entry, Fields};
 pub use group::{Consumer, Group, Pending};
+use id::ById;
 pub use id::Id;
 pub use idmp::{Idmp, Message};
 
@@ -31,7 +32,7 @@ pub struct Stream {
 
 #[derive(Clone, Debug, Default)]
 struct Inner {
-    entries: Tree,
+    entries: Tree<ById>,
     shapes: Shapes,
     /// Fields of all entries together.
     pairs: usize,
@@ -121,7 +122,7 @@ impl Stream {
     }
 
     fn find(&self, id: Id) -> Result<usize, usize> {
-        self.inner.entries.find(|entry| Id::unpack(entry).0.cmp(&id))
+        self.inner.entries.find(id).map(|(at, _)| at)
     }
 
     fn edit(&mut self) -> &mut Inner {

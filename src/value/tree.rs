@@ -11,14 +11,23 @@
 //! time and never changes.
 
 mod block;
+mod builder;
+mod inner;
+mod order;
 
 use super::Bytes;
-use block::{Entries, entries, offset, push};
+use block::{Entries, entries, fetch, offset};
+use inner::{ChildIter, Children, Inner, MERGED_FANOUT, Siblings};
 use std::cmp::Ordering;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) use block::{LENGTH_BYTES_MAX, length_len};
+pub(super) use block::{LENGTH_BYTES_MAX, Length};
+pub(super) use order::{ByName, Head, Name, Order, Unordered, Whole, compare_bytes, head_of};
+
+pub(super) use builder::Builder;
+
 pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
@@ -34,25 +43,26 @@ const LEAF_OVERHEAD: usize = 80;
 /// split again at once.
 const MERGED_BYTES: usize = LEAF_BYTES * 3 / 4;
 
-/// Children of an inner node.
-const FANOUT: usize = 32;
-
-/// Inner neighbours are merged when they have no more children than this together.
-const MERGED_FANOUT: usize = FANOUT * 3 / 4;
-
 /// A sequence of entries.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tree {
+#[derive(Clone, Debug)]
+pub(super) struct Tree<O = Unordered> {
     root: Option<Node>,
     len: usize,
     /// Bytes of all leaves, lengths included.
     bytes: usize,
+    order: PhantomData<O>,
+}
+
+impl<O> Default for Tree<O> {
+    fn default() -> Self {
+        Self { root: None, len: 0, bytes: 0, order: PhantomData }
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Node {
     Leaf(Bytes),
-    Inner(Arc<Vec<Child>>),
+    Inner(Arc<Inner>),
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +71,7 @@ struct Child {
     len: usize,
 }
 
-impl Tree {
+impl<O: Order> Tree<O> {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -77,7 +87,7 @@ impl Tree {
 
     /// A tree of one leaf, which has so many entries.
     pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
-        Self { len, bytes: block.len(), root: Some(Node::Leaf(block)) }
+        Self { len, bytes: block.len(), root: Some(Node::Leaf(block)), order: PhantomData }
     }
 
     /// A tree of these entries, one behind the other as they are in a leaf.
@@ -96,54 +106,50 @@ impl Tree {
         let mut node = self.root.as_ref()?;
         loop {
             match node {
-                Node::Inner(children) => {
-                    let (at, within) = locate(children, index, false);
-                    (node, index) = (&children.get(at)?.node, within);
+                Node::Inner(inner) => {
+                    let (at, within) = locate(inner.children(), index, false);
+                    (node, index) = (&inner.children().get(at)?.node, within);
                 }
                 Node::Leaf(block) => return entries(block).nth(index),
             }
         }
     }
 
-    /// The place of the entry for which `order` says equal, or the place where it would have to be.
-    /// `order` tells how an entry compares to what is sought.
-    pub(super) fn find(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Result<usize, usize> {
-        let Some((mut before, leaf)) = self.leaf_of(&mut order) else { return Err(0) };
-        for entry in leaf {
-            match order(entry) {
-                Ordering::Less => before += 1,
-                Ordering::Equal => return Ok(before),
-                Ordering::Greater => break,
+    /// The place of the entry with this key, and the entry; or the place where it would have to be.
+    pub(super) fn find(&self, key: O::Key<'_>) -> Result<(usize, &[u8]), usize> {
+        let (mut before, mut node) = (0, self.root.as_ref());
+        if let Some(Node::Inner(_)) = node {
+            let head = O::head(key);
+            while let Some(Node::Inner(inner)) = node {
+                node = inner.enter(inner.child_of::<O>(key, &head), &mut before);
             }
         }
-        Err(before)
+        let Some(Node::Leaf(block)) = node else { return Err(before) };
+        find_in(block, before, |entry| O::compare(O::key(entry), key))
     }
 
-    /// The entry for which `order` says equal, in one way down.
-    pub(super) fn seek(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Option<&[u8]> {
-        let (_, leaf) = self.leaf_of(&mut order)?;
-        let mut placed = leaf.map(|entry| (order(entry), entry));
-        let (place, entry) = placed.find(|(place, _)| place.is_ge())?;
-        place.is_eq().then_some(entry)
+    /// The same by an order that only the caller knows: `order` tells how an entry compares to what
+    /// is sought. It takes longer in large trees.
+    pub(super) fn find_by(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Result<usize, usize> {
+        let (mut before, mut node) = (0, self.root.as_ref());
+        while let Some(Node::Inner(inner)) = node {
+            node = inner.enter(inner.child_by(&mut order), &mut before);
+        }
+        let Some(Node::Leaf(block)) = node else { return Err(before) };
+        find_in(block, before, order).map(|(at, _)| at)
     }
 
-    /// The leaf where something would have to be, and how many entries are before it.
-    fn leaf_of(&self, order: &mut impl FnMut(&[u8]) -> Ordering) -> Option<(usize, Entries<'_>)> {
-        let mut before = 0;
+    /// The entry with this key.
+    pub(super) fn seek(&self, key: O::Key<'_>) -> Option<&[u8]> {
         let mut node = self.root.as_ref()?;
-        loop {
-            match node {
-                Node::Inner(children) => {
-                    let behind = children.partition_point(|child| {
-                        child.node.first().is_some_and(|first| order(first) != Ordering::Greater)
-                    });
-                    let at = behind.saturating_sub(1);
-                    before += children.iter().take(at).map(|child| child.len).sum::<usize>();
-                    node = &children.get(at)?.node;
-                }
-                Node::Leaf(block) => return Some((before, entries(block))),
+        if let Node::Inner(_) = node {
+            let head = O::head(key);
+            while let Node::Inner(inner) = node {
+                node = &inner.children().get(inner.child_of::<O>(key, &head))?.node;
             }
         }
+        let Node::Leaf(block) = node else { return None };
+        find_in(block, 0, |entry| O::compare(O::key(entry), key)).ok().map(|(_, entry)| entry)
     }
 
     /// The first entry that is `wanted`, whatever their order.
@@ -210,16 +216,15 @@ impl Tree {
             *self = insert.into_iter().collect();
             return;
         };
-        let split = root.splice(index, &mut change);
+        let siblings = root.splice::<O>(index, &mut change);
         self.bytes = self.bytes + change.grown - change.shrunk;
         self.len = self.len + usize::from(insert.is_some()) - usize::from(remove);
-        self.root = Some(match split {
-            None => root,
-            Some(mut siblings) => {
-                let below: usize = siblings.iter().map(|child| child.len).sum();
-                siblings.insert(0, Child { node: root, len: self.len - below });
-                Node::Inner(Arc::new(siblings))
-            }
+        self.root = Some(if siblings.is_empty() {
+            root
+        } else {
+            let below: usize = siblings.iter().map(|child| child.len).sum();
+            let first = Child { node: root, len: self.len - below };
+            Node::Inner(Arc::new(Inner::new::<O>([first].into_iter().chain(siblings))))
         });
         self.collapse();
     }
@@ -227,11 +232,11 @@ impl Tree {
     /// Removes the entries of a range of places.
     pub(super) fn remove_range(&mut self, range: Range<usize>) {
         let range = range.start.min(self.len)..range.end.min(self.len);
-        if range.is_empty() {
-            return;
+        if range.len() < 2 {
+            return range.into_iter().for_each(|index| self.remove(index));
         }
         if let Some(root) = &mut self.root {
-            self.bytes -= root.remove_range(range.clone());
+            self.bytes -= root.remove_range::<O>(range.clone());
             self.len -= range.len();
         }
         self.collapse();
@@ -243,8 +248,9 @@ impl Tree {
             *self = Self::default();
             return;
         }
-        while let Some(Node::Inner(children)) = &self.root {
-            let [only] = children.as_slice() else { return };
+        while let Some(Node::Inner(inner)) = &self.root {
+            let mut children = inner.children().iter();
+            let (Some(only), None) = (children.next(), children.next()) else { return };
             self.root = Some(only.node.clone());
         }
     }
@@ -265,7 +271,7 @@ impl Node {
         loop {
             match node {
                 Self::Leaf(block) => return entries(block).next(),
-                Self::Inner(children) => node = &children.first()?.node,
+                Self::Inner(inner) => node = &inner.children().get(0)?.node,
             }
         }
     }
@@ -273,56 +279,52 @@ impl Node {
     fn scan(&self, wanted: &impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
         match self {
             Self::Leaf(block) => entries(block).find(|entry| wanted(entry)),
-            Self::Inner(children) => children.iter().find_map(|child| child.node.scan(wanted)),
+            Self::Inner(inner) => inner.children().iter().find_map(|child| child.node.scan(wanted)),
         }
     }
 
     /// Changes one place below and returns the nodes that now follow this one.
-    fn splice(&mut self, index: usize, change: &mut Change<'_>) -> Option<Vec<Child>> {
+    fn splice<O: Order>(&mut self, index: usize, change: &mut Change<'_>) -> Siblings {
         match self {
             Self::Leaf(block) => {
-                let mut blocks = splice_leaf(block, index, change).into_iter();
-                *block = blocks.next()?;
-                let siblings: Vec<Child> = blocks
-                    .map(|block| Child { len: entries(&block).count(), node: Self::Leaf(block) })
-                    .collect();
-                (!siblings.is_empty()).then_some(siblings)
+                let (first, siblings) = splice_leaf(block, index, change);
+                *block = first;
+                siblings
             }
-            Self::Inner(children) => {
-                let children = Arc::make_mut(children);
-                let (at, index) = locate(children, index, !change.remove);
-                let child = children.get_mut(at)?;
-                let siblings = child.node.splice(index, change).unwrap_or_default();
+            Self::Inner(inner) => {
+                let (at, index) = locate(inner.children(), index, !change.remove);
+                let inner = Arc::make_mut(inner);
+                let Some(child) = inner.child_mut(at) else { return Siblings::new() };
+                let siblings = child.node.splice::<O>(index, change);
                 child.len += usize::from(change.insert.is_some());
                 child.len -= usize::from(change.remove);
                 child.len -= siblings.iter().map(|sibling| sibling.len).sum::<usize>();
                 if child.len == 0 {
-                    children.remove(at);
-                    return None;
+                    inner.remove(at);
+                    return Siblings::new();
                 }
-                let behind = at + 1 + siblings.len();
-                children.splice(at + 1..at + 1, siblings);
+                let behind = inner.edited::<O>(at, index == 0, siblings);
                 if change.remove {
-                    merge_around(children, at);
+                    merge_around::<O>(inner, at);
                 }
-                split_children(children, behind)
+                behind.into_iter().collect()
             }
         }
     }
 
     /// Removes places below and returns how many bytes went with them.
-    fn remove_range(&mut self, range: Range<usize>) -> usize {
+    fn remove_range<O: Order>(&mut self, range: Range<usize>) -> usize {
         match self {
             Self::Leaf(block) => {
                 let (start, end) = (offset(block, range.start), offset(block, range.end));
-                *block = [&block[..start], &block[end..]].concat().into();
+                *block = joined(&[&block[..start], &block[end..]]);
                 end - start
             }
-            Self::Inner(children) => {
+            Self::Inner(inner) => {
                 let mut removed = 0;
                 let mut before = 0;
-                let children = Arc::make_mut(children);
-                children.retain_mut(|child| {
+                let inner = Arc::make_mut(inner);
+                inner.retain::<O>(|child| {
                     let start = range.start.max(before);
                     let end = range.end.min(before + child.len);
                     let local = start.saturating_sub(before)..end.saturating_sub(before);
@@ -335,11 +337,11 @@ impl Node {
                         return false;
                     }
                     child.len -= local.len();
-                    removed += child.node.remove_range(local);
+                    removed += child.node.remove_range::<O>(local);
                     true
                 });
-                for at in (0..children.len()).rev() {
-                    merge_around(children, at);
+                for at in (0..inner.children().len()).rev() {
+                    merge_around::<O>(inner, at);
                 }
                 removed
             }
@@ -350,76 +352,117 @@ impl Node {
     fn bytes(&self) -> usize {
         match self {
             Self::Leaf(block) => block.len(),
-            Self::Inner(children) => children.iter().map(|child| child.node.bytes()).sum(),
+            Self::Inner(inner) => inner.children().iter().map(|child| child.node.bytes()).sum(),
         }
     }
 }
 
+impl Inner {
+    /// The child at this place; `before` grows by how many entries are before it.
+    fn enter(&self, at: usize, before: &mut usize) -> Option<&Node> {
+        let passed = self.children().iter().take(at);
+        *before += passed.map(|child| child.len).sum::<usize>();
+        self.children().get(at).map(|child| &child.node)
+    }
+}
+
+/// What is sought in a leaf that so many entries are before.
+fn find_in(
+    block: &[u8],
+    mut before: usize,
+    mut order: impl FnMut(&[u8]) -> Ordering,
+) -> Result<(usize, &[u8]), usize> {
+    fetch(block);
+    for entry in entries(block) {
+        match order(entry) {
+            Ordering::Less => before += 1,
+            Ordering::Equal => return Ok((before, entry)),
+            Ordering::Greater => break,
+        }
+    }
+    Err(before)
+}
+
 /// The child that an index falls to, and the index within it. With `between`, for something that
 /// is put between two places, a border belongs to the child before it.
-fn locate(children: &[Child], mut index: usize, between: bool) -> (usize, usize) {
+fn locate(children: &Children, mut index: usize, between: bool) -> (usize, usize) {
+    let (mut last, mut len) = (0, 0);
     for (at, child) in children.iter().enumerate() {
         if index < child.len || (between && index == child.len) {
             return (at, index);
         }
         index -= child.len;
+        (last, len) = (at, child.len);
     }
-    (children.len().saturating_sub(1), children.last().map_or(0, |child| child.len))
-}
-
-/// Cuts a node's children in two where they are too many. `behind` is the place behind those that
-/// are new: what grows at its end is not cut in the middle, so that its nodes stay full.
-fn split_children(children: &mut Vec<Child>, behind: usize) -> Option<Vec<Child>> {
-    if children.len() <= FANOUT {
-        return None;
-    }
-    let at = if behind == children.len() { FANOUT } else { children.len() / 2 };
-    let right = children.split_off(at);
-    let len = right.iter().map(|child| child.len).sum();
-    Some(vec![Child { node: Node::Inner(Arc::new(right)), len }])
+    (last, len)
 }
 
 /// Merges a child with its neighbours where they are small enough together.
-fn merge_around(children: &mut Vec<Child>, at: usize) {
+fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
     for at in [at, at.wrapping_sub(1)] {
+        let children = inner.children();
         let (Some(left), Some(right)) = (children.get(at), children.get(at.wrapping_add(1))) else {
             continue;
         };
         let node = match (&left.node, &right.node) {
             (Node::Leaf(a), Node::Leaf(b)) if a.len() + b.len() <= MERGED_BYTES => {
-                Node::Leaf([&a[..], &b[..]].concat().into())
+                Node::Leaf(joined(&[a, b]))
             }
-            (Node::Inner(a), Node::Inner(b)) if a.len() + b.len() <= MERGED_FANOUT => {
-                Node::Inner(Arc::new(a.iter().chain(b.iter()).cloned().collect()))
+            (Node::Inner(a), Node::Inner(b))
+                if a.children().len() + b.children().len() <= MERGED_FANOUT =>
+            {
+                let both = a.children().iter().chain(b.children().iter()).cloned();
+                Node::Inner(Arc::new(Inner::new::<O>(both)))
             }
             _ => continue,
         };
         let len = left.len + right.len;
-        children.splice(at..at + 2, [Child { node, len }]);
+        inner.merge(at, Child { node, len });
     }
 }
 
-/// The blocks that take the place of a leaf: more than one where it would become too large.
-fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> Vec<Bytes> {
+/// The leaf that takes the place of a leaf, and those behind it where it would become too large.
+fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> (Bytes, Siblings) {
     let start = offset(block, index);
     let end = if change.remove { start + offset(&block[start..], 1) } else { start };
     let (before, after) = (&block[..start], &block[end..]);
     change.shrunk = end - start;
     let Some(entry) = change.insert else {
-        return vec![[before, after].concat().into()];
+        return (joined(&[before, after]), Siblings::new());
     };
-    let mut middle = Vec::with_capacity(entry.len() + LENGTH_BYTES_MAX);
-    push(&mut middle, entry);
-    change.grown = middle.len();
-    if before.len() + middle.len() + after.len() <= LEAF_BYTES {
-        return vec![[before, &middle, after].concat().into()];
+    let length = Length::of(entry.len());
+    change.grown = length.len() + entry.len();
+    if before.len() + change.grown + after.len() <= LEAF_BYTES {
+        return (joined(&[before, &length, entry, after]), Siblings::new());
     }
-    if before.is_empty() || after.is_empty() {
+    let mut parts = if before.is_empty() || after.is_empty() {
         // What grows at one end keeps its leaves full.
-        let parts = [before, &middle, after].into_iter().filter(|part| !part.is_empty());
-        return parts.map(Bytes::from).collect();
+        let middle = joined(&[&length, entry]);
+        let ends = [before, after].map(|end| (!end.is_empty()).then(|| Bytes::from(end)));
+        let [before, after] = ends;
+        before.into_iter().chain([middle]).chain(after).collect()
+    } else {
+        cut(&[before, &length, entry, after].concat())
     }
-    cut(&[before, &middle, after].concat())
+    .into_iter();
+    let first = parts.next().unwrap_or_default();
+    let siblings =
+        parts.map(|block| Child { len: entries(&block).count(), node: Node::Leaf(block) });
+    (first, siblings.collect())
+}
+
+/// A block of these parts, which are put together on the way where they are no more than a leaf.
+fn joined(parts: &[&[u8]]) -> Bytes {
+    let mut leaf = [0; LEAF_BYTES];
+    let mut end = 0;
+    for part in parts {
+        match leaf.get_mut(end..end + part.len()) {
+            Some(place) => place.copy_from_slice(part),
+            None => return Bytes::from(parts.concat()),
+        }
+        end += part.len();
+    }
+    Bytes::from(&leaf[..end])
 }
 
 /// Cuts a block into leaves: two of about the same size, or three where large entries need it.
@@ -443,7 +486,7 @@ fn cut(block: &[u8]) -> Vec<Bytes> {
 #[derive(Clone, Debug)]
 pub(super) struct Iter<'a> {
     /// What is still to come on each level above the leaf in hand.
-    stack: Vec<std::slice::Iter<'a, Child>>,
+    stack: Vec<ChildIter<'a>>,
     leaf: Entries<'a>,
     left: usize,
 }
@@ -460,9 +503,9 @@ impl<'a> Iter<'a> {
                     }
                     return;
                 }
-                Node::Inner(children) => {
-                    let (at, within) = locate(children, index, false);
-                    let mut rest = children[at..].iter();
+                Node::Inner(inner) => {
+                    let (at, within) = locate(inner.children(), index, false);
+                    let mut rest = inner.children().iter_from(at);
                     let Some(child) = rest.next() else { return };
                     self.stack.push(rest);
                     (node, index) = (&child.node, within);
@@ -495,65 +538,12 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
-impl<'e> FromIterator<&'e [u8]> for Tree {
+impl<'e, O: Order> FromIterator<&'e [u8]> for Tree<O> {
     /// Builds a tree with full leaves.
     fn from_iter<I: IntoIterator<Item = &'e [u8]>>(all: I) -> Self {
         let mut builder = Builder::default();
         all.into_iter().for_each(|entry| builder.push(entry));
         builder.finish()
-    }
-}
-
-/// Builds a tree from its first entry to its last.
-#[derive(Debug, Default)]
-pub(super) struct Builder {
-    leaves: Vec<Child>,
-    block: Vec<u8>,
-    len: usize,
-    all: usize,
-    bytes: usize,
-}
-
-impl Builder {
-    /// Adds an entry behind the others.
-    pub(super) fn push(&mut self, entry: &[u8]) {
-        if !self.block.is_empty() && self.block.len() + entry.len() >= LEAF_BYTES {
-            self.close_leaf();
-        }
-        push(&mut self.block, entry);
-        self.len += 1;
-    }
-
-    fn close_leaf(&mut self) {
-        self.bytes += self.block.len();
-        self.all += self.len;
-        let node = Node::Leaf(self.block.as_slice().into());
-        self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
-        self.block.clear();
-    }
-
-    /// About the memory that it takes so far, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.bytes + self.block.capacity() + self.leaves.len() * LEAF_OVERHEAD
-    }
-
-    /// The tree.
-    pub(super) fn finish(mut self) -> Tree {
-        if !self.block.is_empty() {
-            self.close_leaf();
-        }
-        let mut level = self.leaves;
-        while level.len() > 1 {
-            let mut above = Vec::with_capacity(level.len() / FANOUT + 1);
-            let mut rest = level.into_iter().peekable();
-            while rest.peek().is_some() {
-                let children: Vec<Child> = rest.by_ref().take(FANOUT).collect();
-                let len = children.iter().map(|child| child.len).sum();
-                above.push(Child { node: Node::Inner(Arc::new(children)), len });
-            }
-            level = above;
-        }
-        Tree { root: level.pop().map(|child| child.node), len: self.all, bytes: self.bytes }
     }
 }
 
@@ -563,8 +553,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// Depth, and whether counts, sizes and limits are as they should be.
-    fn check(tree: &Tree) -> Result<(), TestCaseError> {
-        fn walk(node: &Node, is_root: bool) -> Result<(usize, usize, usize), TestCaseError> {
+    fn check<O: Order>(tree: &Tree<O>) -> Result<(), TestCaseError> {
+        fn walk<O: Order>(
+            node: &Node,
+            is_root: bool,
+        ) -> Result<(usize, usize, usize), TestCaseError> {
             match node {
                 Node::Leaf(block) => {
                     let len = entries(block).count();
@@ -572,12 +565,14 @@ mod tests {
                     prop_assert!(block.len() <= LEAF_BYTES || len == 1, "{} bytes", block.len());
                     Ok((1, len, block.len()))
                 }
-                Node::Inner(children) => {
-                    prop_assert!(children.len() <= FANOUT && !children.is_empty());
+                Node::Inner(inner) => {
+                    let children = inner.children();
+                    prop_assert!(inner.tells_apart::<O>());
+                    prop_assert!(children.len() > 0);
                     prop_assert!(!is_root || children.len() > 1, "a root with one child");
                     let mut sums = (0, 0, 0);
                     for child in children.iter() {
-                        let (depth, len, bytes) = walk(&child.node, false)?;
+                        let (depth, len, bytes) = walk::<O>(&child.node, false)?;
                         prop_assert_eq!(len, child.len);
                         prop_assert!(sums.0 == 0 || sums.0 == depth, "leaves at two depths");
                         sums = (depth, sums.1 + len, sums.2 + bytes);
@@ -587,7 +582,7 @@ mod tests {
             }
         }
         if let Some(root) = &tree.root {
-            let (_, len, bytes) = walk(root, true)?;
+            let (_, len, bytes) = walk::<O>(root, true)?;
             prop_assert_eq!((len, bytes), (tree.len, tree.bytes));
         } else {
             prop_assert_eq!((tree.len, tree.bytes), (0, 0));
@@ -662,24 +657,55 @@ mod tests {
         #[test]
         fn finds_what_is_sorted(
             numbers in proptest::collection::btree_set(any::<u16>(), 0..2000),
+            edits in proptest::collection::vec(any::<u16>(), 0..1000),
             sought: u16,
+            // What all entries begin with, as names of fields do.
+            common in 0usize..50,
         ) {
-            let sorted: Vec<u16> = numbers.into_iter().collect();
-            let all: Vec<Vec<u8>> = sorted.iter().map(|n| entry(*n)).collect();
-            let tree: Tree = all.iter().map(Vec::as_slice).collect();
-            let wanted = sought.to_be_bytes();
-            let found = tree.find(|entry| entry[..2].cmp(&wanted[..]));
-            prop_assert_eq!(found, sorted.binary_search(&sought));
-            let itself = found.ok().and_then(|at| tree.get(at));
-            prop_assert_eq!(tree.seek(|entry| entry[..2].cmp(&wanted[..])), itself);
-            prop_assert_eq!(tree.scan(|entry| entry[..2] == wanted), itself);
+            let name = |number: u16| [&vec![b'n'; common][..], &entry(number)].concat();
+            let mut model = numbers;
+            let all: Vec<Vec<u8>> = model.iter().map(|number| name(*number)).collect();
+            let mut tree: Tree<ByName<Whole>> = all.iter().map(Vec::as_slice).collect();
+            for number in edits {
+                match tree.find(&name(number)).map(|(at, _)| at) {
+                    Ok(at) => {
+                        prop_assert!(model.remove(&number));
+                        tree.remove(at);
+                    }
+                    Err(at) => {
+                        prop_assert!(model.insert(number));
+                        tree.insert(at, &name(number));
+                    }
+                }
+            }
+            check(&tree)?;
+            prop_assert!(tree.iter().eq(model.iter().map(|number| name(*number))));
+            let sorted: Vec<u16> = model.into_iter().collect();
+            for sought in sorted.iter().copied().step_by(7).chain([sought]) {
+                let wanted = name(sought);
+                let place = sorted.binary_search(&sought);
+                let itself = place.ok().map(|_| &wanted[..]);
+                prop_assert_eq!(tree.find(&wanted), place.map(|at| (at, &wanted[..])));
+                prop_assert_eq!(tree.find_by(|entry| entry.cmp(&wanted)), place);
+                prop_assert_eq!(tree.seek(&wanted), itself);
+                prop_assert_eq!(tree.scan(|entry| entry == wanted), itself);
+            }
+            for other in [&b""[..], b"m", b"nnn", b"o", &wanted_behind(common)] {
+                let behind = tree.iter().take_while(|entry| *entry < other).count();
+                prop_assert_eq!(tree.find(other), Err(behind));
+            }
         }
+    }
+
+    /// Begins with what all names begin with, and is behind them.
+    fn wanted_behind(common: usize) -> Vec<u8> {
+        [&vec![b'n'; common][..], &[0xff; 5]].concat()
     }
 
     #[test]
     fn what_grows_at_one_end_has_full_leaves_and_emptying_leaves_nothing() {
         for at in [usize::MAX, 0] {
-            let mut tree = Tree::default();
+            let mut tree: Tree = Tree::default();
             for _ in 0..100_000 {
                 tree.insert(at, &[7; 20]);
             }
@@ -695,7 +721,7 @@ mod tests {
     fn leaves(node: &Node) -> usize {
         match node {
             Node::Leaf(_) => 1,
-            Node::Inner(children) => children.iter().map(|child| leaves(&child.node)).sum(),
+            Node::Inner(inner) => inner.children().iter().map(|c| leaves(&c.node)).sum(),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The names of elements that a table lacks, or keeps as they were, because a change was skipped.
 
 use super::Fingerprint;
-use super::tree::Tree;
+use super::tree::{ByName, Name, Tree};
 
 /// Names, each with the fingerprint of what the primary has there, where that is known. Cloning
 /// takes constant time.
 #[derive(Clone, Debug, Default)]
 pub struct Withheld {
     /// An entry is a byte that tells whether the fingerprint is known, the fingerprint, the name.
-    names: Tree,
+    names: Tree<ByName<OfEntry>>,
 }
 
 fn parts(entry: &[u8]) -> (&[u8], Option<Fingerprint>) {
@@ -17,6 +17,15 @@ fn parts(entry: &[u8]) -> (&[u8], Option<Fingerprint>) {
             (name, (*known != 0).then(|| u64::from_le_bytes(*fingerprint)))
         }
         None => (&[], None),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfEntry;
+
+impl Name for OfEntry {
+    fn name(entry: &[u8]) -> &[u8] {
+        parts(entry).0
     }
 }
 
@@ -36,20 +45,16 @@ impl Withheld {
         self.names.memory()
     }
 
-    fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.names.find(|entry| parts(entry).0.cmp(name))
-    }
-
     /// Whether this element is withheld.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.find(name).is_ok()
+        self.names.seek(name).is_some()
     }
 
     /// Withholds an element, or learns what the primary has there now.
     pub fn insert(&mut self, name: &[u8], fingerprint: Option<Fingerprint>) {
         let known = [u8::from(fingerprint.is_some())];
         let entry = [&known[..], &fingerprint.unwrap_or(0).to_le_bytes(), name].concat();
-        match self.find(name) {
+        match self.names.find(name).map(|(at, _)| at) {
             Ok(at) => self.names.replace(at, &entry),
             Err(at) => self.names.insert(at, &entry),
         }
@@ -57,7 +62,7 @@ impl Withheld {
 
     /// An element is withheld no longer.
     pub fn remove(&mut self, name: &[u8]) {
-        if let Ok(at) = self.find(name) {
+        if let Ok((at, _)) = self.names.find(name) {
             self.names.remove(at);
         }
     }

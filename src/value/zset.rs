@@ -1,7 +1,9 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
 use super::Bytes;
-use super::tree::Tree;
+use super::packed::{is_number, pack_number, split_number};
+use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 
 /// Up to here a member's score is found by going through all of them; beyond, a second tree tells.
@@ -19,31 +21,41 @@ const PACKED_MEMBER_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Zset {
     /// Entries are a score and a member, in the order of both.
-    order: Tree,
+    order: Tree<ByScore>,
     /// The same entries in the order of the members, where there are many.
-    members: Option<Tree>,
+    members: Option<Tree<ByName<OfMember>>>,
     /// The primary keeps it as a skip list; see [`Zset::is_packed`].
     spread: bool,
 }
 
+/// From here on doubles have no fraction, and as integers they would take no fewer bytes.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A score as it lies in front of its member: as an integer where it is one; else as many bytes of
+/// the double as don't just have zeros behind them, and in front of them how many they are.
+pub(super) fn packed_score(score: f64) -> SmallVec<[u8; 16]> {
+    let whole = score as i64;
+    if score.abs() < WHOLE_MAX && (whole as f64).to_bits() == score.to_bits() {
+        return SmallVec::from_slice(&pack_number(whole));
+    }
+    let bits = score.to_bits();
+    let len = 8 - bits.trailing_zeros() as usize / 8;
+    let mut packed = SmallVec::from_slice(&[len as u8]);
+    packed.extend_from_slice(bits.to_be_bytes().get(..len).unwrap_or_default());
+    packed
+}
+
 /// A score in front of a member.
-fn entry(member: &[u8], score: f64) -> Vec<u8> {
-    [&score.to_le_bytes()[..], member].concat()
-}
-
-/// How long an entry is.
-pub(super) fn entry_len(member: &[u8]) -> usize {
-    size_of::<f64>() + member.len()
-}
-
-/// Appends the same.
-pub(super) fn write(out: &mut Vec<u8>, member: &[u8], score: f64) {
-    out.extend_from_slice(&score.to_le_bytes());
-    out.extend_from_slice(member);
+fn entry(member: &[u8], score: f64) -> SmallVec<[u8; 64]> {
+    let score = packed_score(score);
+    let mut entry = SmallVec::with_capacity(score.len() + member.len());
+    entry.extend_from_slice(&score);
+    entry.extend_from_slice(member);
+    entry
 }
 
 /// The same entries in the order of their members.
-fn by_member(order: &Tree) -> Tree {
+fn by_member(order: &Tree<ByScore>) -> Tree<ByName<OfMember>> {
     let mut entries: Vec<&[u8]> = order.iter().collect();
     entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
     entries.into_iter().collect()
@@ -51,32 +63,69 @@ fn by_member(order: &Tree) -> Tree {
 
 /// What an entry says.
 pub(super) fn parts(entry: &[u8]) -> (&[u8], f64) {
-    match entry.split_first_chunk::<8>() {
-        Some((score, member)) => (member, f64::from_le_bytes(*score)),
-        None => (&[], 0.0),
+    if is_number(entry) {
+        let (score, member) = split_number(entry);
+        return (member, score as f64);
     }
+    let (len, rest) = entry.split_first().unwrap_or((&0, &[]));
+    let (high, member) = rest.split_at_checked(usize::from(*len)).unwrap_or((rest, &[]));
+    let mut bits = [0; 8];
+    bits.iter_mut().zip(high).for_each(|(bit, byte)| *bit = *byte);
+    (member, f64::from_be_bytes(bits))
 }
 
 /// How the servers order scores: -0 and 0 are one.
 fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
-    a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| a.0.cmp(b.0))
+    a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| compare_bytes(a.0, b.0))
+}
+
+/// Entries in the order of their scores, then of their members' bytes.
+#[derive(Clone, Copy, Debug)]
+struct ByScore;
+
+impl Order for ByScore {
+    type Key<'a> = (&'a [u8], f64);
+
+    fn key(entry: &[u8]) -> (&[u8], f64) {
+        parts(entry)
+    }
+
+    fn compare(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
+        order(a, b)
+    }
+
+    fn head((member, score): (&[u8], f64)) -> Head {
+        // Adding zero makes one of both zeros.
+        let bits = (score + 0.0).to_bits();
+        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
+        head_of(&[&ordered.to_be_bytes(), member])
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfMember;
+
+impl Name for OfMember {
+    fn name(entry: &[u8]) -> &[u8] {
+        parts(entry).0
+    }
 }
 
 impl Zset {
     /// A sorted set of these members; `None` where one is there twice.
     pub fn distinct<B: AsRef<[u8]>>(members: &[(B, f64)]) -> Option<Self> {
-        let mut entries: Vec<Vec<u8>> =
+        let mut entries: Vec<SmallVec<[u8; 64]>> =
             members.iter().map(|(member, score)| entry(member.as_ref(), *score)).collect();
         entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
         if entries.windows(2).any(|pair| parts(&pair[0]).0 == parts(&pair[1]).0) {
             return None;
         }
-        let build = |entries: &[Vec<u8>]| -> Tree { entries.iter().map(Vec::as_slice).collect() };
-        let members = (entries.len() > SCANNED_MAX).then(|| build(&entries));
+        let members = entries.len() > SCANNED_MAX;
+        let members = members.then(|| entries.iter().map(SmallVec::as_slice).collect());
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
         entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
-        Some(Self { order: build(&entries), members, spread })
+        Some(Self { order: entries.iter().map(SmallVec::as_slice).collect(), members, spread })
     }
 
     /// Whether the primary keeps it as one packed block, as far as can be told: small sorted sets
@@ -155,18 +204,14 @@ impl Zset {
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
             None => self.order.scan(|entry| parts(entry).0 == member),
-            Some(members) => members.seek(|entry| parts(entry).0.cmp(member)),
+            Some(members) => members.seek(member),
         };
         found.map(|entry| parts(entry).1)
     }
 
-    fn place(&self, member: &[u8], score: f64) -> Result<usize, usize> {
-        self.order.find(|entry| order(parts(entry), (member, score)))
-    }
-
     /// How many members are ordered before the first of which `is_before` says no.
     pub fn partition_point(&self, mut is_before: impl FnMut(&[u8], f64) -> bool) -> usize {
-        let found = self.order.find(|entry| {
+        let found = self.order.find_by(|entry| {
             let (member, score) = parts(entry);
             if is_before(member, score) { Ordering::Less } else { Ordering::Greater }
         });
@@ -181,43 +226,54 @@ impl Zset {
     /// Gives a member a score and returns the one it had. The caller has refused NaN.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
         self.spread = !self.stays_packed_with(member);
-        let old = self.remove(member);
-        let entry = entry(member, score);
-        if let Err(at) = self.place(member, score) {
-            self.order.insert(at, &entry);
-        }
-        match &mut self.members {
-            Some(members) => {
-                if let Err(at) = members.find(|entry| parts(entry).0.cmp(member)) {
-                    members.insert(at, &entry);
+        let new = entry(member, score);
+        let old = match &mut self.members {
+            Some(members) => match members.find(member).map(|(at, old)| (at, parts(old).1)) {
+                Ok((at, old)) => {
+                    members.replace(at, &new);
+                    Some(old)
                 }
+                Err(at) => {
+                    members.insert(at, &new);
+                    None
+                }
+            },
+            None => self.score(member),
+        };
+        let from = old.and_then(|old| self.order.find((member, old)).ok().map(|(at, _)| at));
+        let to = self.order.find((member, score)).map_or_else(|at| at, |(at, _)| at);
+        match from {
+            Some(from) if from == to || from + 1 == to => self.order.replace(from, &new),
+            Some(from) => {
+                self.order.remove(from);
+                self.order.insert(if from < to { to - 1 } else { to }, &new);
             }
-            None if self.order.len() > SCANNED_MAX => self.members = Some(by_member(&self.order)),
-            None => {}
+            None => self.order.insert(to, &new),
+        }
+        if self.members.is_none() && self.order.len() > SCANNED_MAX {
+            self.members = Some(by_member(&self.order));
         }
         old
     }
 
     /// Removes a member and returns the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        let old = self.score(member)?;
-        if let Ok(at) = self.place(member, old) {
+        let old = match &mut self.members {
+            None => self.score(member)?,
+            Some(members) => {
+                let (at, old) = members.find(member).map(|(at, old)| (at, parts(old).1)).ok()?;
+                members.remove(at);
+                old
+            }
+        };
+        if let Ok((at, _)) = self.order.find((member, old)) {
             self.order.remove(at);
         }
-        if let Some(members) = &mut self.members {
-            if let Ok(at) = members.find(|entry| parts(entry).0.cmp(member)) {
-                members.remove(at);
-            }
-        }
-        self.shrink();
-        Some(old)
-    }
-
-    /// Forgets the second tree where so few are left that it does not pay.
-    fn shrink(&mut self) {
         if self.order.len() <= SCANNED_MAX / 2 {
+            // A second tree does not pay for so few.
             self.members = None;
         }
+        Some(old)
     }
 
     /// All members from the lowest to the highest.
@@ -306,7 +362,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn small_and_whole_scores_take_few_bytes() {
+        for (score, len) in [
+            (0.0, 1),
+            (5.0, 1),
+            (-1.0, 1),
+            (999_999.0, 3),
+            (1.5, 3),
+            (-0.0, 2),
+            (f64::INFINITY, 3),
+            (0.1, 9),
+            (1_700_000_000.0, 5),
+            (1e300, 9),
+            (9_007_199_254_740_991.0, 8),
+            (9_007_199_254_740_992.0, 3),
+        ] {
+            assert_eq!(entry(b"", score).len(), len, "{score}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn scores_come_back_bit_by_bit(bits: u64, whole: i64, shift in 0..64) {
+            for score in [f64::from_bits(bits), (whole >> shift) as f64, -0.0, 0.0] {
+                let entry = entry(b"member", score);
+                let (member, back) = parts(&entry);
+                prop_assert_eq!((member, back.to_bits()), (&b"member"[..], score.to_bits()));
+            }
+        }
+
         #[test]
         fn behaves_like_a_sorted_map(
             steps in proptest::collection::vec((0u8..10, 0u16..150, -20i8..20), 0..500)

@@ -52,7 +52,7 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::String(bytes) => format!("{:?}", text(bytes)),
         Value::List(list) => format!("[{}]", joined(list.iter().map(text).collect())),
         Value::Set(set) => {
-            format!("<{}>", joined(set.iter().map(text).collect()))
+            format!("<{}>", joined(set.iter().map(|member| text(&member)).collect()))
         }
         Value::Zset(zset) => {
             format!("({})", joined(zset.iter().map(|(m, s)| format!("{}:{s}", text(m))).collect()))

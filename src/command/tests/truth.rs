@@ -99,7 +99,7 @@ impl Held {
             Value::String(bytes) => Data::Text(bytes.to_vec()),
             Value::Hash(hash) => Data::Fields(fields_of(hash)),
             Value::List(list) => Data::Elements(list.iter().map(text).collect()),
-            Value::Set(set) => Data::Members(set.iter().map(text).collect()),
+            Value::Set(set) => Data::Members(set.iter().map(|member| text(&member)).collect()),
             Value::Zset(zset) => {
                 Data::Scores(zset.iter().map(|(m, score)| (text(m), score as i64)).collect())
             }

@@ -2,6 +2,7 @@
 //! and not acknowledged yet.
 
 use super::Id;
+use super::id::ById;
 use super::pack::{push_number, split_number, split_time};
 use crate::value::tree::{Tree, push_length, split_length};
 use std::cmp::Ordering;
@@ -22,7 +23,7 @@ pub struct Group {
     /// Number and name of each consumer, in the order of the numbers.
     names: Tree,
     /// What was delivered, in the order of the ids.
-    pending: Tree,
+    pending: Tree<ById>,
     /// Number of a consumer and an id that is pending with it, in the order of both.
     owned: Tree,
     /// The largest number that was given to a consumer.
@@ -131,8 +132,9 @@ impl Group {
 
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        let trees = [&self.consumers, &self.names, &self.pending, &self.owned];
-        size_of::<Self>() + trees.iter().map(|tree| tree.memory()).sum::<usize>()
+        let trees = [&self.consumers, &self.names, &self.owned];
+        let trees = trees.iter().map(|tree| tree.memory()).sum::<usize>();
+        size_of::<Self>() + trees + self.pending.memory()
     }
 
     /// How many consumers there are.
@@ -178,7 +180,7 @@ impl Group {
 
     /// What is pending under this id.
     pub fn find_pending(&self, id: Id) -> Option<Pending<'_>> {
-        let entry = self.pending.seek(|entry| Id::unpack(entry).0.cmp(&id))?;
+        let entry = self.pending.seek(id)?;
         Some(self.delivered(entry))
     }
 
@@ -188,31 +190,32 @@ impl Group {
     }
 
     fn name_of(&self, number: u64) -> Option<&[u8]> {
-        let entry = self.names.seek(|entry| split_number(entry).0.cmp(&number))?;
+        let place = self.names.find_by(|entry| split_number(entry).0.cmp(&number));
+        let entry = self.names.get(place.ok()?)?;
         Some(split_number(entry).1)
     }
 
     fn find_consumer(&self, name: &[u8]) -> Result<usize, usize> {
-        self.consumers.find(|entry| Record::of(entry).name.cmp(name))
+        self.consumers.find_by(|entry| Record::of(entry).name.cmp(name))
     }
 
     fn number_of(&self, name: &[u8]) -> Option<u64> {
-        let entry = self.consumers.seek(|entry| Record::of(entry).name.cmp(name))?;
+        let entry = self.consumers.get(self.find_consumer(name).ok()?)?;
         Some(Record::of(entry).number)
     }
 
     fn find_delivery(&self, id: Id) -> Result<usize, usize> {
-        self.pending.find(|entry| Id::unpack(entry).0.cmp(&id))
+        self.pending.find(id).map(|(at, _)| at)
     }
 
     fn find_owned(&self, number: u64, id: Id) -> Result<usize, usize> {
-        self.owned.find(|entry| split_ownership(entry).cmp(&(number, id)))
+        self.owned.find_by(|entry| split_ownership(entry).cmp(&(number, id)))
     }
 
     /// The places of all that is pending with a consumer.
     fn owned_range(&self, number: u64) -> std::ops::Range<usize> {
         let border = |below: Ordering| {
-            let place = self.owned.find(|entry| match split_ownership(entry).0.cmp(&number) {
+            let place = self.owned.find_by(|entry| match split_ownership(entry).0.cmp(&number) {
                 Ordering::Equal => below,
                 other => other,
             });
@@ -259,7 +262,7 @@ impl Group {
         let Ok(at) = self.find_consumer(name) else { return false };
         let number = self.number_of(name).unwrap_or_default();
         self.consumers.remove(at);
-        if let Ok(at) = self.names.find(|entry| split_number(entry).0.cmp(&number)) {
+        if let Ok(at) = self.names.find_by(|entry| split_number(entry).0.cmp(&number)) {
             self.names.remove(at);
         }
         let owned = self.owned_range(number);

@@ -1,5 +1,7 @@
 //! The ids of a stream's entries: a time, and a number that tells apart what came at one time.
 
+use crate::value::tree::{Head, Order, head_of};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Longer texts are no ids for any server.
@@ -49,6 +51,26 @@ impl Id {
         let (ms, rest) = unpack_number(rest, usize::from(sizes >> 4));
         let (seq, rest) = unpack_number(rest, usize::from(sizes & 0x0f));
         (Self { ms, seq }, rest)
+    }
+}
+
+/// Entries that begin with an id, in the order of those.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ById;
+
+impl Order for ById {
+    type Key<'a> = Id;
+
+    fn key(entry: &[u8]) -> Id {
+        Id::unpack(entry).0
+    }
+
+    fn compare(a: Id, b: Id) -> Ordering {
+        a.cmp(&b)
+    }
+
+    fn head(id: Id) -> Head {
+        head_of(&[&id.ms.to_be_bytes(), &id.seq.to_be_bytes()])
     }
 }
 

@@ -104,7 +104,7 @@ impl Idmp {
                 message.name,
             ))
         };
-        if let Err(at) = self.messages.0.find(order) {
+        if let Err(at) = self.messages.0.find_by(order) {
             self.messages.0.insert(at, &message.encode());
         }
     }
@@ -139,7 +139,7 @@ impl Idmp {
     fn range(&self, producer: &[u8]) -> Range<usize> {
         let border = |below: Ordering| {
             let place =
-                self.messages.0.find(|entry| match Message::of(entry).producer.cmp(producer) {
+                self.messages.0.find_by(|entry| match Message::of(entry).producer.cmp(producer) {
                     Ordering::Equal => below,
                     other => other,
                 });

@@ -1,6 +1,12 @@
 //! The packed block of bytes that a leaf is: entries one behind the other, each with its length in
 //! front.
 
+use std::hint;
+use std::ops::Deref;
+
+/// What a cache fetches at once.
+const LINE_BYTES: usize = 64;
+
 /// Bytes that a length takes at most.
 pub(in crate::value) const LENGTH_BYTES_MAX: usize = 10;
 
@@ -11,21 +17,50 @@ pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
 }
 
 /// Appends a length, seven bits a byte and the lowest first.
-pub fn push_length(block: &mut impl Extend<u8>, mut len: usize) {
-    while len >= 0x80 {
-        block.extend([len as u8 | 0x80]);
-        len >>= 7;
-    }
-    block.extend([len as u8]);
+pub fn push_length(block: &mut impl Extend<u8>, len: usize) {
+    block.extend(Length::of(len).iter().copied());
 }
 
-/// How many bytes a length takes.
-pub(in crate::value) fn length_len(len: usize) -> usize {
-    (len.max(1).ilog2() as usize / 7) + 1
+/// The bytes of a length.
+pub(in crate::value) struct Length {
+    bytes: [u8; LENGTH_BYTES_MAX],
+    len: usize,
+}
+
+impl Length {
+    pub(in crate::value) fn of(mut left: usize) -> Self {
+        let (mut bytes, mut len) = ([0; LENGTH_BYTES_MAX], 1);
+        for byte in &mut bytes {
+            *byte = left as u8 & 0x7f;
+            left >>= 7;
+            if left == 0 {
+                break;
+            }
+            *byte |= 0x80;
+            len += 1;
+        }
+        Self { bytes, len }
+    }
+}
+
+impl Deref for Length {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Reads a length and returns it with what follows. Blocks are our own, so what can't be is empty.
+#[inline]
 pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
+    match block.split_first() {
+        Some((len, rest)) if *len < 0x80 => (usize::from(*len), rest),
+        _ => split_long_length(block),
+    }
+}
+
+fn split_long_length(block: &[u8]) -> (usize, &[u8]) {
     let mut len = 0;
     for (at, byte) in block.iter().enumerate().take(LENGTH_BYTES_MAX) {
         len |= usize::from(byte & 0x7f) << (7 * at);
@@ -34,6 +69,13 @@ pub fn split_length(block: &[u8]) -> (usize, &[u8]) {
         }
     }
     (0, &[])
+}
+
+/// Asks main memory for all of a block at once, which takes little longer than for its first line:
+/// going through the entries would ask for one line after the other.
+#[inline]
+pub(super) fn fetch(block: &[u8]) {
+    hint::black_box(block.iter().step_by(LINE_BYTES).fold(0, |all, byte| all ^ byte));
 }
 
 /// Where the entry at this place begins.
@@ -59,6 +101,7 @@ pub(super) struct Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         if self.block.is_empty() {
             return None;

@@ -22,7 +22,7 @@ pub fn value_of(value: &TableValue) -> Value {
     match value {
         TableValue::String(bytes) => Value::Text(bytes.to_vec()),
         TableValue::List(list) => Value::List(list.iter().map(<[u8]>::to_vec).collect()),
-        TableValue::Set(set) => Value::Set(set.iter().map(<[u8]>::to_vec).collect()),
+        TableValue::Set(set) => Value::Set(set.iter().map(|member| member.to_vec()).collect()),
         TableValue::Zset(zset) => {
             Value::Zset(zset.iter().map(|(member, score)| (member.to_vec(), score)).collect())
         }

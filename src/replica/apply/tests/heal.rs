@@ -40,7 +40,7 @@ fn dump(value: &Value) -> Vec<u8> {
         Value::Set(set) => {
             out.push(2);
             length(&mut out, set.len());
-            set.iter().for_each(|member| string(&mut out, member));
+            set.iter().for_each(|member| string(&mut out, &member));
         }
         Value::Zset(zset) => {
             out.push(5);

@@ -1,0 +1,293 @@
+//! Integers in the fewest bytes, among strings: of a string that is a canonical decimal text only
+//! the number is kept, as listpacks of the servers do, and the text made again.
+//!
+//! What is packed begins with one of 64 bytes with which no UTF-8 text begins, and which tells how
+//! many bytes follow. Any other string is itself; one that happens to begin with such a byte has
+//! one more in front. Packed strings are equal where the strings are, and integers are in their
+//! order as bytes: so they are compared as they lie, and only what is sought has to be packed.
+
+use crate::text::{Decimal, format_i64, parse_i64};
+use smallvec::SmallVec;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
+/// The first of all such bytes, and the last: it stands in front of what is no integer.
+const FIRST: u8 = 0x80;
+const ESCAPE: u8 = 0xbf;
+
+/// The first byte of the integers from 0 on; those below count down from it.
+const ZERO: u8 = FIRST + 16;
+
+/// Of the integers from 0 on, and of those from -1 down: how many first bytes stand for integers
+/// with as many further bytes as the place in the table says.
+const POSITIVE: [u8; 9] = [8, 8, 16, 8, 1, 1, 1, 1, 1];
+const NEGATIVE: [u8; 9] = [1, 2, 4, 2, 1, 1, 1, 1, 1];
+
+/// Bytes that a number takes at most.
+const NUMBER_BYTES_MAX: usize = 9;
+
+/// A string as it lies in memory.
+pub(super) enum Packed<'a> {
+    Itself(&'a [u8]),
+    Number([u8; NUMBER_BYTES_MAX], usize),
+    Escaped(SmallVec<[u8; 32]>),
+}
+
+impl Deref for Packed<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Itself(bytes) => bytes,
+            Self::Number(bytes, len) => bytes.get(..*len).unwrap_or_default(),
+            Self::Escaped(bytes) => bytes,
+        }
+    }
+}
+
+/// A string that was packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unpacked<'a>(Form<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'a> {
+    Itself(&'a [u8]),
+    Number(Decimal),
+}
+
+/// A string as it is to lie in memory.
+#[inline]
+pub(super) fn pack(string: &[u8]) -> Packed<'_> {
+    match string.first() {
+        Some(b'0'..=b'9' | b'-') => match parse_i64(string) {
+            Some(number) => pack_number(number),
+            None => Packed::Itself(string),
+        },
+        Some(FIRST..=ESCAPE) => {
+            let mut escaped = SmallVec::with_capacity(string.len() + 1);
+            escaped.push(ESCAPE);
+            escaped.extend_from_slice(string);
+            Packed::Escaped(escaped)
+        }
+        _ => Packed::Itself(string),
+    }
+}
+
+/// What [`pack`] was given.
+#[inline]
+pub(super) fn unpack(packed: &[u8]) -> Unpacked<'_> {
+    Unpacked(match packed.split_first() {
+        Some((&ESCAPE, string)) => Form::Itself(string),
+        Some((FIRST..ESCAPE, _)) => Form::Number(format_i64(split_number(packed).0)),
+        _ => Form::Itself(packed),
+    })
+}
+
+/// A number in the fewest bytes.
+pub(super) fn pack_number(number: i64) -> Packed<'static> {
+    // The distance from the border between both signs.
+    let (mut left, classes) =
+        if number < 0 { (!number as u64, NEGATIVE) } else { (number as u64, POSITIVE) };
+    let (mut first, mut len) = (0, 0);
+    for codes in classes {
+        let room = u64::from(codes).checked_shl(8 * len);
+        match room {
+            Some(room) if left >= room => {
+                left -= room;
+                first += codes;
+                len += 1;
+            }
+            _ => break,
+        }
+    }
+    let high = left.checked_shr(8 * len).unwrap_or(0) as u8;
+    let mut bytes = [0; NUMBER_BYTES_MAX];
+    bytes[0] = ZERO + first + high;
+    let (len, low) = (len as usize, left.to_be_bytes());
+    bytes[1..=len].copy_from_slice(&low[8 - len..]);
+    if number < 0 {
+        bytes[0] = ZERO - 1 - first - high;
+        bytes[1..=len].iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    Packed::Number(bytes, len + 1)
+}
+
+/// Whether a number is what these bytes begin with.
+#[inline]
+pub(super) fn is_number(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(FIRST..ESCAPE))
+}
+
+/// Reads the number that [`pack_number`] wrote, and returns it with what follows.
+pub(super) fn split_number(bytes: &[u8]) -> (i64, &[u8]) {
+    let Some((&first, rest)) = bytes.split_first() else { return (0, &[]) };
+    let negative = first < ZERO;
+    let (mut code, classes) =
+        if negative { (ZERO - 1 - first, NEGATIVE) } else { (first - ZERO, POSITIVE) };
+    let (mut base, mut len) = (0_u64, 0);
+    for codes in classes {
+        if code < codes || len == 8 {
+            break;
+        }
+        base += u64::from(codes) << (8 * len);
+        code -= codes;
+        len += 1;
+    }
+    let (low, rest) = rest.split_at_checked(len as usize).unwrap_or((rest, &[]));
+    let flip = if negative { 0xff } else { 0 };
+    let low = low.iter().fold(0, |all, byte| all << 8 | u64::from(byte ^ flip));
+    let high = u64::from(code).checked_shl(8 * len).unwrap_or(0);
+    let distance = base.wrapping_add(high).wrapping_add(low) as i64;
+    (if negative { !distance } else { distance }, rest)
+}
+
+impl<'a> From<&'a [u8]> for Unpacked<'a> {
+    fn from(string: &'a [u8]) -> Self {
+        Self(Form::Itself(string))
+    }
+}
+
+impl Deref for Unpacked<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Form::Itself(string) => string,
+            Form::Number(text) => text.as_ref(),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Unpacked<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Borrow<[u8]> for Unpacked<'_> {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Unpacked<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Unpacked<'_> {}
+
+impl PartialOrd for Unpacked<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Unpacked<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(other)
+    }
+}
+
+impl Hash for Unpacked<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl fmt::Display for Unpacked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn small_numbers_take_few_bytes_and_other_strings_stay() {
+        for (text, len) in [
+            ("0", 1),
+            ("7", 1),
+            ("8", 2),
+            ("2055", 2),
+            ("2056", 3),
+            ("999999", 3),
+            ("1050631", 3),
+            ("1050632", 4),
+            ("1700000000", 5),
+            ("1700000000000", 7),
+            ("9223372036854775807", 9),
+            ("-1", 1),
+            ("-2", 2),
+            ("-100000", 3),
+            ("-9223372036854775808", 9),
+            ("", 0),
+            ("-", 1),
+            ("-0", 2),
+            ("007", 3),
+            ("+1", 2),
+            ("1.5", 3),
+            ("9223372036854775808", 19),
+        ] {
+            let packed = pack(text.as_bytes());
+            assert_eq!((packed.len(), &*unpack(&packed)), (len, text.as_bytes()), "{text}");
+        }
+        for string in [&[0x80][..], &[0x90, 1], &[0xbf], &[0xbf, 0xbf], &[0xc0], &[0x7f], &[0xff]] {
+            let packed = pack(string);
+            assert_eq!(&*unpack(&packed), string);
+            assert!(!is_number(&packed));
+        }
+    }
+
+    #[test]
+    fn every_border_between_two_lengths_is_in_order() {
+        let mut numbers = vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX];
+        for (classes, negative) in [(POSITIVE, false), (NEGATIVE, true)] {
+            let mut border = 0_i64;
+            for (len, codes) in classes.into_iter().enumerate() {
+                numbers.extend((-2..=2).map(|near| {
+                    let distance = border.saturating_add(near).max(0);
+                    if negative { !distance } else { distance }
+                }));
+                let Some(room) = 256_i64.checked_pow(len as u32) else { continue };
+                border = border.saturating_add(room.saturating_mul(i64::from(codes)));
+            }
+        }
+        numbers.sort_unstable();
+        let packed: Vec<Vec<u8>> = numbers.iter().map(|n| pack_number(*n).to_vec()).collect();
+        assert!(packed.is_sorted(), "{packed:x?}");
+        for (number, packed) in numbers.iter().zip(&packed) {
+            assert_eq!(split_number(packed), (*number, &[][..]), "{packed:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_in_their_order(a: i64, b: i64, shift_a in 0..64, shift_b in 0..64) {
+            let (a, b) = (a >> shift_a, b >> shift_b);
+            let (packed_a, packed_b) = (pack_number(a), pack_number(b));
+            prop_assert_eq!(packed_a.cmp(&packed_b), a.cmp(&b));
+            let followed = [&packed_a[..], b"rest"].concat();
+            prop_assert_eq!(split_number(&followed), (a, &b"rest"[..]));
+            let text = a.to_string();
+            prop_assert_eq!(&pack(text.as_bytes())[..], &packed_a[..]);
+            let back = unpack(&packed_a);
+            prop_assert_eq!(&back[..], text.as_bytes());
+        }
+
+        #[test]
+        fn strings_come_back(string in proptest::collection::vec(any::<u8>(), 0..24)) {
+            let packed = pack(&string);
+            prop_assert_eq!(&unpack(&packed)[..], &string[..]);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! An inner node: children, how many entries each of them has, and where one ends and the next
+//! begins.
+//!
+//! A way down asks each node which child comes next. The answer is in the node itself: four bytes
+//! of each child's first entry, side by side, behind those that they all have in common. So it
+//! waits for main memory once a level.
+
+use super::order::{HEAD_BYTES, Head, Order};
+use super::{Child, Node};
+use smallvec::SmallVec;
+use std::cmp::Ordering;
+use std::hint;
+use std::sync::Arc;
+
+/// Children of an inner node. An edit copies the nodes above its leaf, and counts one more owner
+/// for each of their children, so few are better than many; and a lookup goes through each level.
+pub(super) const FANOUT: usize = 16;
+
+/// Inner neighbours are merged when they have no more children than this together.
+pub(super) const MERGED_FANOUT: usize = FANOUT * 3 / 4;
+
+/// A window begins behind so many common bytes at most.
+const COMMON_MAX: usize = HEAD_BYTES - size_of::<Window>();
+
+/// Bytes of a head, as large as a number.
+type Window = u32;
+
+/// There are as many as there are children but the first. Behind the last there is this.
+const NO_WINDOW: Window = Window::MAX;
+
+/// Up to [`FANOUT`] children, where they are: how many there are is not needed to get to
+/// one of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Children([Option<Child>; FANOUT]);
+
+/// Children in their order.
+pub(super) type ChildIter<'a> = std::iter::Flatten<std::slice::Iter<'a, Option<Child>>>;
+
+impl Children {
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<&Child> {
+        self.0.get(at)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut Child> {
+        self.0.get_mut(at)?.as_mut()
+    }
+
+    /// Asks for all of them at once, while nobody knows yet which of them is needed.
+    #[inline]
+    fn fetch(&self) {
+        hint::black_box(self.0.iter().step_by(2).fold(false, |all, child| all ^ child.is_some()));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().position(Option::is_none).unwrap_or(FANOUT)
+    }
+
+    pub(super) fn iter(&self) -> ChildIter<'_> {
+        self.iter_from(0)
+    }
+
+    /// Those from this place on.
+    pub(super) fn iter_from(&self, at: usize) -> ChildIter<'_> {
+        self.0.get(at..).unwrap_or_default().iter().flatten()
+    }
+
+    /// There must be room for one.
+    fn insert(&mut self, at: usize, child: Child) {
+        if let Some(moved) = self.0.get_mut(at..) {
+            moved.rotate_right(1);
+            moved[0] = Some(child);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        if let Some(moved) = self.0.get_mut(at..) {
+            moved[0] = None;
+            moved.rotate_left(1);
+        }
+    }
+}
+
+impl FromIterator<Child> for Children {
+    fn from_iter<I: IntoIterator<Item = Child>>(children: I) -> Self {
+        let mut all = Self::default();
+        all.0.iter_mut().zip(children).for_each(|(place, child)| *place = Some(child));
+        all
+    }
+}
+
+/// In this order, so that what a way down needs is side by side.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub(super) struct Inner {
+    /// Of the heads of all first entries but the first child's: what is before the second child is
+    /// in the first.
+    windows: [Window; FANOUT - 1],
+    /// Where the windows begin, ...
+    begin: u8,
+    /// ... and what all those heads have before.
+    common: [u8; COMMON_MAX],
+    children: Children,
+}
+
+/// The window of a head that does not begin with what is common is not told; but where it is.
+fn window(head: &Head, common: &[u8]) -> Result<Window, Ordering> {
+    let (begin, rest) = head.split_at(common.len().min(COMMON_MAX));
+    if !common.is_empty() && begin != common {
+        return Err(begin.cmp(common));
+    }
+    Ok(rest.first_chunk().map_or(0, |bytes| Window::from_be_bytes(*bytes)))
+}
+
+impl Inner {
+    /// A node of no more than [`FANOUT`] children.
+    pub(super) fn new<O: Order>(children: impl IntoIterator<Item = Child>) -> Self {
+        let mut inner = Self {
+            children: children.into_iter().collect(),
+            windows: [NO_WINDOW; FANOUT - 1],
+            common: [0; COMMON_MAX],
+            begin: 0,
+        };
+        inner.tell_apart::<O>();
+        inner
+    }
+
+    #[inline]
+    pub(super) fn children(&self) -> &Children {
+        &self.children
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.children.iter().map(|child| child.len).sum()
+    }
+
+    fn common(&self) -> &[u8] {
+        self.common.get(..usize::from(self.begin)).unwrap_or_default()
+    }
+
+    /// Sets all windows.
+    fn tell_apart<O: Order>(&mut self) {
+        self.windows = [NO_WINDOW; FANOUT - 1];
+        let heads: SmallVec<[Head; FANOUT]> = self.children.iter_from(1).map(head::<O>).collect();
+        let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
+        let common = first.iter().zip(last).take_while(|(a, b)| a == b).count().min(COMMON_MAX);
+        self.begin = common as u8;
+        self.common[..common].copy_from_slice(&first[..common]);
+        for (place, head) in self.windows.iter_mut().zip(&heads) {
+            *place = window(head, &first[..common]).unwrap_or_default();
+        }
+    }
+
+    /// Sets the window of a child whose first entry is another one now.
+    fn tell_from_before<O: Order>(&mut self, at: usize) {
+        let Some(child) = self.children.get(at).filter(|_| at > 0) else { return };
+        match window(&head::<O>(child), self.common()) {
+            Ok(window) => self.windows[at - 1] = window,
+            Err(_) => self.tell_apart::<O>(),
+        }
+    }
+
+    /// The child in which this is, or would have to be.
+    #[inline]
+    pub(super) fn child_of<O: Order>(&self, key: O::Key<'_>, head: &Head) -> usize {
+        let window = match window(head, self.common()) {
+            Ok(window) => window,
+            Err(Ordering::Greater) => return self.children.len().saturating_sub(1),
+            Err(_) => return 0,
+        };
+        self.children.fetch();
+        let before = self.windows.iter().filter(|other| **other < window).count();
+        if self.windows.get(before) != Some(&window) {
+            return before;
+        }
+        let alike = self.windows[before..].iter().take_while(|other| **other == window).count();
+        let unsure = self.children.iter_from(before + 1).take(alike);
+        before + not_behind(unsure, |first| O::compare(O::key(first), key))
+    }
+
+    /// The same by an order that only the caller knows.
+    pub(super) fn child_by(&self, order: &mut impl FnMut(&[u8]) -> Ordering) -> usize {
+        not_behind(self.children.iter_from(1), order)
+    }
+
+    /// For an edit of the child at this place, and of those that come to be behind it.
+    pub(super) fn child_mut(&mut self, at: usize) -> Option<&mut Child> {
+        self.children.get_mut(at)
+    }
+
+    /// Takes in what an edit of the child at this place has made: its first entry may be another
+    /// one, and there may be siblings behind it. The node that then has to follow this one, where
+    /// they are too many.
+    pub(super) fn edited<O: Order>(
+        &mut self,
+        at: usize,
+        first_changed: bool,
+        siblings: Siblings,
+    ) -> Option<Child> {
+        if self.children.len() + siblings.len() > FANOUT {
+            return Some(self.split::<O>(at, siblings));
+        }
+        if first_changed {
+            self.tell_from_before::<O>(at);
+        }
+        for (place, sibling) in (at + 1..).zip(siblings) {
+            let end = self.windows.len() - 1;
+            self.windows.copy_within(place - 1..end, place);
+            self.children.insert(place, sibling);
+            self.tell_from_before::<O>(place);
+        }
+        None
+    }
+
+    /// What grows at its end is not cut in the middle, so that its nodes stay full.
+    fn split<O: Order>(&mut self, at: usize, siblings: Siblings) -> Child {
+        let children = std::mem::take(&mut self.children).0;
+        let mut all: SmallVec<[Child; FANOUT * 2]> = children.into_iter().flatten().collect();
+        let behind = at + 1 + siblings.len();
+        all.insert_many(at + 1, siblings);
+        let cut = if behind == all.len() { FANOUT } else { all.len() / 2 };
+        let right = Self::new::<O>(all.drain(cut..));
+        *self = Self::new::<O>(all);
+        Child { len: right.len(), node: Node::Inner(Arc::new(right)) }
+    }
+
+    /// Takes a child away.
+    pub(super) fn remove(&mut self, at: usize) {
+        if at < FANOUT {
+            self.children.remove(at);
+            let window = at.saturating_sub(1);
+            self.windows.copy_within(window + 1.., window);
+            self.windows[FANOUT - 2] = NO_WINDOW;
+        }
+    }
+
+    /// Puts one child in the place of two neighbours.
+    pub(super) fn merge(&mut self, at: usize, merged: Child) {
+        self.remove(at + 1);
+        if let Some(child) = self.children.get_mut(at) {
+            *child = merged;
+        }
+    }
+
+    /// Changes any of the children, and removes those of which `edit` says so.
+    pub(super) fn retain<O: Order>(&mut self, mut edit: impl FnMut(&mut Child) -> bool) {
+        let children = std::mem::take(&mut self.children).0.into_iter().flatten();
+        self.children =
+            children.filter_map(|mut child| edit(&mut child).then_some(child)).collect();
+        self.tell_apart::<O>();
+    }
+}
+
+/// What follows a child after an edit: two at most, for three leaves can come of one.
+pub(super) type Siblings = SmallVec<[Child; 2]>;
+
+fn head<O: Order>(child: &Child) -> Head {
+    child.node.first().map_or([0; HEAD_BYTES], |first| O::head(O::key(first)))
+}
+
+/// How many of the children begin with something that is not behind what is sought.
+fn not_behind<'a>(
+    children: impl Iterator<Item = &'a Child>,
+    mut order: impl FnMut(&[u8]) -> Ordering,
+) -> usize {
+    let children: SmallVec<[&Child; FANOUT]> = children.collect();
+    children.partition_point(|child| {
+        child.node.first().is_some_and(|first| order(first) != Ordering::Greater)
+    })
+}
+
+#[cfg(test)]
+impl Inner {
+    /// Whether the windows are those of the children.
+    pub(super) fn tells_apart<O: Order>(&self) -> bool {
+        (1..).zip(self.children.iter_from(1)).all(|(at, child)| {
+            window(&head::<O>(child), self.common()).is_ok_and(|own| own == self.windows[at - 1])
+        }) && self.windows[self.children.len() - 1..].iter().all(|w| *w == NO_WINDOW)
+    }
+}

@@ -1,0 +1,109 @@
+//! What orders the entries of a tree, and the first bytes of that, by which its nodes tell their
+//! children apart without a look at any of them.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+/// Bytes of a [`Head`].
+pub(super) const HEAD_BYTES: usize = 32;
+
+/// The first bytes of what orders an entry, with zeros behind what is shorter: where two heads
+/// differ, they are ordered as their entries are. Where they don't, nothing is known.
+pub(in crate::value) type Head = [u8; HEAD_BYTES];
+
+/// How the entries of a tree are ordered.
+pub(in crate::value) trait Order {
+    /// What orders an entry.
+    type Key<'a>: Copy;
+
+    /// What orders this entry.
+    fn key(entry: &[u8]) -> Self::Key<'_>;
+
+    fn compare(a: Self::Key<'_>, b: Self::Key<'_>) -> Ordering;
+
+    fn head(key: Self::Key<'_>) -> Head;
+}
+
+/// There is no order, or only the type above knows it: [`super::Tree::find_by`] finds things.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::value) struct Unordered;
+
+impl Order for Unordered {
+    type Key<'a> = ();
+
+    fn key(_: &[u8]) {}
+
+    fn compare((): (), (): ()) -> Ordering {
+        Ordering::Equal
+    }
+
+    fn head((): ()) -> Head {
+        [0; HEAD_BYTES]
+    }
+}
+
+/// What entries are ordered by where that is a string of bytes.
+pub(in crate::value) trait Name {
+    fn name(entry: &[u8]) -> &[u8];
+}
+
+/// The entry itself.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::value) struct Whole;
+
+impl Name for Whole {
+    #[inline]
+    fn name(entry: &[u8]) -> &[u8] {
+        entry
+    }
+}
+
+/// In the order of the bytes of their names.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::value) struct ByName<N>(PhantomData<N>);
+
+impl<N: Name> Order for ByName<N> {
+    type Key<'a> = &'a [u8];
+
+    #[inline]
+    fn key(entry: &[u8]) -> &[u8] {
+        N::name(entry)
+    }
+
+    #[inline]
+    fn compare(a: &[u8], b: &[u8]) -> Ordering {
+        compare_bytes(a, b)
+    }
+
+    fn head(key: &[u8]) -> Head {
+        head_of(&[key])
+    }
+}
+
+/// As the slices compare, most of them without a call.
+#[inline]
+pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
+    let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+    let (Some(a_first), Some(b_first)) = (a.first_chunk(), b.first_chunk()) else {
+        return a.cmp(b);
+    };
+    let first = number(a_first).cmp(&number(b_first));
+    if first.is_ne() || a.len() != b.len() || a.len() > 16 {
+        return first.then_with(|| a.cmp(b));
+    }
+    // Some of the last eight bytes may be among the first, which are equal.
+    a.last_chunk().map(number).cmp(&b.last_chunk().map(number))
+}
+
+/// The head of what these parts are together.
+pub(in crate::value) fn head_of(parts: &[&[u8]]) -> Head {
+    let mut head = [0; HEAD_BYTES];
+    let mut rest = &mut head[..];
+    for part in parts {
+        let len = part.len().min(rest.len());
+        let (these, behind) = std::mem::take(&mut rest).split_at_mut(len);
+        these.copy_from_slice(&part[..len]);
+        rest = behind;
+    }
+    head
+}
