@@ -15,6 +15,7 @@ on_each_server!(
     every_kind_of_lookup_answers_from_a_live_primary,
     a_callback_sees_a_live_primary_and_may_skip,
     changes_are_told_after_the_fact_to_whoever_polls,
+    lookups_make_no_system_call,
 );
 
 fn compiled(folder: &tempfile::TempDir, source: &str) -> PathBuf {
@@ -77,6 +78,10 @@ fn a_callback_sees_a_live_primary_and_may_skip(which: Which) {
 
 fn changes_are_told_after_the_fact_to_whoever_polls(which: Which) {
     runs_on(which, "live_queue.c");
+}
+
+fn lookups_make_no_system_call(which: Which) {
+    runs_on(which, "live_quiet.c");
 }
 
 #[test]
