@@ -448,8 +448,12 @@ const BETWEEN_MAX: usize = 8 + 8 + 10 + 10;
 
 fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
     let flat = flat(key.len(), entry)?;
-    if let Some(block) = packed_before(heap, key, entry, &flat) {
-        return Some(block.clone());
+    if let Some(before) = packed_before(heap, key, entry, &flat) {
+        let block = before.clone();
+        // Where very many have it, the clone is a copy, and no block of the heap.
+        if block == *before {
+            return Some(block);
+        }
     }
     block(heap, key, flat.lend(), entry.version, entry.expires_at_ms)
 }
@@ -570,6 +574,20 @@ mod tests {
             let again = Stored::new(&heap, key.clone(), other.clone());
             assert!(block(&stored) != block(&again));
             assert_eq!(again.entry(), other);
+        }
+    }
+
+    #[test]
+    fn what_very_many_have_is_stored_again_all_the_same() {
+        let heap = Heap::new();
+        let entry = Entry::new(Value::List(["a", "b"].into_iter().collect()), Some(7));
+        for others in 0..40 {
+            let stored = Stored::new(&heap, Bytes::from(&b"key"[..]), entry.clone());
+            let (key, same) = stored.show().item();
+            let others: Vec<Entry> = (0..others).map(|_| same.clone()).collect();
+            let again = Stored::new(&heap, key, same);
+            drop((stored, others));
+            assert_eq!((again.show().key(), again.entry()), (&b"key"[..], entry.clone()));
         }
     }
 }
