@@ -38,7 +38,8 @@ impl Apply {
                 break Ok(());
             }
             round.gate.renew();
-            let outcome = self.heal_due().and_then(|()| self.follow_one(&mut stream, &mut round));
+            let healed = self.heal_due(&mut round.gate);
+            let outcome = healed.and_then(|()| self.follow_one(&mut stream, &mut round));
             self.hold(stream.held());
             match outcome {
                 Ok(Followed::Done) => {}

@@ -7,6 +7,7 @@ use crate::command::{Touched, Unit};
 use crate::error::{Error, Kind};
 use crate::link::Fetched;
 use crate::log::{self, Level};
+use crate::replica::UntilStopped;
 use crate::replica::follow::View;
 use crate::replica::heal::{Outcome, Ready};
 use crate::replica::state::Counters;
@@ -82,7 +83,7 @@ impl Apply {
     }
 
     /// Gives values to the keys whose answers are not ahead of what is applied.
-    pub(super) fn heal_due(&mut self) -> Result<(), Broken> {
+    pub(super) fn heal_due(&mut self, gate: &mut UntilStopped<'_>) -> Result<(), Broken> {
         let applied = self.position.offset;
         while let Some(ready) = self.heal.as_mut().and_then(|heal| heal.ready(applied)) {
             let (server, max_memory) = (self.server, self.settings.max_memory);
@@ -95,11 +96,13 @@ impl Apply {
                 }
                 Outcome::Refused(error) => self.can_not_heal(&ready, error),
                 Outcome::Gone => {
-                    self.heal_one(&ready, |unit| unit.delete(ready.db, &ready.key, Reason::Heal))?;
+                    self.heal_one(gate, &ready, |unit| {
+                        unit.delete(ready.db, &ready.key, Reason::Heal)
+                    })?;
                 }
                 // Nobody could keep it up to date.
                 Outcome::Whole(Value::Module(_), _) => {
-                    self.heal_one(&ready, |unit| unit.mark_module(ready.db, &ready.key))?;
+                    self.heal_one(gate, &ready, |unit| unit.mark_module(ready.db, &ready.key))?;
                 }
                 Outcome::Whole(value, at) => {
                     let used = (self.table.memory() + value.memory()) as u64;
@@ -108,7 +111,7 @@ impl Apply {
                             format!("it would pass max-memory: {used} of {max_memory} bytes");
                         self.can_not_heal(&ready, Error::new(Kind::NoMemory, text));
                     } else {
-                        self.heal_one(&ready, |unit| {
+                        self.heal_one(gate, &ready, |unit| {
                             unit.write(ready.db, &ready.key, value, at, Reason::Heal);
                         })?;
                     }
@@ -130,16 +133,20 @@ impl Apply {
     }
 
     /// A unit that the primary did not send: the key is as it is there.
-    fn heal_one(&mut self, ready: &Ready, heal: impl FnOnce(&mut Unit<'_>)) -> Result<(), Broken> {
-        let mut gate = self.shared.gate();
+    fn heal_one(
+        &mut self,
+        gate: &mut UntilStopped<'_>,
+        ready: &Ready,
+        heal: impl FnOnce(&mut Unit<'_>),
+    ) -> Result<(), Broken> {
+        gate.renew();
         let heard = gate.is_set();
-        let mut unit = Unit::new(self.setting(0, self.now_ms()), &mut gate, self.position.db);
+        let mut unit = Unit::new(self.setting(0, self.now_ms()), gate, self.position.db);
         heal(&mut unit);
         let (batch, asked, _) = unit.finish();
         if heard {
             self.count_asked(asked);
         }
-        drop(gate);
         self.unit += 1;
         self.table.publish(batch, self.stamp());
         self.shared.events.commit();

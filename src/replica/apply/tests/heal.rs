@@ -7,6 +7,7 @@ use crate::link::{Answer as Given, Fetched, Wish, Wishes};
 use crate::table::{Db, Entry};
 use crate::value::{Bytes, Value};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 
 const RAW: &[(&str, &str)] = &[("exclude-keys", "raw:*")];
 
@@ -239,6 +240,61 @@ fn an_answer_fits_wherever_it_comes_in_between_edits() {
             world.site.heard();
         }
     }
+}
+
+/// Has another callback set from another thread while it is asked, and sees that this is over before
+/// the other one's answer.
+struct Leaving {
+    shared: Arc<Shared>,
+    gone: Arc<AtomicBool>,
+}
+
+impl SharedGate for Leaving {
+    fn ask(&self, _change: &Change<'_>) -> Verdict {
+        let (shared, gone) = (self.shared.clone(), self.gone.clone());
+        std::thread::spawn(move || {
+            shared.gate.replace(Some(Arc::new(Following { gone: gone.clone() })));
+            gone.store(true, Ordering::SeqCst);
+        });
+        let is_own = |gate: &dyn SharedGate| std::ptr::addr_eq(gate, self);
+        while self.shared.gate.borrow().get().is_some_and(is_own) {
+            std::thread::yield_now();
+        }
+        Verdict::Keep
+    }
+}
+
+struct Following {
+    gone: Arc<AtomicBool>,
+}
+
+impl SharedGate for Following {
+    fn ask(&self, _change: &Change<'_>) -> Verdict {
+        let begun = std::time::Instant::now();
+        while !self.gone.load(Ordering::SeqCst) {
+            assert!(begun.elapsed().as_secs() < 60, "the callback before is still borrowed");
+            std::thread::yield_now();
+        }
+        Verdict::Skip
+    }
+}
+
+#[test]
+fn a_callback_that_is_exchanged_between_two_answers_is_not_kept_for_the_second() {
+    let mut world = World::new(&[]);
+    assert!(world.does("SET raw:s text") && world.does("COPY raw:s s"));
+    assert!(world.does("COPY raw:s t"));
+    while world.deliver() {}
+    // Both are due only once this has come.
+    assert!(world.does("SET raw:x 1"));
+    assert!(world.serve() && world.serve() && world.answer() && world.answer());
+    let (shared, gone) = (world.site.apply.shared.clone(), Arc::default());
+    let first = Leaving { shared: shared.clone(), gone: Arc::clone(&gone) };
+    shared.gate.replace(Some(Arc::new(first)));
+    assert!(world.deliver());
+    assert!(gone.load(Ordering::SeqCst), "nobody was asked a second time");
+    let is_ghost = |key: &[u8]| world.site.apply.table.get(0, key).unwrap().is_ghost();
+    assert_eq!(usize::from(is_ghost(b"s")) + usize::from(is_ghost(b"t")), 1);
 }
 
 #[test]
