@@ -142,19 +142,18 @@ impl Sums {
     }
 
     pub(super) fn set(&self, counts: &Counts) {
-        let Counts { keys, expires, ghosts, partial, frozen, memory } = *counts;
-        let counts = [keys, expires, ghosts, partial, frozen];
-        let sums = self.counts.iter().chain(&self.memory);
-        for (sum, count) in sums.zip(counts.into_iter().chain(memory)) {
+        for (sum, count) in self.counts.iter().chain(&self.memory).zip(counts.all()) {
             sum.store(count, Ordering::Relaxed);
         }
     }
 
-    /// What is new adds to them, what is gone is taken away.
+    /// What is new adds to them, what is gone is taken away. Most changes are of one sum.
     pub(super) fn change(&self, new: &Counts, gone: &Counts) {
-        let mut sums = self.get();
-        sums.add(new);
-        sums.remove(gone);
-        self.set(&sums);
+        let sums = self.counts.iter().chain(&self.memory);
+        for (sum, (new, gone)) in sums.zip(new.all().zip(gone.all())) {
+            if new != gone {
+                sum.store(sum.load(Ordering::Relaxed) + new - gone, Ordering::Relaxed);
+            }
+        }
     }
 }

@@ -105,14 +105,10 @@ pub struct Counts {
 pub(super) const KINDS: usize = 9;
 
 impl Counts {
-    /// Takes other sums away from these.
-    pub(super) fn remove(&mut self, gone: &Self) {
-        self.keys -= gone.keys;
-        self.expires -= gone.expires;
-        self.ghosts -= gone.ghosts;
-        self.partial -= gone.partial;
-        self.frozen -= gone.frozen;
-        self.memory.iter_mut().zip(gone.memory).for_each(|(sum, gone)| *sum -= gone);
+    /// Each of them: first what is counted, then the memory.
+    pub(super) fn all(&self) -> impl Iterator<Item = usize> {
+        let Self { keys, expires, ghosts, partial, frozen, memory } = *self;
+        [keys, expires, ghosts, partial, frozen].into_iter().chain(memory)
     }
 
     /// Adds other sums to these.
