@@ -199,14 +199,19 @@ impl Unit<'_> {
 
     /// Refuses a key that holds another type.
     pub(in crate::command) fn expect_kind(&self, key: &[u8], kind: Type) -> Result<(), Failure> {
-        self.look(self.db, key, |found| match found {
-            FoundAs::Whole(entry) if !is_kind(entry, kind) => Err(Failure::wrong_type(kind)),
-            _ => Ok(()),
-        })
+        self.look(self.db, key, |found| found.expect_kind(kind))
     }
 }
 
 impl FoundAs<&Entry> {
+    /// Refuses what is of another type.
+    pub(in crate::command) fn expect_kind(&self, kind: Type) -> Result<(), Failure> {
+        match self {
+            Self::Whole(entry) if !is_kind(entry, kind) => Err(Failure::wrong_type(kind)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether what the table knows of an element is what the primary has.
     pub(in crate::command) fn can_read(&self, name: &[u8]) -> bool {
         match self {
