@@ -203,7 +203,7 @@ impl Zset {
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
-            None => self.order.scan(|entry| parts(entry).0 == member),
+            None => self.order.scan(|entry| compare_bytes(parts(entry).0, member).is_eq()),
             Some(members) => members.seek(member),
         };
         found.map(|entry| parts(entry).1)
@@ -263,7 +263,7 @@ impl Zset {
             if own < score || own == score && compare_bytes(name, member).is_lt() {
                 to = place + 1;
             }
-            if name == member {
+            if compare_bytes(name, member).is_eq() {
                 (old, from) = (Some(own), Some(place));
             }
         }
