@@ -6,7 +6,7 @@ use super::zset_range::Span;
 use super::{Applied, Failure, Server, Unit};
 use crate::change::{Effect, Reason};
 use crate::text::parse_f64;
-use crate::value::{ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset, element_fingerprint};
+use crate::value::{ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -123,8 +123,8 @@ fn add_member(
     let is_packed = stays_packed && !adding.spread;
     let new = if is_packed && drops_zero_signs(unit.server()) { new + 0.0 } else { new };
     let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
-    let fingerprint = element_fingerprint(member, b"", new.to_bits() as i64);
-    let edit = ElementEdit { kind: Type::Zset, name: member, effect, fingerprint, due_ms: None };
+    let after = Some((&b""[..], new.to_bits() as i64));
+    let edit = ElementEdit { kind: Type::Zset, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Zset(zset) = value {
             zset.set_packed(zset.is_packed() && !adding.spread);
@@ -139,8 +139,8 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], member: &[u8]) -> Applied {
     if !unit.may_have(key, has, member) {
         return Ok(());
     }
-    let (kind, effect, fingerprint) = (Type::Zset, Effect::ZsetRemove { member }, ABSENT);
-    let edit = ElementEdit { kind, name: member, effect, fingerprint, due_ms: None };
+    let (kind, effect, after) = (Type::Zset, Effect::ZsetRemove { member }, None);
+    let edit = ElementEdit { kind, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, false, |value| {
         if let Value::Zset(zset) = value {
             zset.remove(member);
