@@ -5,7 +5,7 @@ use super::unit::{ElementEdit, Found};
 use super::{Applied, Failure, Unit};
 use crate::change::Effect;
 use crate::text::format_i64;
-use crate::value::{ABSENT, Field, Type, Value, element_fingerprint};
+use crate::value::{Field, Type, Value};
 
 /// A field's value and deadline, as the table has them now.
 type Owned = (Vec<u8>, Option<i64>);
@@ -33,10 +33,6 @@ fn no_option(_at: usize, _option: &[u8]) -> Result<usize, Failure> {
     Err(Failure::syntax())
 }
 
-fn print(name: &[u8], field: Field<'_>) -> u64 {
-    element_fingerprint(name, field.value, field.expires_at_ms.unwrap_or(-1))
-}
-
 fn put(
     unit: &mut Unit<'_>,
     key: &[u8],
@@ -45,8 +41,9 @@ fn put(
     effect: Effect<'_>,
     depends: bool,
 ) -> Applied {
-    let (kind, fingerprint, due_ms) = (Type::Hash, print(name, new), new.expires_at_ms);
-    let edit = ElementEdit { kind, name, effect, fingerprint, due_ms };
+    let (kind, due_ms) = (Type::Hash, new.expires_at_ms);
+    let edit =
+        ElementEdit { kind, name, effect, after: Some((new.value, due_ms.unwrap_or(-1))), due_ms };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
             hash.insert(name, new);
@@ -124,7 +121,7 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], names: &[&[u8]]) -> Applied {
         }
         let (kind, effect) = (Type::Hash, Effect::HashDelete { field: name });
         let due_ms = field(unit, key, name).and_then(|(_, at)| at);
-        let edit = ElementEdit { kind, name, effect, fingerprint: ABSENT, due_ms };
+        let edit = ElementEdit { kind, name, effect, after: None, due_ms };
         unit.edit_element(key, edit, false, |value| {
             if let Value::Hash(hash) = value {
                 hash.remove(name);

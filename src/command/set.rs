@@ -3,7 +3,7 @@
 use super::unit::{Due, ElementEdit, Found, Source};
 use super::{Applied, Failure, Unit};
 use crate::change::{Effect, Reason};
-use crate::value::{ABSENT, Set, Type, Value, element_fingerprint};
+use crate::value::{Set, Type, Value};
 
 /// Where more than one member for so many others joins a set, building it anew is cheaper.
 const MERGE_SHARE: usize = 8;
@@ -16,9 +16,9 @@ fn add(unit: &mut Unit<'_>, key: &[u8], member: &[u8]) -> Applied {
     if unit.has_element(key, member, |value| is_member(value, member)) {
         return Ok(());
     }
-    let fingerprint = element_fingerprint(member, b"", 0);
+    let after = Some((&b""[..], 0));
     let effect = Effect::SetAdd { member };
-    let edit = ElementEdit { kind: Type::Set, name: member, effect, fingerprint, due_ms: None };
+    let edit = ElementEdit { kind: Type::Set, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, false, |value| {
         if let Value::Set(set) = value {
             set.insert(member);
@@ -32,8 +32,8 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], member: &[u8]) -> Applied {
     if !unit.may_have(key, has, member) {
         return Ok(());
     }
-    let (fingerprint, effect) = (ABSENT, Effect::SetRemove { member });
-    let edit = ElementEdit { kind: Type::Set, name: member, effect, fingerprint, due_ms: None };
+    let (after, effect) = (None, Effect::SetRemove { member });
+    let edit = ElementEdit { kind: Type::Set, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, false, |value| {
         if let Value::Set(set) = value {
             set.remove(member);

@@ -288,23 +288,37 @@ impl<'a> Unit<'a> {
         if !self.follows(db, key) {
             return;
         }
-        let value = match (value, due) {
-            (Some(value), Due::Known(at)) if !self.is_heard => {
-                // It is kept, and nobody wants to see it before.
-                if self.setting.scope.store {
-                    self.batch.put_whole(self.setting.table, db, key, value, at);
-                }
-                return;
-            }
-            (value, _) => value.map(Content::into_value),
-        };
-        let verdict = self.ask(&Question {
-            value: value.as_ref(),
+        let is_stored = self.setting.scope.store;
+        if !self.is_heard && !is_stored {
+            return;
+        }
+        let question = Question {
             expires_at_ms: due.at(),
             due_ms: due.at(),
             result_known: value.is_some() && due != Due::Unknown,
             ..Question::new(Effect::Set, reason, db, key)
-        });
+        };
+        let (verdict, value) = match (value, due) {
+            // Most writes are kept: it is made as it would be stored, and shown as such.
+            (Some(value), Due::Known(at)) if is_stored && (!self.is_heard || value.is_flat()) => {
+                let made = self.batch.make(self.setting.table, db, key, value, at);
+                let verdict = if self.is_heard {
+                    made.lend(|entry| {
+                        self.ask(&Question { value: entry.value.as_ref(), ..question })
+                    })
+                } else {
+                    Verdict::Keep
+                };
+                if verdict == Verdict::Keep {
+                    return self.batch.put_made(db, made);
+                }
+                (verdict, made.lend(|entry| entry.value.clone()))
+            }
+            (value, _) => {
+                let value = value.map(Content::into_value);
+                (self.ask(&Question { value: value.as_ref(), ..question }), value)
+            }
+        };
         let is_module = matches!(value, Some(Value::Module(_)));
         let (entry, is_same) = match (verdict, value, due) {
             (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),

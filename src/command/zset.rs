@@ -1,12 +1,13 @@
 //! Commands on sorted sets and their members.
 
-use super::arguments::integer;
+use super::arguments::{integer, is};
 use super::unit::{ElementEdit, Found};
 use super::zset_range::Span;
 use super::{Applied, Failure, Server, Unit};
 use crate::change::{Effect, Reason};
 use crate::text::parse_f64;
-use crate::value::{ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset, element_fingerprint};
+use crate::value::{ABSENT, PACKED_LEN_MAX, Type, Value, Withheld, Zset};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// A score or another double. The oldest servers, and all of them in ranges, also take blanks in
@@ -63,13 +64,13 @@ pub(super) fn zadd(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let mut adding = Adding::default();
     let mut at = 2;
     while let Some(option) = args.get(at) {
-        match option.to_ascii_uppercase().as_slice() {
-            b"NX" => adding.only_new = true,
-            b"XX" => adding.only_old = true,
-            b"GT" => adding.only_greater = true,
-            b"LT" => adding.only_less = true,
-            b"INCR" => adding.increment = true,
-            b"CH" => {}
+        match option {
+            _ if is(option, "NX") => adding.only_new = true,
+            _ if is(option, "XX") => adding.only_old = true,
+            _ if is(option, "GT") => adding.only_greater = true,
+            _ if is(option, "LT") => adding.only_less = true,
+            _ if is(option, "INCR") => adding.increment = true,
+            _ if is(option, "CH") => {}
             _ => break,
         }
         at += 1;
@@ -90,9 +91,8 @@ fn add(unit: &mut Unit<'_>, key: &[u8], pairs: &[&[u8]], mut adding: Adding) -> 
     // It makes a skip list at once where it knows that there will be so many.
     adding.spread = unit.server().is_since((7, 2)) && pairs.len() > PACKED_LEN_MAX;
     // All or nothing: a score that is none is found before anything is done.
-    let scores: Vec<f64> =
+    let scores: SmallVec<[f64; 4]> =
         pairs.clone().map(|pair| score(pair[0])).collect::<Result<_, Failure>>()?;
-    unit.expect_kind(key, Type::Zset)?;
     for (pair, score) in pairs.zip(scores) {
         add_member(unit, key, pair[1], score, adding)?;
     }
@@ -108,22 +108,23 @@ fn add_member(
 ) -> Applied {
     let depends = adding.depends();
     let (is_known, old, stays_packed) = unit.look(unit.db(), key, |found| {
+        found.expect_kind(Type::Zset)?;
         let is_known = found.can_read(member);
-        match found.value() {
+        Ok(match found.value() {
             Some(Value::Zset(zset)) => {
                 let old = if is_known { zset.score(member) } else { None };
                 (is_known, old, zset.stays_packed_with(member))
             }
             _ => (is_known, None, Zset::default().stays_packed_with(member)),
-        }
-    });
+        })
+    })?;
     let new = if is_known { adding.outcome(old, score)? } else { Some(score) };
     let Some(new) = new else { return Ok(()) };
     let is_packed = stays_packed && !adding.spread;
     let new = if is_packed && drops_zero_signs(unit.server()) { new + 0.0 } else { new };
     let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
-    let fingerprint = element_fingerprint(member, b"", new.to_bits() as i64);
-    let edit = ElementEdit { kind: Type::Zset, name: member, effect, fingerprint, due_ms: None };
+    let after = Some((&b""[..], new.to_bits() as i64));
+    let edit = ElementEdit { kind: Type::Zset, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Zset(zset) = value {
             zset.set_packed(zset.is_packed() && !adding.spread);
@@ -138,8 +139,8 @@ fn remove(unit: &mut Unit<'_>, key: &[u8], member: &[u8]) -> Applied {
     if !unit.may_have(key, has, member) {
         return Ok(());
     }
-    let (kind, effect, fingerprint) = (Type::Zset, Effect::ZsetRemove { member }, ABSENT);
-    let edit = ElementEdit { kind, name: member, effect, fingerprint, due_ms: None };
+    let (kind, effect, after) = (Type::Zset, Effect::ZsetRemove { member }, None);
+    let edit = ElementEdit { kind, name: member, effect, after, due_ms: None };
     unit.edit_element(key, edit, false, |value| {
         if let Value::Zset(zset) = value {
             zset.remove(member);

@@ -60,6 +60,17 @@ pub(super) enum Slot {
     Keep(Stored),
 }
 
+/// A key and what it is going to have, if it is: it can be shown before it is put anywhere.
+#[derive(Debug)]
+pub struct Made(Stored);
+
+impl Made {
+    /// Lends the entry.
+    pub fn lend<R>(&self, look: impl FnOnce(&Entry) -> R) -> R {
+        self.0.show().lend(look)
+    }
+}
+
 impl Slot {
     fn key(&self) -> &[u8] {
         match self {
@@ -260,18 +271,22 @@ impl Batch {
         self.view(db).slots.set(Slot::Put(stored));
     }
 
-    /// The same with an entry that is what the primary has, lent.
-    pub fn put_whole(
-        &mut self,
+    /// An entry that is what the primary has, as the table would have it.
+    pub fn make(
+        &self,
         table: &Table,
         db: Db,
         key: &[u8],
         value: Content<'_>,
         expires_at_ms: Option<i64>,
-    ) {
+    ) -> Made {
         let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
-        let stored = Stored::of(heap, key, value, version, expires_at_ms);
-        self.view(db).slots.set(Slot::Put(stored));
+        Made(Stored::of(heap, key, value, version, expires_at_ms))
+    }
+
+    /// Gives its key what was made for this database.
+    pub fn put_made(&mut self, db: Db, made: Made) {
+        self.view(db).slots.set(Slot::Put(made.0));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books

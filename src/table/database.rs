@@ -142,19 +142,24 @@ impl Sums {
     }
 
     pub(super) fn set(&self, counts: &Counts) {
-        let Counts { keys, expires, ghosts, partial, frozen, memory } = *counts;
-        let counts = [keys, expires, ghosts, partial, frozen];
-        let sums = self.counts.iter().chain(&self.memory);
-        for (sum, count) in sums.zip(counts.into_iter().chain(memory)) {
-            sum.store(count, Ordering::Relaxed);
-        }
+        let store = |(sum, count): (&AtomicUsize, usize)| sum.store(count, Ordering::Relaxed);
+        self.counts.iter().zip(counts.numbers()).for_each(store);
+        self.memory.iter().zip(counts.memory).for_each(store);
     }
 
-    /// What is new adds to them, what is gone is taken away.
+    /// What is new adds to them, what is gone is taken away. Most changes are of one or two.
     pub(super) fn change(&self, new: &Counts, gone: &Counts) {
-        let mut sums = self.get();
-        sums.add(new);
-        sums.remove(gone);
-        self.set(&sums);
+        let change = |sum: &AtomicUsize, new: usize, gone: usize| {
+            if new != gone {
+                sum.store(sum.load(Ordering::Relaxed) + new - gone, Ordering::Relaxed);
+            }
+        };
+        let (numbers, of_gone) = (new.numbers(), gone.numbers());
+        for (at, sum) in self.counts.iter().enumerate() {
+            change(sum, numbers[at], of_gone[at]);
+        }
+        for (at, sum) in self.memory.iter().enumerate() {
+            change(sum, new.memory[at], gone.memory[at]);
+        }
     }
 }

@@ -105,14 +105,9 @@ pub struct Counts {
 pub(super) const KINDS: usize = 9;
 
 impl Counts {
-    /// Takes other sums away from these.
-    pub(super) fn remove(&mut self, gone: &Self) {
-        self.keys -= gone.keys;
-        self.expires -= gone.expires;
-        self.ghosts -= gone.ghosts;
-        self.partial -= gone.partial;
-        self.frozen -= gone.frozen;
-        self.memory.iter_mut().zip(gone.memory).for_each(|(sum, gone)| *sum -= gone);
+    /// What is counted, the memory aside.
+    pub(super) fn numbers(&self) -> [usize; 5] {
+        [self.keys, self.expires, self.ghosts, self.partial, self.frozen]
     }
 
     /// Adds other sums to these.

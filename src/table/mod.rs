@@ -32,7 +32,7 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, version};
+pub use batch::{Batch, Made, version};
 pub use cursor::Cursor;
 pub use database::Db;
 pub use entry::{Counts, Entry, Hold};

@@ -46,6 +46,11 @@ impl From<Value> for Content<'_> {
 }
 
 impl Content<'_> {
+    /// Whether it is lent as a single block.
+    pub fn is_flat(&self) -> bool {
+        matches!(self, Self::Flat(_))
+    }
+
     /// To be kept.
     pub fn into_value(self) -> Value {
         match self {

@@ -122,27 +122,39 @@ pub(super) fn is_number(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(FIRST..ESCAPE))
 }
 
+/// Of each first byte, from [`FIRST`] on: how many further bytes there are, and the distance from
+/// the border between both signs where those are zeros.
+const STARTS: [(u8, u64); (ESCAPE - FIRST) as usize] = {
+    let mut starts = [(0, 0); (ESCAPE - FIRST) as usize];
+    let mut at = 0;
+    while at < starts.len() {
+        let negative = at < (ZERO - FIRST) as usize;
+        let zero = (ZERO - FIRST) as usize;
+        let mut code = if negative { zero - 1 - at } else { at - zero };
+        let classes = if negative { NEGATIVE } else { POSITIVE };
+        let (mut base, mut len) = (0_u64, 0);
+        while len < 8 && code >= classes[len] as usize {
+            base += (classes[len] as u64) << (8 * len);
+            code -= classes[len] as usize;
+            len += 1;
+        }
+        let high = if len < 8 { (code as u64) << (8 * len) } else { 0 };
+        starts[at] = (len as u8, base.wrapping_add(high));
+        at += 1;
+    }
+    starts
+};
+
 /// Reads the number that [`pack_number`] wrote, and returns it with what follows.
+#[inline]
 pub(super) fn split_number(bytes: &[u8]) -> (i64, &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else { return (0, &[]) };
-    let negative = first < ZERO;
-    let (mut code, classes) =
-        if negative { (ZERO - 1 - first, NEGATIVE) } else { (first - ZERO, POSITIVE) };
-    let (mut base, mut len) = (0_u64, 0);
-    for codes in classes {
-        if code < codes || len == 8 {
-            break;
-        }
-        base += u64::from(codes) << (8 * len);
-        code -= codes;
-        len += 1;
-    }
-    let (low, rest) = rest.split_at_checked(len as usize).unwrap_or((rest, &[]));
-    let flip = if negative { 0xff } else { 0 };
-    let low = low.iter().fold(0, |all, byte| all << 8 | u64::from(byte ^ flip));
-    let high = u64::from(code).checked_shl(8 * len).unwrap_or(0);
-    let distance = base.wrapping_add(high).wrapping_add(low) as i64;
-    (if negative { !distance } else { distance }, rest)
+    let place = usize::from(first.wrapping_sub(FIRST));
+    let (len, start) = STARTS.get(place).copied().unwrap_or_default();
+    let (low, rest) = rest.split_at_checked(usize::from(len)).unwrap_or((rest, &[]));
+    let flip = if first < ZERO { u64::MAX } else { 0 };
+    let low = low.iter().fold(0, |all, byte| all << 8 | u64::from(byte ^ flip as u8));
+    ((start.wrapping_add(low) ^ flip) as i64, rest)
 }
 
 impl<'a> From<&'a [u8]> for Unpacked<'a> {

@@ -203,6 +203,23 @@ impl<O: Order> Tree<O> {
         }
     }
 
+    /// Removes the entry at one place and puts another one at a second place, counted as the places
+    /// were before.
+    pub(super) fn replace_at(&mut self, from: usize, to: usize, entry: &[u8]) {
+        if from == to || from + 1 == to {
+            return self.replace(from, entry);
+        }
+        if let Some(Node::Leaf(block)) = &self.root {
+            if let Some(moved) = moved_in_leaf(block, from, to, entry) {
+                self.bytes = moved.len();
+                self.root = Some(Node::Leaf(moved));
+                return;
+            }
+        }
+        self.remove(from);
+        self.insert(if from < to { to - 1 } else { to }, entry);
+    }
+
     /// Removes the entry at this place.
     pub(super) fn remove(&mut self, index: usize) {
         if index < self.len {
@@ -449,6 +466,22 @@ fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> (Bytes, S
     let siblings =
         parts.map(|block| Child { len: entries(&block).count(), node: Node::Leaf(block) });
     (first, siblings.collect())
+}
+
+/// The leaf that takes the place of a leaf where an entry goes and another one comes elsewhere;
+/// `None` where it would become too large.
+fn moved_in_leaf(block: &[u8], from: usize, to: usize, entry: &[u8]) -> Option<Bytes> {
+    let (start, to) = (offset(block, from), offset(block, to));
+    let end = start + offset(&block[start..], 1);
+    let length = Length::of(entry.len());
+    if block.len() - (end - start) + length.len() + entry.len() > LEAF_BYTES {
+        return None;
+    }
+    Some(if start < to {
+        joined(&[&block[..start], &block[end..to], &length, entry, &block[to..]])
+    } else {
+        joined(&[&block[..to], &length, entry, &block[to..start], &block[end..]])
+    })
 }
 
 /// A block of these parts, which are put together on the way where they are no more than a leaf.

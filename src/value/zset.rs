@@ -203,7 +203,7 @@ impl Zset {
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {
-            None => self.order.scan(|entry| parts(entry).0 == member),
+            None => self.order.scan(|entry| compare_bytes(parts(entry).0, member).is_eq()),
             Some(members) => members.seek(member),
         };
         found.map(|entry| parts(entry).1)
@@ -225,35 +225,49 @@ impl Zset {
 
     /// Gives a member a score and returns the one it had. The caller has refused NaN.
     pub fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
-        self.spread = !self.stays_packed_with(member);
         let new = entry(member, score);
-        let old = match &mut self.members {
-            Some(members) => match members.find(member).map(|(at, old)| (at, parts(old).1)) {
-                Ok((at, old)) => {
-                    members.replace(at, &new);
-                    Some(old)
-                }
-                Err(at) => {
-                    members.insert(at, &new);
-                    None
-                }
-            },
-            None => self.score(member),
-        };
-        let from = old.and_then(|old| self.order.find((member, old)).ok().map(|(at, _)| at));
-        let to = self.order.find((member, score)).map_or_else(|at| at, |(at, _)| at);
-        match from {
-            Some(from) if from == to || from + 1 == to => self.order.replace(from, &new),
-            Some(from) => {
-                self.order.remove(from);
-                self.order.insert(if from < to { to - 1 } else { to }, &new);
+        let (old, from, to) = match &mut self.members {
+            Some(members) => {
+                let old = match members.find(member).map(|(at, old)| (at, parts(old).1)) {
+                    Ok((at, old)) => {
+                        members.replace(at, &new);
+                        Some(old)
+                    }
+                    Err(at) => {
+                        members.insert(at, &new);
+                        None
+                    }
+                };
+                let place = |score| self.order.find((member, score)).map(|(at, _)| at);
+                (old, old.and_then(|old| place(old).ok()), place(score).unwrap_or_else(|at| at))
             }
+            None => self.scan(member, score),
+        };
+        let fits = self.len() < PACKED_LEN_MAX && member.len() <= PACKED_MEMBER_MAX;
+        self.spread |= !fits && old.is_none();
+        match from {
+            Some(from) => self.order.replace_at(from, to, &new),
             None => self.order.insert(to, &new),
         }
         if self.members.is_none() && self.order.len() > SCANNED_MAX {
             self.members = Some(by_member(&self.order));
         }
         old
+    }
+
+    /// The score that a member has, its place, and the place for it with another score: by going
+    /// through all of them once.
+    fn scan(&self, member: &[u8], score: f64) -> (Option<f64>, Option<usize>, usize) {
+        let (mut old, mut from, mut to) = (None, None, 0);
+        for (place, (name, own)) in self.iter().enumerate() {
+            if own < score || own == score && compare_bytes(name, member).is_lt() {
+                to = place + 1;
+            }
+            if compare_bytes(name, member).is_eq() {
+                (old, from) = (Some(own), Some(place));
+            }
+        }
+        (old, from, to)
     }
 
     /// Removes a member and returns the score it had.

@@ -2,7 +2,7 @@
 
 use super::unit::ElementEdit;
 use super::*;
-use crate::value::{ABSENT, Set, Type, Zset, element_fingerprint, fingerprint};
+use crate::value::{Set, Type, Zset, fingerprint};
 
 /// Adds (a score of 0) or removes a member, and returns what was heard.
 fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict) -> Vec<String> {
@@ -10,14 +10,14 @@ fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict
     let mut gate = Script { decide: &mut decide, heard: Vec::new() };
     let mut unit = Unit::new(bench.setting(), &mut gate, 0);
     let name = member.as_bytes();
-    let print = if add { element_fingerprint(name, b"", 0) } else { ABSENT };
+    let after = add.then_some((&b""[..], 0));
     let effect = match (kind, add) {
         (Type::Set, true) => Effect::SetAdd { member: name },
         (Type::Set, false) => Effect::SetRemove { member: name },
         (_, true) => Effect::ZsetAdd { member: name, score: Some(0.0) },
         (_, false) => Effect::ZsetRemove { member: name },
     };
-    let edit = ElementEdit { kind, name, effect, fingerprint: print, due_ms: None };
+    let edit = ElementEdit { kind, name, effect, after, due_ms: None };
     let applied = unit.edit_element(b"k", edit, false, |value| match value {
         Value::Set(set) => {
             if add {

@@ -7,6 +7,7 @@ use crate::command::Failure;
 use crate::table::{Entry, Hold};
 use crate::value::{
     ABSENT, Array, Fingerprint, Hash, List, Set, Stream, Type, Value, Withheld, Zset,
+    element_fingerprint,
 };
 use std::sync::Arc;
 
@@ -15,10 +16,21 @@ pub(in crate::command) struct ElementEdit<'e> {
     pub(in crate::command) kind: Type,
     pub(in crate::command) name: &'e [u8],
     pub(in crate::command) effect: Effect<'e>,
-    /// What the primary has there afterwards; [`ABSENT`] for a removal.
-    pub(in crate::command) fingerprint: Fingerprint,
+    /// What the primary has there afterwards, in the terms of [`element_fingerprint`]; none for a
+    /// removal.
+    pub(in crate::command) after: Option<(&'e [u8], i64)>,
     /// The deadline of the element that goes away or is set.
     pub(in crate::command) due_ms: Option<i64>,
+}
+
+impl ElementEdit<'_> {
+    /// Of what the primary has there afterwards: only of interest where the table won't have it.
+    fn fingerprint(&self) -> Fingerprint {
+        match self.after {
+            Some((content, number)) => element_fingerprint(self.name, content, number),
+            None => ABSENT,
+        }
+    }
 }
 
 /// An aggregate taken apart.
@@ -85,7 +97,7 @@ impl Unit<'_> {
         depends: bool,
         apply: impl FnOnce(&mut Value),
     ) -> Result<(), Failure> {
-        let (db, kind, comes) = (self.db, edit.kind, edit.fingerprint != ABSENT);
+        let (db, kind, comes) = (self.db, edit.kind, edit.after.is_some());
         let found = self.look(db, key, |found| {
             let before = match found {
                 FoundAs::Excluded => return Ok(Found::Excluded),
@@ -147,14 +159,14 @@ impl Unit<'_> {
             ..Question::new(edit.effect, Reason::Command, db, key)
         });
         if verdict == Verdict::Skip {
-            let (before, comes) = (self.before(db, key), edit.fingerprint != ABSENT);
+            let (before, comes) = (self.before(db, key), edit.after.is_some());
             let old = Aggregate::of(before.as_ref(), edit.kind, comes);
-            if edit.fingerprint == ABSENT && share(&old.value, edit.name) == ABSENT {
+            if edit.after.is_none() && share(&old.value, edit.name) == ABSENT {
                 // Neither side has it any more: nothing is withheld.
                 new.value = old.value;
             } else {
                 new = old;
-                new.withheld.insert(edit.name, Some(edit.fingerprint));
+                new.withheld.insert(edit.name, Some(edit.fingerprint()));
             }
         }
         if new.is_nothing() {
@@ -199,14 +211,19 @@ impl Unit<'_> {
 
     /// Refuses a key that holds another type.
     pub(in crate::command) fn expect_kind(&self, key: &[u8], kind: Type) -> Result<(), Failure> {
-        self.look(self.db, key, |found| match found {
-            FoundAs::Whole(entry) if !is_kind(entry, kind) => Err(Failure::wrong_type(kind)),
-            _ => Ok(()),
-        })
+        self.look(self.db, key, |found| found.expect_kind(kind))
     }
 }
 
 impl FoundAs<&Entry> {
+    /// Refuses what is of another type.
+    pub(in crate::command) fn expect_kind(&self, kind: Type) -> Result<(), Failure> {
+        match self {
+            Self::Whole(entry) if !is_kind(entry, kind) => Err(Failure::wrong_type(kind)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether what the table knows of an element is what the primary has.
     pub(in crate::command) fn can_read(&self, name: &[u8]) -> bool {
         match self {

@@ -6,6 +6,7 @@ use crate::table::Db;
 use crate::value::Value;
 
 /// What to ask about one key; the rest of a [`Change`] is the unit's.
+#[derive(Clone, Copy)]
 pub(super) struct Question<'q> {
     pub(super) effect: Effect<'q>,
     pub(super) reason: Reason,

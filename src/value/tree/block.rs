@@ -18,6 +18,9 @@ pub(super) fn push(block: &mut Vec<u8>, entry: &[u8]) {
 
 /// Appends a length, seven bits a byte and the lowest first.
 pub fn push_length(block: &mut impl Extend<u8>, len: usize) {
+    if len < 0x80 {
+        return block.extend(Some(len as u8));
+    }
     block.extend(Length::of(len).iter().copied());
 }
 
