@@ -242,8 +242,7 @@ fn an_answer_fits_wherever_it_comes_in_between_edits() {
     }
 }
 
-/// Has another callback set from another thread while it is asked, and sees that this is over before
-/// the other one's answer.
+/// Has another callback set from another thread while it is asked.
 struct Leaving {
     shared: Arc<Shared>,
     gone: Arc<AtomicBool>,
