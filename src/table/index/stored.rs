@@ -397,12 +397,13 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// What the key has. Constant time, and nothing is allocated.
+    /// What the key has. Constant time, and nothing is allocated, unless very many have it already:
+    /// see [`Block`].
     pub fn entry(self) -> Entry {
         self.lend(Entry::clone)
     }
 
-    /// The key and what it has. Constant time, and nothing is allocated.
+    /// The key and what it has, as [`Shown::entry`].
     pub(in crate::table) fn item(self) -> (Bytes, Entry) {
         match self.form() {
             Form::Packed(packed) => {
