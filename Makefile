@@ -171,7 +171,7 @@ simulate:
 	RETS_ONLY=$(SEED) RETS_SECONDS=$(SECONDS) RETS_TURNS=$(TURNS) RETS_WITHOUT=$(WITHOUT) \
 	    cargo test --profile simulate --test simulation -- --nocapture every_seed
 
-# Sanitizers need a nightly compiler; without unsafe code there is little for them to find.
+# Sanitizers need a nightly compiler; what is fuzzed has next to no unsafe code for them to look at.
 fuzz_targets := rdb resp command
 fuzz_found := $(target)/fuzz
 fuzz_run = cargo fuzz run --sanitizer none --fuzz-dir fuzz

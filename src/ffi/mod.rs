@@ -5,8 +5,7 @@
 //! made. Their documentation is C documentation: it becomes `include/rets.h`, and the order of the
 //! modules below is the order of that header.
 //!
-//! Unsafe code lives in this module and nowhere else; what it relies on is what the header asks of
-//! its callers.
+//! What unsafe code here relies on is what the header asks of its callers.
 
 #![allow(unsafe_code, non_camel_case_types)]
 // The documentation addresses C: its layout is doxygen's.

@@ -9,6 +9,8 @@
 use super::heap::{self, Heap};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
@@ -111,27 +113,32 @@ impl Block {
         (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
     }
 
-    /// For whoever keeps it as a word of 64 bits, of which the lowest three are zero; it is in a
-    /// heap.
-    pub fn into_word(self) -> u64 {
-        debug_assert!(self.is_in_heap());
-        std::mem::ManuallyDrop::new(self).0.as_ptr().expose_provenance() as u64
+    /// For whoever keeps it as a word of 64 bits, of which the lowest three are zero; `None` of
+    /// what is in no heap, as a clone may be.
+    #[inline]
+    pub fn into_word(self) -> Option<NonZeroU64> {
+        if !self.is_in_heap() {
+            return None;
+        }
+        NonZeroU64::new(ManuallyDrop::new(self).0.as_ptr().expose_provenance() as u64)
     }
 
     /// # Safety
     /// The word came from [`Block::into_word`], and only this takes it back.
-    pub unsafe fn from_word(word: u64) -> Option<Self> {
-        NonNull::new(ptr::with_exposed_provenance_mut(word as usize)).map(Self)
+    #[inline]
+    pub unsafe fn from_word(word: NonZeroU64) -> Self {
+        let block = ptr::with_exposed_provenance_mut(word.get() as usize);
+        // SAFETY: it is not zero.
+        Self(unsafe { NonNull::new_unchecked(block) })
     }
 
     /// One more handle of a block that is kept as a word.
     ///
     /// # Safety
     /// The word came from [`Block::into_word`], and was not taken back yet.
-    pub unsafe fn share_word(word: u64) -> Self {
-        let block = ptr::with_exposed_provenance_mut(word as usize);
-        // SAFETY: as the caller says; this one does not count itself.
-        std::mem::ManuallyDrop::new(Self(unsafe { NonNull::new_unchecked(block) })).deref().clone()
+    pub unsafe fn share_word(word: NonZeroU64) -> Self {
+        // SAFETY: as the caller says; this one is not dropped, and so takes nothing back.
+        ManuallyDrop::new(unsafe { Self::from_word(word) }).deref().clone()
     }
 
     /// A look at a block that is kept as a word.
@@ -139,9 +146,9 @@ impl Block {
     /// # Safety
     /// As for [`Block::share_word`], as long as it is looked at.
     #[inline]
-    pub unsafe fn lend_word<'a>(word: u64) -> Lent<'a> {
+    pub unsafe fn lend_word<'a>(word: NonZeroU64) -> Lent<'a> {
         // SAFETY: as the caller says.
-        unsafe { lend(ptr::with_exposed_provenance(word as usize)) }
+        unsafe { lend(ptr::with_exposed_provenance(word.get() as usize)) }
     }
 
     fn is_in_heap(&self) -> bool {
@@ -342,8 +349,9 @@ mod tests {
     #[test]
     fn a_word_is_a_block_that_nobody_dropped() {
         let heap = Heap::new();
-        let word = in_heap(&heap, b"content").into_word();
-        assert_eq!(word & 7, 0);
+        let word = in_heap(&heap, b"content").into_word().expect("it is in a heap");
+        assert_eq!(word.get() & 7, 0);
+        assert_eq!(Block::from(&b"content"[..]).into_word(), None);
         // SAFETY: it is taken back at the end only.
         unsafe {
             assert_eq!(Block::lend_word(word).content, b"content");

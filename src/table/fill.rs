@@ -7,7 +7,6 @@ use super::batch::version;
 use super::database::{Database, Db};
 use super::entry::Counts;
 use super::index::{Gone, Stored};
-use super::sharing::Ordering;
 use super::{Shared, Stamp, Waste, publish};
 use crate::value::{Bytes, Content};
 use std::sync::Arc;
@@ -60,8 +59,7 @@ impl<'t> Fill<'t> {
     fn settle(&mut self) {
         let shared = self.shared;
         let mut writing = shared.writing.lock();
-        let held = shared.copies.load(Ordering::Acquire) > 0;
-        let numbers = (writing.copy, if held { writing.copy } else { 0 });
+        let numbers = writing.numbers(shared);
         let mut new = Counts::default();
         if let Some((db, database)) = &self.database {
             for (hash, stored) in self.waiting.drain(..) {
@@ -70,10 +68,7 @@ impl<'t> Fill<'t> {
                     self.twice.get_or_insert_with(|| (*db, Bytes::from(key)));
                     continue;
                 }
-                let gone = |gone: Gone| {
-                    let weight = gone.weight();
-                    writing.bin.put(Waste::Index(gone), weight);
-                };
+                let gone = |gone: Gone| writing.throw_away(gone.weight(), Waste::Index(gone));
                 new.add(&stored.counts());
                 database.index.prepare(hash, |_| 1, numbers, &shared.layout, gone);
                 database.index.insert(hash, stored, |_| ());

@@ -49,12 +49,12 @@ enum What {
 
 impl Writing {
     /// Nobody comes to this from now on.
-    fn throw_away(&mut self, weight: usize, waste: Waste) {
+    pub(super) fn throw_away(&mut self, weight: usize, waste: Waste) {
         self.bin.put(waste, weight);
     }
 
     /// The numbers of the last copy of everything, and of the last one that somebody has, or 0.
-    fn numbers(&self, shared: &Shared) -> (u64, u64) {
+    pub(super) fn numbers(&self, shared: &Shared) -> (u64, u64) {
         let held = shared.copies.load(Ordering::Acquire) > 0;
         (self.copy, if held { self.copy } else { 0 })
     }

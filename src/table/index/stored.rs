@@ -173,10 +173,10 @@ pub struct Plain<'a> {
 impl Stored {
     pub(in crate::table) fn new(heap: &Heap, key: Bytes, entry: Entry) -> Self {
         match pack(heap, &key, &entry) {
-            Some(block) => Self::of_word(block.into_word()),
+            Some(word) => Self(word),
             None => {
                 let item = Box::into_raw(Box::new((key, entry)));
-                Self::of_word(item.expose_provenance() as u64 | APART)
+                Self(NonZeroU64::MIN | (item.expose_provenance() as u64 | APART))
             }
         }
     }
@@ -191,8 +191,8 @@ impl Stored {
     ) -> Self {
         if let Content::Flat(flat) = content {
             if fits(key.len(), flat.bytes.len()) {
-                if let Some(block) = block(heap, key, flat, version, expires_at_ms) {
-                    return Self::of_word(block.into_word());
+                if let Some(word) = block(heap, key, flat, version, expires_at_ms) {
+                    return Self(word);
                 }
             }
         }
@@ -203,16 +203,12 @@ impl Stored {
     /// The same of an entry that has no block in common with the key.
     pub(in crate::table) fn under(heap: &Heap, key: &[u8], entry: Entry) -> Self {
         let Entry { version, expires_at_ms, .. } = entry;
-        let block = flat(key.len(), &entry)
+        let word = flat(key.len(), &entry)
             .and_then(|flat| block(heap, key, flat.lend(), version, expires_at_ms));
-        match block {
-            Some(block) => Self::of_word(block.into_word()),
+        match word {
+            Some(word) => Self(word),
             None => Self::new(heap, Bytes::from(key), entry),
         }
-    }
-
-    fn of_word(word: u64) -> Self {
-        Self(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
     /// For a slot, which then owns it.
@@ -277,7 +273,7 @@ impl Drop for Stored {
             drop(unsafe { Box::from_raw(item) });
         } else {
             // SAFETY: it came from a block, and this is the only owner of the word.
-            drop(unsafe { Block::from_word(word) });
+            drop(unsafe { Block::from_word(self.0) });
         }
     }
 }
@@ -319,7 +315,7 @@ impl<'a> Shown<'a> {
         let word = self.word.get();
         // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
         (word & APART == 0)
-            .then(|| unsafe { Block::lend_word(word) })
+            .then(|| unsafe { Block::lend_word(self.word) })
             .map(|Lent { note, content }| Packed { note: Note(note), content })
     }
 
@@ -387,9 +383,7 @@ impl<'a> Shown<'a> {
             Form::Packed(packed) => {
                 // SAFETY: it is the word of a block; and what is made of it here is never dropped,
                 // so that its count is right again afterwards. Clones of it count themselves.
-                let Some(block) = (unsafe { Block::from_word(self.word.get()) }) else {
-                    return f(&Entry::default());
-                };
+                let block = unsafe { Block::from_word(self.word) };
                 let entry = ManuallyDrop::new(unpack(block, &packed.parts()));
                 f(&entry)
             }
@@ -408,7 +402,7 @@ impl<'a> Shown<'a> {
         match self.form() {
             Form::Packed(packed) => {
                 // SAFETY: that is the word of a block that is there as long as the borrow.
-                let block = unsafe { Block::share_word(self.word.get()) };
+                let block = unsafe { Block::share_word(self.word) };
                 let key = Bytes::part(&block, 0..packed.note.key_len());
                 (key, unpack(block, &packed.parts()))
             }
@@ -447,16 +441,12 @@ fn fits(key_len: usize, value_len: usize) -> bool {
 /// What lies between key and value, at most: version, deadline, number of elements and mark.
 const BETWEEN_MAX: usize = 8 + 8 + 10 + 10;
 
-fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<Block> {
+/// The word of a block with all of it.
+fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<NonZeroU64> {
     let flat = flat(key.len(), entry)?;
-    if let Some(before) = packed_before(heap, key, entry, &flat) {
-        let block = before.clone();
-        // Where very many have it, the clone is a copy, and no block of the heap.
-        if block == *before {
-            return Some(block);
-        }
-    }
-    block(heap, key, flat.lend(), entry.version, entry.expires_at_ms)
+    // Where very many have that block, the clone is a copy, and has no word.
+    let before = packed_before(heap, key, entry, &flat).and_then(|block| block.clone().into_word());
+    before.or_else(|| block(heap, key, flat.lend(), entry.version, entry.expires_at_ms))
 }
 
 fn block(
@@ -465,7 +455,7 @@ fn block(
     flat: Flat<&[u8]>,
     version: u64,
     expires_at_ms: Option<i64>,
-) -> Option<Block> {
+) -> Option<NonZeroU64> {
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
     let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
     let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
@@ -481,7 +471,7 @@ fn block(
         | (version_len - 1) << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])
+    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])?.into_word()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have
