@@ -99,7 +99,7 @@ impl Block {
             block.cast::<u32>().write(head);
             let mut at = block.add(HEAD);
             for part in parts {
-                at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
+                copy(part, at);
                 at = at.add(part.len());
             }
         }
@@ -183,6 +183,40 @@ impl Block {
     fn of_allocated(block: *mut Apart) -> Self {
         // SAFETY: it is the address of something.
         Self(unsafe { NonNull::new_unchecked(block.wrapping_byte_add(APART).cast()) })
+    }
+}
+
+/// Copies bytes, without a call where they are few.
+///
+/// # Safety
+/// There is room for as many, which are not these.
+#[inline(always)]
+unsafe fn copy(from: &[u8], to: NonNull<u8>) {
+    let len = from.len();
+    let from = NonNull::from(from).cast::<u8>();
+    // SAFETY: of both there are so many bytes; what is shorter than two pieces is copied as two
+    // that overlap.
+    unsafe {
+        match len {
+            0..4 => (0..len).for_each(|at| to.add(at).write(from.add(at).read())),
+            4..8 => copy_ends::<u32>(from, to, len),
+            8..=16 => copy_ends::<u64>(from, to, len),
+            17..=32 => copy_ends::<u128>(from, to, len),
+            _ => to.copy_from_nonoverlapping(from, len),
+        }
+    }
+}
+
+/// # Safety
+/// As above; there are at least as many bytes as one of these has, and at most twice as many.
+#[inline(always)]
+unsafe fn copy_ends<T>(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+    let last = len - size_of::<T>();
+    // SAFETY: both ends lie within.
+    unsafe {
+        let ends = (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
+        to.cast::<T>().write_unaligned(ends.0);
+        to.add(last).cast::<T>().write_unaligned(ends.1);
     }
 }
 

@@ -18,6 +18,7 @@ impl<'a> Intset<'a> {
     }
 
     /// None is the end: whether all are there was seen from the header.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Packed<'a>> {
         match self.width {
             2 => self.rest.number::<2>(),

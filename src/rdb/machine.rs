@@ -7,6 +7,7 @@ use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
 use super::{Checksum, Filter, ItemOf, Lent, opcode};
 use crate::error::Kind;
 use crate::text;
+use crate::value::Value;
 
 /// The magic and the version together, whichever magic it is.
 const HEADER: usize = 9;
@@ -91,12 +92,18 @@ impl Machine {
     }
 
     /// The item with its bytes, until the next run.
-    pub(super) fn lend(&self, item: Item) -> Lent<'_> {
+    #[inline]
+    pub(super) fn lend(&mut self, item: Item) -> Lent<'_> {
+        // Nearly always.
+        if let Item::Entry { db, value, expires_at_ms, .. } = item {
+            let (key, value) = (self.key.as_slice(), value.lend(&mut self.buffers));
+            return Lent::Entry { db, key, value, expires_at_ms };
+        }
         let bytes = |buffer| match buffer {
             Buffer::Key => self.key.as_slice(),
             Buffer::Text => self.buffers.text.as_slice(),
         };
-        item.map(bytes, |made| made.lend(&self.buffers))
+        item.map(bytes, |_| Value::string(&[]).into())
     }
 
     /// An estimate of the memory that the value in the making takes.
@@ -140,6 +147,7 @@ impl Machine {
             State::Between => return self.between(cursor),
             State::Building(builder) => {
                 let made = builder.run(cursor, &mut self.buffers)?;
+                self.state = State::Between;
                 return Ok(self.built(made));
             }
             State::Skipping(skipper) => {
@@ -242,7 +250,7 @@ impl Machine {
             opcode::FUNCTION_PRE_GA | opcode::HASH_TEMPLATE_OR_UPDATE => {
                 return Err(self.opcode_refused(number));
             }
-            _ => self.key(number, cursor)?,
+            _ => return self.key(number, cursor),
         }
         Ok(None)
     }
@@ -266,25 +274,31 @@ impl Machine {
         Stop::Bad(Kind::Unsupported, format!("opcode {number} ({name}) is not supported"))
     }
 
-    /// The key behind a type, and what is to become of its value.
-    fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
+    /// The key behind a type, and its value as far as it is there.
+    fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         let row = types::row(number, self.dialect);
-        if row != Row::Unknown {
+        if *row != Row::Unknown {
             cursor.string_to(&mut self.key)?;
             self.in_key = true;
         }
         let layout = row.layout(number, self.dialect, self.version)?;
-        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, &self.key));
-        self.state = if wanted {
-            State::Building(Builder::new(layout))
-        } else {
-            State::Skipping(Skipper::new(layout))
-        };
-        Ok(())
+        cursor.commit();
+        if self.filter.as_mut().is_some_and(|filter| !filter(self.db, &self.key)) {
+            self.state = State::Skipping(Skipper::new(layout));
+            return Ok(None);
+        }
+        let mut builder = Builder::new(layout);
+        match builder.run(cursor, &mut self.buffers) {
+            Ok(made) => Ok(self.built(made)),
+            Err(stop) => {
+                self.state = State::Building(builder);
+                Err(stop)
+            }
+        }
     }
 
+    #[inline]
     fn built(&mut self, made: Option<Made>) -> Option<Event> {
-        self.state = State::Between;
         self.in_key = false;
         let expires_at_ms = self.expires_at_ms.take();
         Some(Event::Item(Item::Entry {

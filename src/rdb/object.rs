@@ -4,7 +4,7 @@
 use super::array;
 use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::{self, ModuleValue};
-use super::packed::{Block, Walk};
+use super::packed::{Block, Packed, Walk};
 use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
 use crate::value::{
@@ -32,6 +32,7 @@ struct Head {
 }
 
 impl Head {
+    #[inline]
     fn read(layout: &Layout, cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let least_deadline = if layout.least_deadline { cursor.i64_le()? } else { 0 };
         let count = if layout.counted { cursor.length()? } else { 1 };
@@ -50,6 +51,8 @@ pub(super) struct Buffers {
     pub(super) text: Vec<u8>,
     /// The elements of [`Made::Packed`], or of what is in the making.
     packer: Packer,
+    /// That of [`Made::Value`]: it is large, and seldom.
+    value: Option<Value>,
 }
 
 impl Buffers {
@@ -67,23 +70,33 @@ impl Buffers {
     pub(super) fn gathered(&self) -> usize {
         self.packer.block().len()
     }
+
+    fn keep(&mut self, value: Value) -> Made {
+        self.value = Some(value);
+        Made::Value
+    }
 }
 
-/// A value that was made.
+/// Where the value is that was made.
+#[derive(Clone, Copy)]
 pub(super) enum Made {
     /// A string that is in its buffer.
     Text,
     /// A small aggregate, the elements of which are in their buffer.
     Packed(Flat<()>),
-    Value(Value),
+    Value,
 }
 
 impl Made {
-    pub(super) fn lend(self, buffers: &Buffers) -> Content<'_> {
+    #[inline]
+    pub(super) fn lend(self, buffers: &mut Buffers) -> Content<'_> {
         match self {
             Self::Text => Content::Flat(Flat::string(buffers.text.as_slice())),
             Self::Packed(flat) => Content::Flat(flat.map(|()| buffers.packer.block())),
-            Self::Value(value) => Content::Value(value),
+            Self::Value => match buffers.value.take() {
+                Some(value) => Content::Value(value),
+                None => Content::Flat(Flat::string(&[])),
+            },
         }
     }
 }
@@ -92,13 +105,14 @@ impl Made {
 pub(super) enum Builder {
     Text,
     Elements(Elements),
-    Array { layout: Layout, array: Array, left: Option<u64> },
+    Array { layout: &'static Layout, array: Array, left: Option<u64> },
     Module(ModuleValue),
     Stream(Box<StreamReader>),
 }
 
 impl Builder {
-    pub(super) fn new(layout: Layout) -> Self {
+    #[inline]
+    pub(super) fn new(layout: &'static Layout) -> Self {
         match layout.family {
             Type::String => Self::Text,
             Type::List | Type::Set | Type::Zset | Type::Hash => {
@@ -106,7 +120,7 @@ impl Builder {
             }
             Type::Array => Self::Array { layout, array: Array::default(), left: None },
             Type::Module => Self::Module(ModuleValue::default()),
-            Type::Stream => Self::Stream(Box::new(stream_reader(&layout, false))),
+            Type::Stream => Self::Stream(Box::new(stream_reader(layout, false))),
         }
     }
 
@@ -135,7 +149,7 @@ impl Builder {
                     cursor.commit();
                 }
                 let array = Value::Array(std::mem::take(array));
-                return Ok((!array.is_empty()).then_some(Made::Value(array)));
+                return Ok((!array.is_empty()).then(|| buffers.keep(array)));
             }
             Self::Module(module) => {
                 module.run(cursor)?;
@@ -147,7 +161,7 @@ impl Builder {
                 Value::Stream(std::mem::replace(&mut **stream, empty).finish())
             }
         };
-        Ok(Some(Made::Value(value)))
+        Ok(Some(buffers.keep(value)))
     }
 
     /// An estimate of the memory that it takes so far.
@@ -164,7 +178,7 @@ impl Builder {
 fn text(cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Made> {
     if let Some(text) = cursor.text(&mut buffers.text)? {
         if text.len() > TEXT_LENT_MAX {
-            return Ok(Made::Value(Value::string(text)));
+            return Ok(buffers.keep(Value::string(text)));
         }
         buffers.text.clear();
         buffers.text.extend_from_slice(text);
@@ -182,7 +196,7 @@ fn stream_reader(layout: &Layout, skip: bool) -> StreamReader {
 
 /// A list, set, sorted set or hash in the making.
 pub(super) struct Elements {
-    layout: Layout,
+    layout: &'static Layout,
     /// None until it was read; then it counts down.
     head: Option<Head>,
     /// What was gathered so far, where it is more than a small value has.
@@ -191,13 +205,13 @@ pub(super) struct Elements {
 
 impl Elements {
     fn run(&mut self, cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Option<Made>> {
-        let Layout { family, form, .. } = self.layout;
+        let Layout { family, form, .. } = *self.layout;
         let Buffers { scratch, packer, .. } = buffers;
         let head = match &mut self.head {
             Some(head) => head,
             none => {
                 packer.begin(family);
-                none.insert(Head::read(&self.layout, cursor)?)
+                none.insert(Head::read(self.layout, cursor)?)
             }
         };
         while head.count > 0 {
@@ -216,17 +230,17 @@ impl Elements {
         }
         let is_packed = matches!(form, Form::Blocks(_));
         let Some(mut value) = self.value.take() else {
-            let content = packer.finish(is_packed).map_err(|Twice| twice(family))?;
-            return Ok(content.map(|content| match content {
-                Content::Flat(flat) => Made::Packed(flat.map(|_| ())),
-                Content::Value(value) => Made::Value(value),
-            }));
+            return Ok(match packer.finish(is_packed).map_err(|Twice| twice(family))? {
+                None => None,
+                Some(Content::Flat(flat)) => Some(Made::Packed(flat.map(|_| ()))),
+                Some(Content::Value(value)) => Some(buffers.keep(value)),
+            });
         };
         packer.move_to(&mut value).map_err(|Twice| twice(family))?;
         if let Value::Zset(zset) = &mut value {
             zset.set_packed(is_packed);
         }
-        Ok(Some(Made::Value(value)))
+        Ok(Some(buffers.keep(value)))
     }
 }
 
@@ -286,7 +300,10 @@ fn set_part(
     };
     let mut walk = Walk::new(block, string)?;
     while let Some(member) = walk.next()? {
-        packer.member(member.text().as_ref());
+        match member {
+            Packed::Text(member) => packer.member(member),
+            Packed::Number(member) => packer.number(member),
+        }
     }
     Ok(())
 }
@@ -373,7 +390,7 @@ fn hash_block(packer: &mut Packer, block: Block, with_deadlines: bool, bytes: &[
 
 /// A value that is passed over.
 pub(super) struct Skipper {
-    layout: Layout,
+    layout: &'static Layout,
     left: Option<u64>,
     /// The parts of the current element before this one were passed.
     part: usize,
@@ -381,9 +398,9 @@ pub(super) struct Skipper {
 }
 
 impl Skipper {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: &'static Layout) -> Self {
         let is_stream = layout.family == Type::Stream;
-        let stream = is_stream.then(|| Box::new(stream_reader(&layout, true)));
+        let stream = is_stream.then(|| Box::new(stream_reader(layout, true)));
         Self { layout, left: None, part: 0, stream }
     }
 
@@ -394,7 +411,7 @@ impl Skipper {
         }
         let left = match &mut self.left {
             Some(left) => left,
-            none => none.insert(Head::read(&self.layout, cursor)?.count),
+            none => none.insert(Head::read(self.layout, cursor)?.count),
         };
         while *left > 0 {
             while let Some(part) = self.layout.parts.get(self.part) {

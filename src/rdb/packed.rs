@@ -91,11 +91,21 @@ impl<'a> Walk<'a> {
     /// The next element; None after the last one.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
+        let short = match self {
+            Self::Listpack(walk) => walk.short(),
+            Self::Intset(walk) => walk.next(),
+            _ => None,
+        };
+        if short.is_some() { Ok(short) } else { self.any() }
+    }
+
+    #[inline(never)]
+    fn any(&mut self) -> Parsed<Option<Packed<'a>>> {
         let (next, block) = match self {
             Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
             Self::Ziplist(walk) => (walk.next(), Block::Ziplist),
             Self::Intset(walk) => (Some(walk.next()), Block::Intset),
-            Self::Listpack(walk) => (walk.next(), Block::Listpack),
+            Self::Listpack(walk) => (walk.any(), Block::Listpack),
         };
         next.ok_or_else(|| bad(format!("damaged {}", block.name())))
     }
@@ -143,11 +153,21 @@ impl<'a> Rest<'a> {
     }
 
     /// A signed little-endian number of `N` bytes, at most 8.
+    #[inline(always)]
     pub(super) fn number<const N: usize>(&mut self) -> Option<Packed<'a>> {
+        let before = self.0;
         let bytes = self.array::<N>()?;
-        let mut highest = [0; 8];
-        highest.last_chunk_mut::<N>()?.copy_from_slice(&bytes);
-        Some(Packed::Number(i64::from_le_bytes(highest) >> (64 - 8 * N as u32)))
+        let unused = 64 - 8 * N as u32;
+        let number = match before.first_chunk::<8>() {
+            // Of what is behind it nothing is left.
+            Some(eight) => i64::from_le_bytes(*eight) << unused,
+            None => {
+                let mut highest = [0; 8];
+                highest.last_chunk_mut::<N>()?.copy_from_slice(&bytes);
+                i64::from_le_bytes(highest)
+            }
+        };
+        Some(Packed::Number(number >> unused))
     }
 
     pub(super) fn u32_le(&mut self) -> Option<u32> {

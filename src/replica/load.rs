@@ -136,7 +136,10 @@ impl Load {
             _ => Target::Aside(Aside::new(table)),
         };
         Self {
-            decoder: Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
+            decoder: match scope.admits_all() {
+                true => Decoder::new(),
+                false => Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
+            },
             transfer,
             position,
             begun_at_ms,
@@ -306,11 +309,7 @@ impl Load {
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
-        let Scope { databases: None, keys: filter, exclude_keys, store: true } = around.scope
-        else {
-            return Ok(());
-        };
-        if !filter.is_empty() || !exclude_keys.is_empty() {
+        if !around.scope.store || !around.scope.admits_all() {
             return Ok(());
         }
         let expected = keys.min(EXPECTED_MAX.saturating_sub(self.announced)) as usize;

@@ -120,6 +120,26 @@ impl Counts {
         self.memory.iter_mut().zip(other.memory).for_each(|(sum, other)| *sum += other);
     }
 
+    /// Adds a key that nothing is withheld of, and that takes so much memory.
+    #[inline]
+    pub(super) fn add_key(&mut self, kind: Type, expires: bool, memory: usize) {
+        self.keys += 1;
+        self.expires += usize::from(expires);
+        if let Some(sum) = self.memory.get_mut(Self::place(Some(kind))) {
+            *sum += memory;
+        }
+    }
+
+    /// Takes other sums away, which are part of these.
+    pub(super) fn remove(&mut self, other: &Self) {
+        self.keys -= other.keys;
+        self.expires -= other.expires;
+        self.ghosts -= other.ghosts;
+        self.partial -= other.partial;
+        self.frozen -= other.frozen;
+        self.memory.iter_mut().zip(other.memory).for_each(|(sum, other)| *sum -= other);
+    }
+
     /// Of all types together.
     pub fn total_memory(&self) -> usize {
         self.memory.iter().sum()

@@ -1,10 +1,9 @@
 //! Aggregates put together from elements that come in any order, as a snapshot has them: small ones
 //! become a single block, and nothing is allocated for any of their elements.
 
-use super::packed::{pack, unpack};
-use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, push_length, split_length};
+use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number, unpack};
+use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
 use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
-use std::cmp::Ordering;
 
 /// An element is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +13,23 @@ pub struct Twice;
 #[derive(Debug)]
 pub struct Packer {
     kind: Type,
-    /// Entries as the type has them, one behind the other, each with its length in front.
+    /// Entries as the type has them, one behind the other, each with its length in front; and room
+    /// for more behind ...
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    /// ... this.
+    end: usize,
+    /// Where the last entry begins, and its rank.
+    last: (usize, u64),
+    /// Each entry comes behind the one before, so that none is there twice either.
     is_sorted: bool,
     len: usize,
     /// How many fields have a deadline.
     volatile: usize,
-    /// The same bytes as they were before they were sorted.
+    /// What is needed to sort: the same bytes as they were, and where each entry is.
     unsorted: Vec<u8>,
-    /// Of the members of a sorted set.
-    digests: Vec<u64>,
+    places: Vec<Place>,
+    /// The members of a sorted set.
+    seen: Seen,
 }
 
 /// An entry that is to be put in order.
@@ -37,17 +42,57 @@ struct Place {
     end: usize,
 }
 
+/// Says of few names that all of them are distinct, most of the time.
+#[derive(Debug)]
+struct Seen {
+    /// The last turn in which a name came to each place.
+    turns: Vec<u16>,
+    turn: u16,
+    /// Two have come to the same place.
+    perhaps_twice: bool,
+}
+
+/// Places for names: with ten of them, two come to the same once in fifty times.
+const SEEN_BITS: u32 = 11;
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { turns: vec![0; 1 << SEEN_BITS], turn: 0, perhaps_twice: false }
+    }
+}
+
+impl Seen {
+    fn begin(&mut self) {
+        self.perhaps_twice = false;
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.turns.fill(0);
+            self.turn = 1;
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, digest: u64) {
+        if let Some(last) = self.turns.get_mut((digest >> (64 - SEEN_BITS)) as usize) {
+            self.perhaps_twice |= *last == self.turn;
+            *last = self.turn;
+        }
+    }
+}
+
 impl Default for Packer {
     fn default() -> Self {
         Self {
             kind: Type::List,
             bytes: Vec::new(),
-            places: Vec::new(),
+            end: 0,
+            last: (0, 0),
             is_sorted: true,
             len: 0,
             volatile: 0,
             unsorted: Vec::new(),
-            digests: Vec::new(),
+            places: Vec::new(),
+            seen: Seen::default(),
         }
     }
 }
@@ -55,15 +100,14 @@ impl Default for Packer {
 impl Packer {
     /// Begins anew, with a list, set, sorted set or hash.
     pub fn begin(&mut self, kind: Type) {
-        self.bytes.clear();
-        self.places.clear();
-        self.digests.clear();
-        (self.kind, self.is_sorted, self.len, self.volatile) = (kind, true, 0, 0);
+        (self.kind, self.end, self.is_sorted) = (kind, 0, true);
+        (self.len, self.volatile) = (0, 0);
+        self.seen.begin();
     }
 
     /// The elements so far, as they lie in a block; only what is finished is in its order.
     pub fn block(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.end).unwrap_or_default()
     }
 
     /// How many elements there are so far.
@@ -80,76 +124,128 @@ impl Packer {
     #[inline(always)]
     pub fn element(&mut self, element: &[u8]) {
         self.begin_entry(element.len());
-        self.bytes.extend_from_slice(element);
+        self.push(element);
     }
 
     /// Adds a member to a set.
+    #[inline(always)]
     pub fn member(&mut self, member: &[u8]) {
-        let member = pack(member);
+        if is_packed(member) {
+            return self.packed_member(member);
+        }
+        self.own_member(member);
+    }
+
+    #[inline(never)]
+    fn packed_member(&mut self, member: &[u8]) {
+        self.own_member(&pack(member));
+    }
+
+    #[inline(always)]
+    fn own_member(&mut self, member: &[u8]) {
         let start = self.begin_entry(member.len());
-        self.bytes.extend_from_slice(&member);
-        self.place(start, rank_of_name(&member), &member);
+        self.push(member);
+        self.place(start, rank_of_name(member), member);
+    }
+
+    /// Adds an integer to a set.
+    #[inline(always)]
+    pub fn number(&mut self, member: i64) {
+        let member = pack_number(member);
+        let start = self.begin_entry(member.len());
+        self.push_number(&member);
+        let rank = member.padded().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        self.place(start, rank, &member);
     }
 
     /// Adds a member to a sorted set. The score is a number.
+    #[inline(always)]
     pub fn scored(&mut self, member: &[u8], score: f64) {
         let packed = zset::packed_score(score);
         let start = self.begin_entry(packed.len() + member.len());
-        self.bytes.extend_from_slice(&packed);
-        self.bytes.extend_from_slice(member);
-        self.digests.push(digest(member));
+        self.push_number(&packed);
+        self.push(member);
+        self.seen.add(digest(member));
         self.place(start, rank_of_score(score), member);
     }
 
     /// Adds a field to a hash.
+    #[inline(always)]
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
         let start = self.begin_entry(hash::entry_len(name, field));
-        hash::write(|bytes| self.bytes.extend_from_slice(bytes), name, field);
+        hash::write(|bytes| self.push(bytes), name, field);
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
 
-    /// Where an entry of so many bytes begins, with its length.
+    /// Where an entry of so many bytes begins, with its length. There is room for all of it, and
+    /// for a number.
     #[inline(always)]
     fn begin_entry(&mut self, len: usize) -> usize {
-        let start = self.bytes.len();
-        self.bytes.reserve(len + LENGTH_BYTES_MAX);
-        match u8::try_from(len) {
-            Ok(short @ ..0x80) => self.bytes.push(short),
-            _ => push_length(&mut self.bytes, len),
+        let start = self.end;
+        if self.bytes.len() - start < len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX {
+            self.make_room(len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX);
         }
         self.len += 1;
+        match u8::try_from(len) {
+            Ok(short @ ..0x80) => self.push(&[short]),
+            _ => self.push(&Length::of(len)),
+        }
         start
+    }
+
+    #[cold]
+    fn make_room(&mut self, more: usize) {
+        let least = self.end.saturating_add(more);
+        self.bytes.resize(least.max(2 * self.bytes.len()).max(LEAF_BYTES), 0);
+    }
+
+    /// What there is room for.
+    #[inline(always)]
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(to) = self.bytes.get_mut(self.end..self.end + bytes.len()) {
+            copy(to, bytes);
+            self.end += bytes.len();
+        }
+    }
+
+    #[inline(always)]
+    fn push_number(&mut self, number: &Number) {
+        let to = self.bytes.get_mut(self.end..).and_then(|to| to.first_chunk_mut());
+        if let Some(to) = to {
+            *to = *number.padded();
+            self.end += number.len();
+        }
     }
 
     #[inline(always)]
     fn place(&mut self, start: usize, rank: u64, name: &[u8]) {
-        if let Some(last) = self.places.last() {
-            self.is_sorted &= match last.rank.cmp(&rank) {
-                Ordering::Less => true,
-                Ordering::Equal => self.name(last) < name,
-                Ordering::Greater => false,
-            };
+        let (last, last_rank) = self.last;
+        let is_behind = self.len == 1 || last_rank < rank;
+        if !is_behind && self.is_sorted {
+            self.is_sorted = last_rank == rank && self.name(last) < name;
         }
-        self.places.push(Place { rank, start, end: self.bytes.len() });
+        self.last = (start, rank);
     }
 
-    fn name(&self, place: &Place) -> &[u8] {
-        name(self.kind, &self.bytes, place)
+    /// The name in the entry that begins there.
+    fn name(&self, start: usize) -> &[u8] {
+        let (len, rest) = split_length(self.bytes.get(start..).unwrap_or_default());
+        name(self.kind, rest.get(..len).unwrap_or_default())
     }
 
     /// What there is as a value, lent where it is small; none where there is no element.
     /// `is_packed` tells how the primary keeps a sorted set.
     pub fn finish(&mut self, is_packed: bool) -> Result<Option<Content<'_>>, Twice> {
-        self.sort();
-        if self.has_twice() {
+        self.sort()?;
+        if self.seen.perhaps_twice && self.has_twice() {
             return Err(Twice);
         }
         let Self { kind, len, .. } = *self;
         if len == 0 {
             return Ok(None);
         }
-        let bytes = self.bytes.as_slice();
+        let bytes = self.block();
         if bytes.len() <= LEAF_BYTES && (kind != Type::Zset || len <= zset::SCANNED_MAX) {
             let mark = match kind {
                 Type::Hash => self.volatile,
@@ -169,8 +265,8 @@ impl Packer {
     /// Moves all elements over to an aggregate of the same type; those of a list to its end.
     pub fn move_to(&mut self, value: &mut Value) -> Result<(), Twice> {
         // What is next to each other is looked for in the same places.
-        self.sort();
-        let mut rest = self.bytes.as_slice();
+        self.sort()?;
+        let mut rest = self.block();
         let mut is_new = true;
         while is_new && !rest.is_empty() {
             let (len, behind) = split_length(rest);
@@ -197,39 +293,45 @@ impl Packer {
         if is_new { Ok(()) } else { Err(Twice) }
     }
 
-    fn sort(&mut self) {
+    /// Puts the entries in order, unless they are; of a set or hash, none may be there twice.
+    fn sort(&mut self) -> Result<(), Twice> {
         if self.is_sorted {
-            return;
+            return Ok(());
+        }
+        let kind = self.kind;
+        let Self { bytes, end, places, unsorted, .. } = self;
+        std::mem::swap(bytes, unsorted);
+        let unsorted = unsorted.get(..*end).unwrap_or_default();
+        places.clear();
+        entries(unsorted, |start, end, entry| {
+            places.push(Place { rank: rank(kind, entry), start, end })
+        });
+        let names = |place: &Place| name(kind, entry_at(unsorted, place));
+        places.sort_unstable_by(|a, b| a.rank.cmp(&b.rank).then_with(|| names(a).cmp(names(b))));
+        let is_same = |a: &Place, b: &Place| a.rank == b.rank && names(a) == names(b);
+        let has_twice = places.windows(2).any(|pair| is_same(&pair[0], &pair[1]));
+        bytes.resize(bytes.len().max(unsorted.len()), 0);
+        let mut rest = bytes.as_mut_slice();
+        for place in places {
+            let entry = unsorted.get(place.start..place.end).unwrap_or_default();
+            let Some((to, behind)) = rest.split_at_mut_checked(entry.len()) else { break };
+            copy(to, entry);
+            rest = behind;
         }
         self.is_sorted = true;
-        let Self { kind, bytes, places, unsorted, .. } = self;
-        std::mem::swap(bytes, unsorted);
-        let names = |place: &Place| name(*kind, unsorted, place);
-        places.sort_unstable_by(|a, b| a.rank.cmp(&b.rank).then_with(|| names(a).cmp(names(b))));
-        bytes.clear();
-        for place in places {
-            let start = bytes.len();
-            bytes.extend_from_slice(unsorted.get(place.start..place.end).unwrap_or_default());
-            (place.start, place.end) = (start, bytes.len());
-        }
+        if has_twice { Err(Twice) } else { Ok(()) }
     }
 
-    /// Whether two of the entries, which are sorted, have the same name.
+    /// Whether two members of a sorted set have the same name.
+    #[cold]
     fn has_twice(&mut self) -> bool {
-        match self.kind {
-            Type::Zset => {
-                self.digests.sort_unstable();
-                self.digests.windows(2).any(|pair| pair[0] == pair[1]) && {
-                    let mut names: Vec<_> = self.places.iter().map(|p| self.name(p)).collect();
-                    names.sort_unstable();
-                    names.windows(2).any(|pair| pair[0] == pair[1])
-                }
-            }
-            Type::Set | Type::Hash => self.places.windows(2).any(|pair| {
-                pair[0].rank == pair[1].rank && self.name(&pair[0]) == self.name(&pair[1])
-            }),
-            _ => false,
-        }
+        let mut names = Vec::with_capacity(self.len);
+        entries(self.block(), |_, _, entry| {
+            let name = name(Type::Zset, entry);
+            names.push((rank_of_name(name), name));
+        });
+        names.sort_unstable();
+        names.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     /// Gives back what one large aggregate needed.
@@ -240,8 +342,24 @@ impl Packer {
     }
 }
 
-fn name<'a>(kind: Type, bytes: &'a [u8], place: &Place) -> &'a [u8] {
-    let (_, entry) = split_length(bytes.get(place.start..place.end).unwrap_or_default());
+/// Goes through a block: where each entry begins and ends, with its length, and itself.
+fn entries<'a>(block: &'a [u8], mut each: impl FnMut(usize, usize, &'a [u8])) {
+    let mut rest = block;
+    while !rest.is_empty() {
+        let start = block.len() - rest.len();
+        let (len, behind) = split_length(rest);
+        let Some((entry, behind)) = behind.split_at_checked(len) else { break };
+        rest = behind;
+        each(start, block.len() - rest.len(), entry);
+    }
+}
+
+fn entry_at<'a>(block: &'a [u8], place: &Place) -> &'a [u8] {
+    split_length(block.get(place.start..place.end).unwrap_or_default()).1
+}
+
+/// The name in an entry.
+fn name(kind: Type, entry: &[u8]) -> &[u8] {
     match kind {
         Type::Hash => hash::parts(entry).0,
         Type::Zset => zset::parts(entry).0,
@@ -249,7 +367,54 @@ fn name<'a>(kind: Type, bytes: &'a [u8], place: &Place) -> &'a [u8] {
     }
 }
 
+fn rank(kind: Type, entry: &[u8]) -> u64 {
+    match kind {
+        Type::Zset => rank_of_score(zset::parts(entry).1),
+        _ => rank_of_name(name(kind, entry)),
+    }
+}
+
+/// Copies as many bytes as there are, without a call where they are few.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0 => {}
+        1..4 => {
+            let middle = from.len() / 2;
+            if let (Some(a), Some(b), Some(c)) = (from.first(), from.get(middle), from.last()) {
+                if let Some(to) = to.get_mut(middle) {
+                    *to = *b;
+                }
+                if let Some(to) = to.first_mut() {
+                    *to = *a;
+                }
+                if let Some(to) = to.last_mut() {
+                    *to = *c;
+                }
+            }
+        }
+        4..8 => copy_ends::<4>(to, from),
+        8..=16 => copy_ends::<8>(to, from),
+        17..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies at most twice as many bytes, at least as many: the two ends, which may overlap.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) {
+        if let Some(to) = to.first_chunk_mut::<N>() {
+            *to = *first;
+        }
+        if let Some(to) = to.last_chunk_mut::<N>() {
+            *to = *last;
+        }
+    }
+}
+
 /// The first bytes, in their order.
+#[inline(always)]
 fn rank_of_name(name: &[u8]) -> u64 {
     if let Some(first) = name.first_chunk::<8>() {
         return u64::from_be_bytes(*first);
@@ -264,16 +429,19 @@ fn rank_of_name(name: &[u8]) -> u64 {
 }
 
 /// In the order of the scores, where -0 and 0 are one.
+#[inline(always)]
 fn rank_of_score(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
 /// Seldom the same for two names, unless somebody wants it to be.
+#[inline(always)]
 fn digest(name: &[u8]) -> u64 {
-    let first = rank_of_name(name).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let first = rank_of_name(name).wrapping_mul(ODD);
     let last = name.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
-    (first ^ first >> 32).wrapping_add(last).wrapping_add(name.len() as u64)
+    (first ^ first >> 32).wrapping_add(last).wrapping_add(name.len() as u64).wrapping_mul(ODD)
 }
 
 #[cfg(test)]

@@ -246,6 +246,32 @@ impl Index {
         self.segment(hash).insert(hash, new, before);
     }
 
+    /// Stores what is probably new, as [`Index::prepare`] and [`Index::insert`] together, where no
+    /// unit has to hear of it; gives it back if the key is there.
+    #[inline]
+    pub(super) fn add(
+        &self,
+        hash: u64,
+        new: Stored,
+        numbers: (u64, u64),
+        layout: &Layout,
+        gone: impl FnMut(Gone),
+    ) -> Result<(), Stored> {
+        let segment = self.segment(hash);
+        if segment.takes_another(numbers.1) {
+            if let Some(place) = segment.free_place(hash) {
+                segment.add_at(place, hash, new);
+                return Ok(());
+            }
+        }
+        if self.own_find(hash, new.show().key()).is_some() {
+            return Err(new);
+        }
+        self.prepare(hash, |_| 1, numbers, layout, gone);
+        self.insert(hash, new, |_| ());
+        Ok(())
+    }
+
     /// Takes away what is at a place.
     pub(super) fn remove(&self, hash: u64, spot: &Spot<'_>) -> Option<Stored> {
         self.segment(hash).remove(spot)

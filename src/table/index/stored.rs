@@ -243,22 +243,25 @@ impl Stored {
 
     /// What it adds to the sums.
     pub(in crate::table) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.count(&mut counts);
+        counts
+    }
+
+    /// Adds it to sums.
+    #[inline]
+    pub(in crate::table) fn count(&self, sums: &mut Counts) {
         match self.show().form() {
             Form::Packed(packed) => {
                 let parts = packed.parts();
                 let (value, _) = elements(&parts);
-                let mut counts = Counts {
-                    keys: 1,
-                    expires: usize::from(parts.expires_at_ms.is_some()),
-                    ..Counts::default()
-                };
-                counts.memory[Counts::place(Some(parts.kind))] =
-                    SLOT_BYTES + packed_memory(parts.key.len() + value.len());
-                counts
+                let memory = SLOT_BYTES + packed_memory(parts.key.len() + value.len());
+                sums.add_key(parts.kind, parts.expires_at_ms.is_some(), memory);
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
+                let memory = SLOT_BYTES + itself + apart_memory(key.len(), entry);
+                sums.add(&Counts::of(entry, memory));
             }
         }
     }
@@ -456,22 +459,59 @@ fn block(
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
-    let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
+    const { assert!(kinds_are_in_order()) };
+    let kind = flat.kind as usize;
+    if kind >= KINDS.len() {
+        return None;
+    }
     let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
-    let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
-    between.extend_from_slice(version.to_le_bytes().get(..version_len)?);
-    if let Some(at) = expires_at_ms {
-        between.extend_from_slice(&at.to_le_bytes());
+    let mut between = [0; BETWEEN_MAX];
+    *between.first_chunk_mut()? = version.to_le_bytes();
+    let mut end = version_len;
+    let deadline = expires_at_ms.map(i64::to_le_bytes);
+    if let Some(at) = deadline {
+        between.get_mut(end..)?.first_chunk_mut().map(|to| *to = at)?;
+        end += at.len();
     }
     if flat.kind != Type::String {
-        push_length(&mut between, flat.len);
-        push_length(&mut between, flat.mark);
+        for number in [flat.len, flat.mark] {
+            end += put_length(between.get_mut(end..)?, number);
+        }
     }
+    let between = between.get(..end)?;
     let note = key.len()
         | (version_len - 1) << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])?.into_word()
+    Block::in_heap(heap, note as u32, [key, between, flat.bytes])?.into_word()
+}
+
+const fn kinds_are_in_order() -> bool {
+    let mut at = 0;
+    while at < KINDS.len() && KINDS[at] as usize == at {
+        at += 1;
+    }
+    at == KINDS.len()
+}
+
+/// Writes a length as [`split_length`] reads it, and returns how many bytes it takes.
+#[inline]
+fn put_length(to: &mut [u8], len: usize) -> usize {
+    match to.first_mut() {
+        Some(first) if len < 0x80 => {
+            *first = len as u8;
+            1
+        }
+        _ => put_long_length(to, len),
+    }
+}
+
+#[cold]
+fn put_long_length(to: &mut [u8], len: usize) -> usize {
+    let mut bytes: SmallVec<[u8; 10]> = SmallVec::new();
+    push_length(&mut bytes, len);
+    to.iter_mut().zip(&bytes).for_each(|(to, byte)| *to = *byte);
+    bytes.len()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have
