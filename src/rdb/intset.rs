@@ -3,6 +3,7 @@
 use super::packed::{Packed, Rest};
 
 /// A walk over an intset.
+#[derive(Clone, Copy)]
 pub(super) struct Intset<'a> {
     rest: Rest<'a>,
     width: u32,

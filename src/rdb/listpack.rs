@@ -10,6 +10,7 @@ const UNCOUNTED: u16 = u16::MAX;
 const END: u8 = 0xff;
 
 /// A walk over a listpack.
+#[derive(Clone, Copy)]
 pub(super) struct Listpack<'a> {
     rest: Rest<'a>,
     count: u16,
@@ -49,6 +50,7 @@ impl<'a> Listpack<'a> {
     }
 
     /// The next element; the outer None is damage, the inner one the end.
+    #[inline(never)]
     pub(super) fn any(&mut self) -> Option<Option<Packed<'a>>> {
         let before = self.rest.0;
         let first = self.rest.byte()?;

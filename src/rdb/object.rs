@@ -4,7 +4,7 @@
 use super::array;
 use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::{self, ModuleValue};
-use super::packed::{Block, Packed, Walk};
+use super::packed::{self, Block, Packed, Walk};
 use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
 use crate::value::{
@@ -280,7 +280,14 @@ fn list_part(
         packer.element(string);
         return Ok(());
     };
-    let mut walk = Walk::new(block, string)?;
+    match Walk::new(block, string)? {
+        Walk::Listpack(walk) => list_block(packer, walk),
+        walk => list_block(packer, walk),
+    }
+}
+
+#[inline(always)]
+fn list_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
     while let Some(element) = walk.next()? {
         packer.element(element.text().as_ref());
     }
@@ -298,7 +305,15 @@ fn set_part(
         packer.member(string);
         return Ok(());
     };
-    let mut walk = Walk::new(block, string)?;
+    match Walk::new(block, string)? {
+        Walk::Listpack(walk) => set_block(packer, walk),
+        Walk::Intset(walk) => set_block(packer, walk),
+        walk => set_block(packer, walk),
+    }
+}
+
+#[inline(always)]
+fn set_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
     while let Some(member) = walk.next()? {
         match member {
             Packed::Text(member) => packer.member(member),
@@ -316,11 +331,10 @@ fn zset_part(
 ) -> Parsed<()> {
     let string = cursor.string(scratch)?;
     if let Form::Blocks(block) = form {
-        let mut walk = Walk::new(block, string)?;
-        while let Some(member) = walk.next()? {
-            packer.scored(member.text().as_ref(), walk.partner()?.to_score()?);
-        }
-        return Ok(());
+        return match Walk::new(block, string)? {
+            Walk::Listpack(walk) => zset_block(packer, walk),
+            walk => zset_block(packer, walk),
+        };
     }
     let score = match form {
         Form::ScoreText => cursor.double_text()?,
@@ -330,6 +344,14 @@ fn zset_part(
         return Err(bad("a score is not a number"));
     }
     packer.scored(string, score);
+    Ok(())
+}
+
+#[inline(always)]
+fn zset_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
+    while let Some(member) = walk.next()? {
+        packer.scored(member.text().as_ref(), walk.partner()?.to_score()?);
+    }
     Ok(())
 }
 
@@ -343,7 +365,10 @@ fn hash_part(
     let mut expires_at_ms = match form {
         Form::Blocks(block) | Form::BlockWithDeadlines(block) => {
             let with_deadlines = matches!(form, Form::BlockWithDeadlines(_));
-            return hash_block(packer, block, with_deadlines, cursor.string(scratch)?);
+            return match Walk::new(block, cursor.string(scratch)?)? {
+                Walk::Listpack(walk) => hash_block(packer, with_deadlines, walk),
+                walk => hash_block(packer, with_deadlines, walk),
+            };
         }
         Form::DeadlineFirst => match cursor.length()? {
             0 => None,
@@ -377,8 +402,12 @@ fn deadline(from: i64, distance: u64) -> Parsed<i64> {
         .ok_or_else(|| bad(format!("a field's deadline can't be {distance} ms after {from}")))
 }
 
-fn hash_block(packer: &mut Packer, block: Block, with_deadlines: bool, bytes: &[u8]) -> Parsed<()> {
-    let mut walk = Walk::new(block, bytes)?;
+#[inline(always)]
+fn hash_block<'a>(
+    packer: &mut Packer,
+    with_deadlines: bool,
+    mut walk: impl packed::Elements<'a>,
+) -> Parsed<()> {
     while let Some(name) = walk.next()? {
         let value = walk.partner()?;
         let expires_at_ms = if with_deadlines { walk.partner()?.to_deadline()? } else { None };

@@ -1,7 +1,7 @@
 //! The blocks in which servers keep small aggregates, behind one face: whatever the block, it is
 //! walked from front to back and yields strings and numbers.
 
-use super::cursor::{Parsed, bad};
+use super::cursor::{Parsed, Stop, bad};
 use super::intset::Intset;
 use super::listpack::Listpack;
 use super::ziplist::Ziplist;
@@ -68,7 +68,20 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// A walk over one block.
+/// A walk over a block.
+pub(super) trait Elements<'a> {
+    /// The next element; None after the last one.
+    fn next(&mut self) -> Parsed<Option<Packed<'a>>>;
+
+    /// What belongs to the element before.
+    #[inline(always)]
+    fn partner(&mut self) -> Parsed<Packed<'a>> {
+        self.next()?.ok_or_else(|| bad("the last element lacks its partner"))
+    }
+}
+
+/// A walk over one block. Those that servers write today are worth code of their own.
+#[derive(Clone, Copy)]
 pub(super) enum Walk<'a> {
     Zipmap(Zipmap<'a>),
     Ziplist(Ziplist<'a>),
@@ -78,6 +91,7 @@ pub(super) enum Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at the front, after a look at the header.
+    #[inline]
     pub(super) fn new(block: Block, bytes: &'a [u8]) -> Parsed<Self> {
         match block {
             Block::Zipmap => Zipmap::new(bytes).map(Self::Zipmap),
@@ -87,33 +101,42 @@ impl<'a> Walk<'a> {
         }
         .ok_or_else(|| bad(format!("{} with a damaged header", block.name())))
     }
+}
 
-    /// The next element; None after the last one.
+fn damaged(block: Block) -> Stop {
+    bad(format!("damaged {}", block.name()))
+}
+
+impl<'a> Elements<'a> for Listpack<'a> {
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
-        let short = match self {
-            Self::Listpack(walk) => walk.short(),
-            Self::Intset(walk) => walk.next(),
-            _ => None,
-        };
-        if short.is_some() { Ok(short) } else { self.any() }
+    fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
+        if let short @ Some(_) = self.short() {
+            return Ok(short);
+        }
+        // A copy, so that the walk itself can stay in registers.
+        let mut walk = *self;
+        let next = walk.any().ok_or_else(|| damaged(Block::Listpack));
+        *self = walk;
+        next
     }
+}
 
+impl<'a> Elements<'a> for Intset<'a> {
+    #[inline(always)]
+    fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
+        Ok(Intset::next(self))
+    }
+}
+
+impl<'a> Elements<'a> for Walk<'a> {
     #[inline(never)]
-    fn any(&mut self) -> Parsed<Option<Packed<'a>>> {
-        let (next, block) = match self {
-            Self::Zipmap(walk) => (walk.next(), Block::Zipmap),
-            Self::Ziplist(walk) => (walk.next(), Block::Ziplist),
-            Self::Intset(walk) => (Some(walk.next()), Block::Intset),
-            Self::Listpack(walk) => (walk.any(), Block::Listpack),
-        };
-        next.ok_or_else(|| bad(format!("damaged {}", block.name())))
-    }
-
-    /// What belongs to the element before.
-    #[inline(always)]
-    pub(super) fn partner(&mut self) -> Parsed<Packed<'a>> {
-        self.next()?.ok_or_else(|| bad("the last element lacks its partner"))
+    fn next(&mut self) -> Parsed<Option<Packed<'a>>> {
+        match self {
+            Self::Zipmap(walk) => walk.next().ok_or_else(|| damaged(Block::Zipmap)),
+            Self::Ziplist(walk) => walk.next().ok_or_else(|| damaged(Block::Ziplist)),
+            Self::Intset(walk) => Elements::next(walk),
+            Self::Listpack(walk) => Elements::next(walk),
+        }
     }
 }
 
@@ -129,6 +152,7 @@ impl Block {
 }
 
 /// What is left of a block, read from its front; None where it ends too early.
+#[derive(Clone, Copy)]
 pub(super) struct Rest<'a>(pub(super) &'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -182,7 +206,14 @@ impl<'a> Rest<'a> {
 /// All elements of a block, for the tests of the kinds.
 #[cfg(test)]
 pub(super) fn elements(block: Block, bytes: &[u8]) -> Parsed<Vec<Packed<'_>>> {
-    let mut walk = Walk::new(block, bytes)?;
+    match Walk::new(block, bytes)? {
+        Walk::Listpack(walk) => all(walk),
+        walk => all(walk),
+    }
+}
+
+#[cfg(test)]
+fn all<'a>(mut walk: impl Elements<'a>) -> Parsed<Vec<Packed<'a>>> {
     let mut all = Vec::new();
     while let Some(element) = walk.next()? {
         all.push(element);

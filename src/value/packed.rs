@@ -81,6 +81,14 @@ impl Number {
         Self { bytes, len }
     }
 
+    /// Of so many of the highest bytes of a word; those behind them are zeros.
+    #[inline(always)]
+    fn of_word(word: u64, len: usize) -> Self {
+        let mut bytes = [0; NUMBER_BYTES_MAX];
+        bytes[..8].copy_from_slice(&word.to_be_bytes());
+        Self { bytes, len }
+    }
+
     /// With the zeros.
     #[inline(always)]
     pub(super) fn padded(&self) -> &[u8; NUMBER_BYTES_MAX] {
@@ -157,6 +165,22 @@ pub(super) fn is_packed(string: &[u8]) -> bool {
 /// A number in the fewest bytes.
 #[inline]
 pub(super) fn pack_number(number: i64) -> Number {
+    const TWO: i64 = STEPS[0][1].0 as i64;
+    const THREE: i64 = STEPS[0][2].0 as i64;
+    const FOUR: i64 = STEPS[0][3].0 as i64;
+    // What most numbers are, without a table.
+    let (first, left, len) = match number {
+        0..TWO => (0, number, 0),
+        TWO..THREE => (STEPS[0][1].1, number - TWO, 1),
+        THREE..FOUR => (STEPS[0][2].1, number - THREE, 2),
+        _ => return pack_any(number),
+    };
+    let whole = (u64::from(ZERO + first) << (8 * len)) + left as u64;
+    Number::of_word(whole << (56 - 8 * len), len + 1)
+}
+
+#[inline(never)]
+fn pack_any(number: i64) -> Number {
     let negative = usize::from(number < 0);
     let flip = (number >> 63) as u64;
     // The distance from the border between both signs.
@@ -179,9 +203,7 @@ pub(super) fn pack_number(number: i64) -> Number {
     let up = u64::from(ZERO + first) << (8 * len);
     let down = (u64::from(ZERO - first) << (8 * len)).wrapping_sub(1);
     let whole = if negative == 1 { down - left } else { up + left };
-    let mut bytes = [0; NUMBER_BYTES_MAX];
-    bytes[..8].copy_from_slice(&(whole << (56 - 8 * len)).to_be_bytes());
-    Number { bytes, len: len + 1 }
+    Number::of_word(whole << (56 - 8 * len), len + 1)
 }
 
 /// Whether a number is what these bytes begin with.

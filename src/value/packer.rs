@@ -123,8 +123,7 @@ impl Packer {
     /// Adds an element to the end of a list.
     #[inline(always)]
     pub fn element(&mut self, element: &[u8]) {
-        self.begin_entry(element.len());
-        self.push(element);
+        self.entry(element.len(), |to, at| put(to, at, element));
     }
 
     /// Adds a member to a set.
@@ -143,8 +142,7 @@ impl Packer {
 
     #[inline(always)]
     fn own_member(&mut self, member: &[u8]) {
-        let start = self.begin_entry(member.len());
-        self.push(member);
+        let start = self.entry(member.len(), |to, at| put(to, at, member));
         self.place(start, rank_of_name(member), member);
     }
 
@@ -152,8 +150,7 @@ impl Packer {
     #[inline(always)]
     pub fn number(&mut self, member: i64) {
         let member = pack_number(member);
-        let start = self.begin_entry(member.len());
-        self.push_number(&member);
+        let start = self.entry(member.len(), |to, at| put_number(to, at, &member));
         let rank = member.padded().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         self.place(start, rank, &member);
     }
@@ -162,9 +159,10 @@ impl Packer {
     #[inline(always)]
     pub fn scored(&mut self, member: &[u8], score: f64) {
         let packed = zset::packed_score(score);
-        let start = self.begin_entry(packed.len() + member.len());
-        self.push_number(&packed);
-        self.push(member);
+        let start = self.entry(packed.len() + member.len(), |to, at| {
+            let at = put_number(to, at, &packed);
+            put(to, at, member)
+        });
         self.seen.add(digest(member));
         self.place(start, rank_of_score(score), member);
     }
@@ -172,25 +170,30 @@ impl Packer {
     /// Adds a field to a hash.
     #[inline(always)]
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
-        let start = self.begin_entry(hash::entry_len(name, field));
-        hash::write(|bytes| self.push(bytes), name, field);
+        let start = self.entry(hash::entry_len(name, field), |to, mut at| {
+            hash::write(|bytes| at = put(to, at, bytes), name, field);
+            at
+        });
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
 
-    /// Where an entry of so many bytes begins, with its length. There is room for all of it, and
-    /// for a number.
+    /// Adds an entry of so many bytes, and tells where it begins. What writes it is told where, and
+    /// tells where it ends; there is room for all of it, and for a number.
     #[inline(always)]
-    fn begin_entry(&mut self, len: usize) -> usize {
+    fn entry(&mut self, len: usize, write: impl FnOnce(&mut [u8], usize) -> usize) -> usize {
         let start = self.end;
-        if self.bytes.len() - start < len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX {
-            self.make_room(len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX);
+        let most = len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX;
+        if self.bytes.len() - start < most {
+            self.make_room(most);
         }
+        let to = self.bytes.get_mut(start..).unwrap_or_default();
+        let at = match u8::try_from(len) {
+            Ok(short @ ..0x80) => put(to, 0, &[short]),
+            _ => put(to, 0, &Length::of(len)),
+        };
+        self.end = start + write(to, at);
         self.len += 1;
-        match u8::try_from(len) {
-            Ok(short @ ..0x80) => self.push(&[short]),
-            _ => self.push(&Length::of(len)),
-        }
         start
     }
 
@@ -198,24 +201,6 @@ impl Packer {
     fn make_room(&mut self, more: usize) {
         let least = self.end.saturating_add(more);
         self.bytes.resize(least.max(2 * self.bytes.len()).max(LEAF_BYTES), 0);
-    }
-
-    /// What there is room for.
-    #[inline(always)]
-    fn push(&mut self, bytes: &[u8]) {
-        if let Some(to) = self.bytes.get_mut(self.end..self.end + bytes.len()) {
-            copy(to, bytes);
-            self.end += bytes.len();
-        }
-    }
-
-    #[inline(always)]
-    fn push_number(&mut self, number: &Number) {
-        let to = self.bytes.get_mut(self.end..).and_then(|to| to.first_chunk_mut());
-        if let Some(to) = to {
-            *to = *number.padded();
-            self.end += number.len();
-        }
     }
 
     #[inline(always)]
@@ -372,6 +357,24 @@ fn rank(kind: Type, entry: &[u8]) -> u64 {
         Type::Zset => rank_of_score(zset::parts(entry).1),
         _ => rank_of_name(name(kind, entry)),
     }
+}
+
+/// Copies bytes to a place, and returns the one behind them.
+#[inline(always)]
+fn put(to: &mut [u8], at: usize, bytes: &[u8]) -> usize {
+    let end = at + bytes.len();
+    if let Some(to) = to.get_mut(at..end) {
+        copy(to, bytes);
+    }
+    end
+}
+
+#[inline(always)]
+fn put_number(to: &mut [u8], at: usize, number: &Number) -> usize {
+    if let Some(to) = to.get_mut(at..).and_then(|to| to.first_chunk_mut()) {
+        *to = *number.padded();
+    }
+    at + number.len()
 }
 
 /// Copies as many bytes as there are, without a call where they are few.
