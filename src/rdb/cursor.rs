@@ -146,7 +146,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length, or any other number of the kind.
+    #[inline]
     pub(super) fn length(&mut self) -> Parsed<u64> {
+        // As most are.
+        if let (Some(short @ ..0x40), 0) = (self.bytes.get(self.at), self.pass) {
+            self.at += 1;
+            return Ok(u64::from(*short));
+        }
         match self.any_length()? {
             Length::Number(number) => Ok(number),
             Length::Special(_) => Err(bad("a string's encoding stands where a length belongs")),
@@ -177,6 +183,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string, copied or unpacked into `out`.
+    #[inline]
     pub(super) fn string_to(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
         if let Some(text) = self.text(out)? {
             out.clear();

@@ -49,19 +49,25 @@ impl<'a> Listpack<'a> {
         Some(element)
     }
 
-    /// The next element; the outer None is damage, the inner one the end.
+    /// Whether all elements were passed, and are as many as it says.
+    #[inline(always)]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.0 == [END] && (self.count == UNCOUNTED || usize::from(self.count) == self.seen)
+    }
+
+    /// The next element, whatever its size; None where it is damaged or missing.
     #[inline(never)]
-    pub(super) fn any(&mut self) -> Option<Option<Packed<'a>>> {
+    pub(super) fn any(&mut self) -> Option<Packed<'a>> {
         let before = self.rest.0;
         let first = self.rest.byte()?;
         if first == END {
-            let is_whole = self.count == UNCOUNTED || usize::from(self.count) == self.seen;
-            return (self.rest.0.is_empty() && is_whole).then_some(None);
+            // Something follows, or there are not as many elements as it says.
+            return None;
         }
         let element = element(first, &mut self.rest)?;
         self.pass_back_length(before.len() - self.rest.0.len())?;
         self.seen += 1;
-        Some(Some(element))
+        Some(element)
     }
 
     /// Behind each element its size stands once more, in as many bytes as that takes. Servers

@@ -7,7 +7,7 @@ use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
 use super::{Checksum, Filter, ItemOf, Lent, opcode};
 use crate::error::Kind;
 use crate::text;
-use crate::value::Value;
+use std::convert::Infallible;
 
 /// The magic and the version together, whichever magic it is.
 const HEADER: usize = 9;
@@ -28,11 +28,13 @@ pub(super) enum Buffer {
     Text,
 }
 
-/// An item as the machine leaves it.
-type Item = ItemOf<Buffer, Made>;
+/// An item as the machine leaves it, but for a key.
+type Item = ItemOf<Buffer, Infallible>;
 
 /// What came out of a run.
 pub(super) enum Event {
+    /// A key with its value, which the machine has.
+    Entry,
     Item(Item),
     /// The last byte that the checksum covers was used: [`Machine::expect_checksum`] comes next.
     EndOfKeys,
@@ -62,8 +64,10 @@ pub(super) struct Machine {
     key: Vec<u8>,
     /// ... if one is.
     in_key: bool,
-    /// The deadline of the next key or of the one that is being read.
+    /// The deadline of the next key, or of the one that is being read or was.
     expires_at_ms: Option<i64>,
+    /// The value of the last key.
+    made: Made,
     buffers: Buffers,
 }
 
@@ -78,6 +82,7 @@ impl Machine {
             key: Vec::new(),
             in_key: false,
             expires_at_ms: None,
+            made: Made::Text,
             buffers: Buffers::default(),
         }
     }
@@ -91,19 +96,24 @@ impl Machine {
         self.in_key.then_some((self.db, &self.key))
     }
 
-    /// The item with its bytes, until the next run.
+    /// The key that came out with its value, until the next run.
     #[inline]
-    pub(super) fn lend(&mut self, item: Item) -> Lent<'_> {
-        // Nearly always.
-        if let Item::Entry { db, value, expires_at_ms, .. } = item {
-            let (key, value) = (self.key.as_slice(), value.lend(&mut self.buffers));
-            return Lent::Entry { db, key, value, expires_at_ms };
+    pub(super) fn lend_entry(&mut self) -> Lent<'_> {
+        Lent::Entry {
+            db: self.db,
+            key: self.key.as_slice(),
+            value: self.made.lend(&mut self.buffers),
+            expires_at_ms: self.expires_at_ms.take(),
         }
+    }
+
+    /// Any other item with its bytes, until the next run.
+    pub(super) fn lend(&self, item: Item) -> Lent<'_> {
         let bytes = |buffer| match buffer {
             Buffer::Key => self.key.as_slice(),
             Buffer::Text => self.buffers.text.as_slice(),
         };
-        item.map(bytes, |_| Value::string(&[]).into())
+        item.map(bytes, |never| match never {})
     }
 
     /// An estimate of the memory that the value in the making takes.
@@ -300,13 +310,16 @@ impl Machine {
     #[inline]
     fn built(&mut self, made: Option<Made>) -> Option<Event> {
         self.in_key = false;
-        let expires_at_ms = self.expires_at_ms.take();
-        Some(Event::Item(Item::Entry {
-            db: self.db,
-            key: Buffer::Key,
-            value: made?,
-            expires_at_ms,
-        }))
+        match made {
+            Some(made) => {
+                self.made = made;
+                Some(Event::Entry)
+            }
+            None => {
+                self.expires_at_ms = None;
+                None
+            }
+        }
     }
 
     fn skipped(&mut self) -> Option<Event> {

@@ -185,6 +185,7 @@ impl Decoder {
             let (used, pass) = cursor.committed();
             self.input.advance(used, pass, outcome.as_ref().err());
             match outcome {
+                Ok(Event::Entry) => return Ok(Some(self.machine.lend_entry())),
                 Ok(Event::Item(item)) => return Ok(Some(self.machine.lend(item))),
                 Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
                 Err(Stop::Need(_)) => {}

@@ -57,6 +57,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Gives back what only something large needed.
+    #[inline]
     pub(super) fn shrink(&mut self, max: usize) {
         for buffer in [&mut self.scratch, &mut self.text] {
             if buffer.capacity() > max {

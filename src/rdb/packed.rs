@@ -113,11 +113,14 @@ impl<'a> Elements<'a> for Listpack<'a> {
         if let short @ Some(_) = self.short() {
             return Ok(short);
         }
+        if self.is_at_end() {
+            return Ok(None);
+        }
         // A copy, so that the walk itself can stay in registers.
         let mut walk = *self;
-        let next = walk.any().ok_or_else(|| damaged(Block::Listpack));
+        let next = walk.any();
         *self = walk;
-        next
+        next.map(Some).ok_or_else(|| damaged(Block::Listpack))
     }
 }
 

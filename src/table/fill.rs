@@ -42,12 +42,11 @@ impl<'t> Fill<'t> {
         self.turn_to(db);
         if let Some((_, database)) = &self.database {
             // It is there by the time when all of the others have come.
-            database.index.own_fetch(hash);
+            database.index.own_fetch_place(hash);
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;
-        let stored = Stored::of(heap, key, content, version, expires_at_ms);
-        stored.count(&mut self.new);
+        let stored = Stored::counted(heap, key, content, version, expires_at_ms, &mut self.new);
         self.waiting.push((hash, stored));
     }
 
@@ -150,7 +149,9 @@ mod tests {
             let key = n.to_string();
             let hash = layout.hash(key.as_bytes());
             index.prepare(hash, |_| 1, (0, 0), &layout, |_| moved += 1);
-            let stored = Stored::of(&layout.heap, key.as_bytes(), flat(b""), 0, None);
+            let sums = &mut Counts::default();
+            let stored = Stored::counted(&layout.heap, key.as_bytes(), flat(b""), 0, None, sums);
+            assert_eq!(*sums, stored.counts());
             index.insert(hash, stored, |_| ());
         }
         assert!(moved < 10, "{moved} segments");

@@ -165,17 +165,18 @@ pub(super) fn is_packed(string: &[u8]) -> bool {
 /// A number in the fewest bytes.
 #[inline]
 pub(super) fn pack_number(number: i64) -> Number {
-    const TWO: i64 = STEPS[0][1].0 as i64;
-    const THREE: i64 = STEPS[0][2].0 as i64;
-    const FOUR: i64 = STEPS[0][3].0 as i64;
+    const TWO: (u64, u8) = STEPS[0][1];
+    const THREE: (u64, u8) = STEPS[0][2];
+    const FOUR: (u64, u8) = STEPS[0][3];
     // What most numbers are, without a table.
-    let (first, left, len) = match number {
-        0..TWO => (0, number, 0),
-        TWO..THREE => (STEPS[0][1].1, number - TWO, 1),
-        THREE..FOUR => (STEPS[0][2].1, number - THREE, 2),
+    let distance = number as u64;
+    let ((border, first), len) = match distance {
+        _ if distance < TWO.0 => ((0, 0), 0),
+        _ if distance < THREE.0 => (TWO, 1),
+        _ if distance < FOUR.0 => (THREE, 2),
         _ => return pack_any(number),
     };
-    let whole = (u64::from(ZERO + first) << (8 * len)) + left as u64;
+    let whole = (u64::from(ZERO + first) << (8 * len)) + (distance - border);
     Number::of_word(whole << (56 - 8 * len), len + 1)
 }
 

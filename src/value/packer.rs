@@ -25,21 +25,12 @@ pub struct Packer {
     len: usize,
     /// How many fields have a deadline.
     volatile: usize,
-    /// What is needed to sort: the same bytes as they were, and where each entry is.
+    /// What is needed to sort: where the entries begin, each below its rank; and the same bytes as
+    /// they were.
+    places: Vec<u128>,
     unsorted: Vec<u8>,
-    places: Vec<Place>,
     /// The members of a sorted set.
     seen: Seen,
-}
-
-/// An entry that is to be put in order.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// What decides about its order, as far as 8 bytes can.
-    rank: u64,
-    /// With its length.
-    start: usize,
-    end: usize,
 }
 
 /// Says of few names that all of them are distinct, most of the time.
@@ -90,8 +81,8 @@ impl Default for Packer {
             is_sorted: true,
             len: 0,
             volatile: 0,
-            unsorted: Vec::new(),
             places: Vec::new(),
+            unsorted: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -102,6 +93,7 @@ impl Packer {
     pub fn begin(&mut self, kind: Type) {
         (self.kind, self.end, self.is_sorted) = (kind, 0, true);
         (self.len, self.volatile) = (0, 0);
+        self.places.clear();
         self.seen.begin();
     }
 
@@ -123,7 +115,9 @@ impl Packer {
     /// Adds an element to the end of a list.
     #[inline(always)]
     pub fn element(&mut self, element: &[u8]) {
-        self.entry(element.len(), |to, at| put(to, at, element));
+        let (to, at) = self.begin_entry(element.len());
+        let at = put(to, at, element);
+        self.end_entry(at);
     }
 
     /// Adds a member to a set.
@@ -142,7 +136,9 @@ impl Packer {
 
     #[inline(always)]
     fn own_member(&mut self, member: &[u8]) {
-        let start = self.entry(member.len(), |to, at| put(to, at, member));
+        let (to, at) = self.begin_entry(member.len());
+        let at = put(to, at, member);
+        let start = self.end_entry(at);
         self.place(start, rank_of_name(member), member);
     }
 
@@ -150,7 +146,9 @@ impl Packer {
     #[inline(always)]
     pub fn number(&mut self, member: i64) {
         let member = pack_number(member);
-        let start = self.entry(member.len(), |to, at| put_number(to, at, &member));
+        let (to, at) = self.begin_entry(member.len());
+        let at = put_number(to, at, &member);
+        let start = self.end_entry(at);
         let rank = member.padded().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         self.place(start, rank, &member);
     }
@@ -159,10 +157,10 @@ impl Packer {
     #[inline(always)]
     pub fn scored(&mut self, member: &[u8], score: f64) {
         let packed = zset::packed_score(score);
-        let start = self.entry(packed.len() + member.len(), |to, at| {
-            let at = put_number(to, at, &packed);
-            put(to, at, member)
-        });
+        let (to, at) = self.begin_entry(packed.len() + member.len());
+        let at = put_number(to, at, &packed);
+        let at = put(to, at, member);
+        let start = self.end_entry(at);
         self.seen.add(digest(member));
         self.place(start, rank_of_score(score), member);
     }
@@ -170,29 +168,34 @@ impl Packer {
     /// Adds a field to a hash.
     #[inline(always)]
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
-        let start = self.entry(hash::entry_len(name, field), |to, mut at| {
-            hash::write(|bytes| at = put(to, at, bytes), name, field);
-            at
-        });
+        let (to, mut at) = self.begin_entry(hash::entry_len(name, field));
+        hash::write(|bytes| at = put(to, at, bytes), name, field);
+        let start = self.end_entry(at);
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
 
-    /// Adds an entry of so many bytes, and tells where it begins. What writes it is told where, and
-    /// tells where it ends; there is room for all of it, and for a number.
+    /// Where an entry of so many bytes is to be written, and from which place there on: in front is
+    /// its length. There is room for all of it, and for a number.
     #[inline(always)]
-    fn entry(&mut self, len: usize, write: impl FnOnce(&mut [u8], usize) -> usize) -> usize {
-        let start = self.end;
+    fn begin_entry(&mut self, len: usize) -> (&mut [u8], usize) {
         let most = len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX;
-        if self.bytes.len() - start < most {
+        if self.bytes.len() - self.end < most {
             self.make_room(most);
         }
-        let to = self.bytes.get_mut(start..).unwrap_or_default();
+        let to = self.bytes.get_mut(self.end..).unwrap_or_default();
         let at = match u8::try_from(len) {
             Ok(short @ ..0x80) => put(to, 0, &[short]),
             _ => put(to, 0, &Length::of(len)),
         };
-        self.end = start + write(to, at);
+        (to, at)
+    }
+
+    /// It takes so many bytes with its length. Returns where it begins.
+    #[inline(always)]
+    fn end_entry(&mut self, taken: usize) -> usize {
+        let start = self.end;
+        self.end += taken;
         self.len += 1;
         start
     }
@@ -211,21 +214,21 @@ impl Packer {
             self.is_sorted = last_rank == rank && self.name(last) < name;
         }
         self.last = (start, rank);
+        self.places.push(u128::from(rank) << 64 | start as u128);
     }
 
     /// The name in the entry that begins there.
     fn name(&self, start: usize) -> &[u8] {
-        let (len, rest) = split_length(self.bytes.get(start..).unwrap_or_default());
-        name(self.kind, rest.get(..len).unwrap_or_default())
+        name_at(self.kind, &self.bytes, start)
     }
 
     /// What there is as a value, lent where it is small; none where there is no element.
     /// `is_packed` tells how the primary keeps a sorted set.
     pub fn finish(&mut self, is_packed: bool) -> Result<Option<Content<'_>>, Twice> {
-        self.sort()?;
         if self.seen.perhaps_twice && self.has_twice() {
             return Err(Twice);
         }
+        self.sort()?;
         let Self { kind, len, .. } = *self;
         if len == 0 {
             return Ok(None);
@@ -283,43 +286,34 @@ impl Packer {
         if self.is_sorted {
             return Ok(());
         }
-        let kind = self.kind;
-        let Self { bytes, end, places, unsorted, .. } = self;
+        let Self { kind, bytes, end, places, unsorted, .. } = self;
         std::mem::swap(bytes, unsorted);
-        let unsorted = unsorted.get(..*end).unwrap_or_default();
-        places.clear();
-        entries(unsorted, |start, end, entry| {
-            places.push(Place { rank: rank(kind, entry), start, end })
-        });
-        let names = |place: &Place| name(kind, entry_at(unsorted, place));
-        places.sort_unstable_by(|a, b| a.rank.cmp(&b.rank).then_with(|| names(a).cmp(names(b))));
-        let is_same = |a: &Place, b: &Place| a.rank == b.rank && names(a) == names(b);
-        let has_twice = places.windows(2).any(|pair| is_same(&pair[0], &pair[1]));
-        bytes.resize(bytes.len().max(unsorted.len()), 0);
-        let mut rest = bytes.as_mut_slice();
+        places.sort_unstable();
+        let has_equals = places.windows(2).any(|pair| pair[0] >> 64 == pair[1] >> 64);
+        let has_twice = has_equals && sort_equals(*kind, unsorted, places);
+        bytes.resize(bytes.len().max(*end), 0);
+        let mut at = 0;
         for place in places {
-            let entry = unsorted.get(place.start..place.end).unwrap_or_default();
-            let Some((to, behind)) = rest.split_at_mut_checked(entry.len()) else { break };
-            copy(to, entry);
-            rest = behind;
+            let entry = unsorted.get(*place as u64 as usize..).unwrap_or_default();
+            let (len, behind) = split_length(entry);
+            let len = len + entry.len() - behind.len();
+            at = put(bytes, at, entry.get(..len).unwrap_or_default());
         }
         self.is_sorted = true;
         if has_twice { Err(Twice) } else { Ok(()) }
     }
 
-    /// Whether two members of a sorted set have the same name.
+    /// Whether two members of a sorted set, which was not put in order yet, have the same name.
     #[cold]
-    fn has_twice(&mut self) -> bool {
-        let mut names = Vec::with_capacity(self.len);
-        entries(self.block(), |_, _, entry| {
-            let name = name(Type::Zset, entry);
-            names.push((rank_of_name(name), name));
-        });
+    fn has_twice(&self) -> bool {
+        let names = self.places.iter().map(|place| self.name(*place as u64 as usize));
+        let mut names: Vec<(u64, &[u8])> = names.map(|name| (rank_of_name(name), name)).collect();
         names.sort_unstable();
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     /// Gives back what one large aggregate needed.
+    #[inline]
     pub fn shrink(&mut self, bytes: usize) {
         if self.bytes.capacity().max(self.unsorted.capacity()) > bytes {
             *self = Self::default();
@@ -327,20 +321,19 @@ impl Packer {
     }
 }
 
-/// Goes through a block: where each entry begins and ends, with its length, and itself.
-fn entries<'a>(block: &'a [u8], mut each: impl FnMut(usize, usize, &'a [u8])) {
-    let mut rest = block;
-    while !rest.is_empty() {
-        let start = block.len() - rest.len();
-        let (len, behind) = split_length(rest);
-        let Some((entry, behind)) = behind.split_at_checked(len) else { break };
-        rest = behind;
-        each(start, block.len() - rest.len(), entry);
-    }
+/// Puts those of the same rank in order, too. Whether two have the same name.
+#[cold]
+fn sort_equals(kind: Type, bytes: &[u8], places: &mut [u128]) -> bool {
+    let name = |place: u128| name_at(kind, bytes, place as u64 as usize);
+    places.sort_unstable_by(|a, b| (a >> 64).cmp(&(b >> 64)).then_with(|| name(*a).cmp(name(*b))));
+    let is_same = |a: u128, b: u128| a >> 64 == b >> 64 && name(a) == name(b);
+    places.windows(2).any(|pair| is_same(pair[0], pair[1]))
 }
 
-fn entry_at<'a>(block: &'a [u8], place: &Place) -> &'a [u8] {
-    split_length(block.get(place.start..place.end).unwrap_or_default()).1
+/// The name in the entry that begins there.
+fn name_at(kind: Type, bytes: &[u8], start: usize) -> &[u8] {
+    let (len, rest) = split_length(bytes.get(start..).unwrap_or_default());
+    name(kind, rest.get(..len).unwrap_or_default())
 }
 
 /// The name in an entry.
@@ -349,13 +342,6 @@ fn name(kind: Type, entry: &[u8]) -> &[u8] {
         Type::Hash => hash::parts(entry).0,
         Type::Zset => zset::parts(entry).0,
         _ => entry,
-    }
-}
-
-fn rank(kind: Type, entry: &[u8]) -> u64 {
-    match kind {
-        Type::Zset => rank_of_score(zset::parts(entry).1),
-        _ => rank_of_name(name(kind, entry)),
     }
 }
 

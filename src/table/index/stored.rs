@@ -195,13 +195,53 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        if let Content::Flat(flat) = content {
-            if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = block(heap, key, flat, version, expires_at_ms) {
-                    return Self(word);
-                }
-            }
+        Self::of_flat(heap, key, &content, version, expires_at_ms)
+            .unwrap_or_else(|| Self::of_value(heap, key, content, version, expires_at_ms))
+    }
+
+    /// The same, and what it adds to sums, for less than asking for it afterwards.
+    #[inline]
+    pub(in crate::table) fn counted(
+        heap: &Heap,
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+        sums: &mut Counts,
+    ) -> Self {
+        let flat = Self::of_flat(heap, key, &content, version, expires_at_ms);
+        if let (Some(stored), Content::Flat(flat)) = (flat, &content) {
+            let memory = SLOT_BYTES + packed_memory(key.len() + flat.bytes.len());
+            sums.add_key(flat.kind, expires_at_ms.is_some(), memory);
+            return stored;
         }
+        let stored = Self::of_value(heap, key, content, version, expires_at_ms);
+        sums.add(&stored.counts());
+        stored
+    }
+
+    #[inline]
+    fn of_flat(
+        heap: &Heap,
+        key: &[u8],
+        content: &Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Option<Self> {
+        let Content::Flat(flat) = content else { return None };
+        if !fits(key.len(), flat.bytes.len()) {
+            return None;
+        }
+        block(heap, key, *flat, version, expires_at_ms).map(Self)
+    }
+
+    fn of_value(
+        heap: &Heap,
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Self {
         let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
         Self::new(heap, Bytes::from(key), entry)
     }
@@ -249,25 +289,18 @@ impl Stored {
 
     /// What it adds to the sums.
     pub(in crate::table) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.count(&mut counts);
-        counts
-    }
-
-    /// Adds it to sums.
-    #[inline]
-    pub(in crate::table) fn count(&self, sums: &mut Counts) {
         match self.show().form() {
             Form::Packed(packed) => {
                 let parts = packed.parts();
                 let (value, _) = elements(&parts);
+                let mut counts = Counts::default();
                 let memory = SLOT_BYTES + packed_memory(parts.key.len() + value.len());
-                sums.add_key(parts.kind, parts.expires_at_ms.is_some(), memory);
+                counts.add_key(parts.kind, parts.expires_at_ms.is_some(), memory);
+                counts
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                let memory = SLOT_BYTES + itself + apart_memory(key.len(), entry);
-                sums.add(&Counts::of(entry, memory));
+                Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
             }
         }
     }
