@@ -5,7 +5,7 @@ use super::database::Db;
 use super::entry::Entry;
 use super::index::Stored;
 use crate::memory::Heap;
-use crate::value::{Bytes, Content};
+use crate::value::{Bytes, Content, sort};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::borrow::Borrow;
@@ -377,7 +377,7 @@ impl Batch {
             let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
             keys.extend(there.filter(|key| wanted(key)).map(|key| (db, Bytes::from(key))));
         }
-        keys.sort_unstable();
+        sort(&mut keys, |a: &(Db, Bytes), b| a.cmp(b));
         keys
     }
 

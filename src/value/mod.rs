@@ -16,6 +16,7 @@ mod module;
 mod packed;
 mod packer;
 mod set;
+mod sort;
 mod stream;
 mod tree;
 mod withheld;
@@ -36,6 +37,7 @@ pub use module::Module;
 pub use packed::Unpacked;
 pub use packer::{Packer, Twice};
 pub use set::Set;
+pub use sort::sort;
 pub use stream::{
     Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
     StreamBuilder, Trim,
