@@ -1,5 +1,5 @@
-//! The engine's tasks, each driven a step at a time: by threads, or by a simulation that also stands
-//! in for the clock and the network.
+//! The engine's tasks, each driven a step at a time: by threads, or by a simulation that also
+//! stands in for the clock and the network.
 //!
 //! Whoever holds the seat is the table's writer. That is the apply thread, but for what is little
 //! and comes while nothing else waits: the link's thread deals with that by itself where nobody is
@@ -228,5 +228,124 @@ impl Bell {
             }
         }
         std::mem::take(&mut *rung)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Replica, SharedGate, lookup::Answer, settings_of};
+    use super::*;
+    use crate::change::{Change, Verdict};
+    use crossbeam_channel::Sender;
+
+    struct Keeps;
+
+    impl SharedGate for Keeps {
+        fn ask(&self, _: &Change<'_>) -> Verdict {
+            Verdict::Keep
+        }
+    }
+
+    /// An engine that follows, and the end where the link stands.
+    struct Site {
+        replica: Replica,
+        applier: Applier,
+        feed: Sender<Feed>,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let replica = Replica::new("redis://127.0.0.1:1").unwrap();
+            let (settings, table) = {
+                let mut engine = replica.engine.lock();
+                (settings_of(&engine.config), engine.table.take().unwrap())
+            };
+            let shared = replica.shared.clone();
+            let apply = Apply::new(replica.env.clone(), shared.clone(), settings, table);
+            let (feed, feeds) = crossbeam_channel::unbounded();
+            let mut site = Self { replica, applier: Applier::new(shared, apply, feeds), feed };
+            site.feed.send(Feed::Continue { replid: Some([b'a'; 40]) }).unwrap();
+            assert!(site.applier.step());
+            site
+        }
+
+        fn come(&self, bytes: &[u8]) {
+            self.replica.shared.control.came(bytes.len());
+            self.feed.send(Feed::Bytes { bytes: bytes.to_vec(), at_ms: 0 }).unwrap();
+        }
+
+        /// Whether the apply thread is woken for what has come.
+        fn rings(&self) -> bool {
+            self.applier.desk.see_to_it();
+            std::mem::take(&mut *self.applier.desk.bell.rung.lock())
+        }
+
+        fn has(&self, key: &str) -> bool {
+            self.replica.lookups().get(0, key.as_bytes(), |_, _| ()) == Answer::Found(())
+        }
+    }
+
+    #[test]
+    fn what_is_little_is_dealt_with_where_it_comes() {
+        let site = Site::new();
+        assert!(!site.rings(), "nothing has come");
+        site.come(b"PING\r\n");
+        assert!(!site.rings() && site.applier.waiting() == 0);
+        site.come(b"SET a 1\r\nSET b 1\r\nMULTI\r\nSET c 1\r\nDEL a\r\n");
+        site.rings();
+        assert!(site.has("a") && site.has("b") && !site.has("c"));
+        // What is replaced the apply thread gives back later, of which it has to know once.
+        site.come(b"EXEC\r\n");
+        assert!(site.rings() && site.has("c") && !site.has("a"));
+        site.applier.desk.seat.lock().is_watched = true;
+        site.come(b"DEL b\r\n");
+        assert!(!site.rings() && !site.has("b"));
+        assert_eq!(site.applier.waiting(), 0);
+    }
+
+    #[test]
+    fn all_else_is_the_apply_threads() {
+        let mut site = Site::new();
+        let large = [b"SET large ".as_slice(), &[b'x'; LITTLE_BYTES as usize], b"\r\n"].concat();
+        site.come(&large);
+        assert!(site.rings() && !site.has("large"), "there is much");
+        assert!(site.applier.step() && site.has("large"));
+
+        site.replica.set_gate(Some(Arc::new(Keeps))).unwrap();
+        site.come(b"SET asked 1\r\n");
+        assert!(site.rings() && !site.has("asked"), "somebody is to be asked");
+        assert!(site.applier.step() && site.has("asked"));
+        site.replica.set_gate(None).unwrap();
+
+        site.come(b"SET first 1\r\n");
+        let taken = site.applier.desk.seat.lock();
+        assert!(site.rings() && !site.has("first"), "somebody is at work");
+        drop(taken);
+        // What waits comes first.
+        site.come(b"DEL first\r\n");
+        assert!(site.rings() && site.applier.waiting() == 0 && !site.has("first"));
+
+        site.come(&large[..large.len() - 1]);
+        assert!(site.rings() && site.applier.step());
+        site.come(b"\n");
+        assert!(site.rings() && site.applier.waiting() == 1, "much waits for its end");
+    }
+
+    #[test]
+    fn nobody_goes_on_where_somebody_panicked() {
+        let mut site = Site::new();
+        site.applier.desk.seat.lock().is_busy = true;
+        site.come(b"SET a 1\r\n");
+        assert!(site.rings() && !site.applier.step() && !site.has("a"));
+    }
+
+    #[test]
+    fn the_last_to_feed_it_rings() {
+        let site = Site::new();
+        let feeder = site.applier.fed_by(());
+        let Site { applier, feed, .. } = site;
+        drop((feed, feeder));
+        // It would not return if nobody rang.
+        applier.run();
     }
 }
