@@ -1,6 +1,6 @@
-//! How long it takes until a write is seen that the primary has answered: polled in rets, looked up
-//! when its queue of events wakes, fetched anew after the push of client-side caching, and polled at
-//! a real replica; on an idle primary, and on one that takes other writes.
+//! How long it takes until a write is seen that the primary has answered: polled in rets, looked
+//! up when its queue of events wakes, fetched anew after the push of client-side caching, and polled
+//! at a real replica; on an idle primary, and on one that takes other writes.
 
 use crate::contender::{Background, Program};
 use crate::report::{Goal, Report, Samples, short};
@@ -115,14 +115,15 @@ fn report(contenders: &[Contender; 4], rates: &Samples) -> Report {
         title: "From a writer's reply until the value is seen, us".to_owned(),
         columns: head.map(String::from).to_vec(),
         notes: vec![
-            "polled: rets_get; woken: rets_get when rets_event_fd is readable; client-side caching:"
+            "polled: rets_get; woken: rets_get when rets_event_fd is readable; client-side"
                 .to_owned(),
-            "the push of the invalidation is waited for, and the key fetched anew; replica: GET over"
+            "caching: the push of the invalidation is waited for, and the key fetched anew;"
                 .to_owned(),
-            "a Unix socket, polled. Who polls keeps a processor from those it waits for: where there"
+            "replica: GET over a Unix socket, polled. Who polls keeps a processor from those it"
                 .to_owned(),
-            "are two, its p99 is a slice of time of the scheduler. busy: the primary takes".to_owned(),
-            format!("{} other writes a second.", rates.spread(1.0)),
+            "waits for: where there are two, its p99 is a slice of time of the scheduler."
+                .to_owned(),
+            format!("busy: the primary takes {} other writes a second.", rates.spread(1.0)),
         ],
         ..Report::default()
     };
