@@ -1,6 +1,6 @@
 //! How long it takes until a write is seen that the primary has answered: polled in rets, looked
-//! up when its queue of events wakes, fetched anew after the push of client-side caching, and polled
-//! at a real replica; on an idle primary, and on one that takes other writes.
+//! up when its queue of events wakes, fetched anew after the push of client-side caching, and
+//! polled at a real replica; on an idle primary, and on one that takes other writes.
 
 use crate::contender::{Background, Program};
 use crate::report::{Goal, Report, Samples, short};
