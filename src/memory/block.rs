@@ -84,11 +84,13 @@ pub fn block_size(len: usize) -> usize {
 }
 
 impl Block {
-    /// A block in a heap, its content put together; `None` if that is too long, or if there is no
-    /// memory. Of the note only the lowest [`NOTE_BITS`] are kept.
+    /// A block in a heap, its content put together of what comes first and of the rest; `None` if
+    /// that is too long, or if there is no memory. Of the note only the lowest [`NOTE_BITS`] are
+    /// kept.
     #[inline]
-    pub fn in_heap(heap: &Heap, note: u32, parts: [&[u8]; 3]) -> Option<Self> {
-        let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    pub fn in_heap(heap: &Heap, note: u32, first: [&[u8]; 2], rest: &[&[u8]]) -> Option<Self> {
+        let parts = || first.into_iter().chain(rest.iter().copied());
+        let len = parts().map(|part| part.len()).sum::<usize>();
         if len > CONTENT_MAX {
             return None;
         }
@@ -98,7 +100,7 @@ impl Block {
         unsafe {
             block.cast::<u32>().write(head);
             let mut at = block.add(HEAD);
-            for part in parts {
+            for part in parts() {
                 at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
                 at = at.add(part.len());
             }
@@ -307,7 +309,7 @@ mod tests {
     fn in_heap(heap: &Heap, content: &[u8]) -> Block {
         let (a, rest) = content.split_at(content.len() / 3);
         let (b, c) = rest.split_at(rest.len() / 2);
-        Block::in_heap(heap, 77, [a, b, c]).expect("it is small")
+        Block::in_heap(heap, 77, [a, b], &[c]).expect("it is small")
     }
 
     #[test]
@@ -326,7 +328,7 @@ mod tests {
             drop(block);
             assert_eq!(*same, bytes[..len]);
         }
-        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0], &[]]).is_none());
+        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0]], &[]).is_none());
         let large = Block::from(&bytes[..]);
         assert!(*large.clone() == bytes[..] && large.lent_by(&heap).is_none());
         assert!(Block::default().is_empty());

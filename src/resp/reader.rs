@@ -174,6 +174,10 @@ impl Frame {
     /// Goes on with what is there; true if the frame is complete.
     fn advance(&mut self, bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Result<bool> {
         if !self.in_array {
+            if let (0, Some(end)) = (self.searched, usual_frame(bytes, args)) {
+                self.at = end;
+                return Ok(true);
+            }
             match bytes.first() {
                 None => return Ok(false),
                 Some(b'*') => {}
@@ -280,6 +284,34 @@ impl Frame {
         self.at = end + 1;
         Ok(true)
     }
+}
+
+/// A frame that is all there and has neither many nor long arguments, as nearly all are, read in one
+/// go; where it ends. Where this finds nothing there may still be a frame.
+#[inline]
+fn usual_frame(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
+    let known = args.len();
+    let end = usual_arguments(bytes, args);
+    if end.is_none() {
+        args.truncate(known);
+    }
+    end
+}
+
+#[inline]
+fn usual_arguments(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
+    let (count, mut at) = usual_header(bytes, b'*')?;
+    for _ in 0..count {
+        let (len, header) = usual_header(bytes.get(at..)?, b'$')?;
+        let from = at + header;
+        let to = from + len as usize;
+        if bytes.get(to..to + 2)? != b"\r\n" {
+            return None;
+        }
+        args.push((from, to));
+        at = to + 2;
+    }
+    Some(at)
 }
 
 /// A line of this mark and a number of few digits, and how long it is: what nearly all headers are,

@@ -3,9 +3,9 @@
 use super::Table;
 use super::database::Db;
 use super::entry::Entry;
-use super::index::Stored;
+use super::index::{Shown, Stored};
 use crate::memory::Heap;
-use crate::value::{Bytes, Content};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::borrow::Borrow;
@@ -68,6 +68,11 @@ impl Made {
     /// Lends the entry.
     pub fn lend<R>(&self, look: impl FnOnce(&Entry) -> R) -> R {
         self.0.show().lend(look)
+    }
+
+    /// The deadline that it has.
+    pub fn expires_at_ms(&self) -> Option<i64> {
+        self.0.show().expires_at_ms()
     }
 }
 
@@ -250,18 +255,23 @@ impl Batch {
         key: &[u8],
         look: impl FnOnce(Option<&Entry>) -> R,
     ) -> R {
+        match self.shown(table, db, key) {
+            Some(shown) => shown.lend(|entry| look(Some(entry))),
+            None => look(None),
+        }
+    }
+
+    /// The same as it is stored.
+    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: &[u8]) -> Option<Shown<'a>> {
         let base = match self.views.get(db) {
             None if self.flushed => None,
             None => Some(db),
             Some(view) => match view.slots.get(key) {
-                Some(slot) => return look(slot.stored().map(Stored::entry).as_ref()),
+                Some(slot) => return slot.stored().map(Stored::show),
                 None => view.base,
             },
         };
-        match base {
-            Some(db) => table.look(db, key, look),
-            None => look(None),
-        }
+        table.own(base?, key)
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
@@ -282,6 +292,22 @@ impl Batch {
     ) -> Made {
         let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
         Made(Stored::of(heap, key, value, version, expires_at_ms))
+    }
+
+    /// What an edit makes of a key that has nothing, or what the primary has in one block; the
+    /// deadline stays. `None` of all else, and where the edit says so.
+    pub fn remake<E>(&self, table: &Table, db: Db, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    where
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+    {
+        let (flat, expires_at_ms) = match self.shown(table, db, key) {
+            Some(shown) => shown.flat()?,
+            None => (Flat::empty(kind), None),
+        };
+        let mut room = Room::default();
+        let new = edit(flat, &mut room)?;
+        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
+        Stored::joined(heap, key, new, version, expires_at_ms).map(Made)
     }
 
     /// Gives its key what was made for this database.

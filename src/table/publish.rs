@@ -114,22 +114,22 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     }
     shared.stamp.begin();
     let (new, old) = match (what, spot) {
-        (What::Put(stored), Some(spot)) => (stored.counts(), spot.exchange(stored)),
+        (What::Put(stored), Some(spot)) => (Some(stored.share()), spot.exchange(stored)),
         (What::Put(stored), None) => {
-            let new = stored.counts();
+            let new = stored.share();
             index.insert(hash, stored, |_| ());
-            (new, None)
+            (Some(new), None)
         }
         (What::Remove(_), Some(spot)) => {
             shared.removals.begin();
-            (Counts::default(), index.remove(hash, &spot))
+            (None, index.remove(hash, &spot))
         }
-        (What::Remove(_), None) => (Counts::default(), None),
+        (What::Remove(_), None) => (None, None),
     };
-    let gone = old.as_ref().map(Stored::counts).unwrap_or_default();
+    let gone = old.as_ref().map(Stored::share);
     if new != gone {
-        database.sums.change(&new, &gone);
-        shared.sums.change(&new, &gone);
+        database.sums.exchange(new, gone);
+        shared.sums.exchange(new, gone);
     }
     shared.stamp.end(stamp.words());
     if let Some(old) = old {
@@ -316,7 +316,7 @@ impl<'a> Plan<'a> {
                 let spot = database.index.own_find(hash, what.key());
                 let gone = match (what, spot) {
                     (What::Put(stored), spot) => {
-                        new.add(&stored.counts());
+                        new.add_share(stored.share());
                         match spot {
                             Some(spot) => {
                                 before(spot.bucket);
@@ -335,7 +335,7 @@ impl<'a> Plan<'a> {
                     (What::Remove(_), None) => None,
                 };
                 if let Some(gone) = gone {
-                    old.add(&gone.counts());
+                    old.add_share(gone.share());
                     writing.throw_away(gone.weight(), Waste::Stored(gone));
                 }
             }
