@@ -13,6 +13,9 @@ use std::ops::Range;
 /// A score or another double. The oldest servers, and all of them in ranges, also take blanks in
 /// front, nothing at all, and whatever stands behind a zero byte.
 pub(super) fn score(text: &[u8]) -> Result<f64, Failure> {
+    if let Some(number) = parse_f64(text) {
+        return Ok(number);
+    }
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let rest = text.trim_ascii_start();
     let number = if text.is_empty() { Some(0.0) } else { parse_f64(rest) };

@@ -88,9 +88,14 @@ impl Block {
     /// that is too long, or if there is no memory. Of the note only the lowest [`NOTE_BITS`] are
     /// kept.
     #[inline]
-    pub fn in_heap(heap: &Heap, note: u32, first: [&[u8]; 2], rest: &[&[u8]]) -> Option<Self> {
-        let parts = || first.into_iter().chain(rest.iter().copied());
-        let len = parts().map(|part| part.len()).sum::<usize>();
+    pub fn in_heap<const N: usize>(
+        heap: &Heap,
+        note: u32,
+        first: [&[u8]; 2],
+        rest: [&[u8]; N],
+    ) -> Option<Self> {
+        let len_of = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let len = len_of(&first) + len_of(&rest);
         if len > CONTENT_MAX {
             return None;
         }
@@ -100,10 +105,12 @@ impl Block {
         unsafe {
             block.cast::<u32>().write(head);
             let mut at = block.add(HEAD);
-            for part in parts() {
+            let mut put = |part: &[u8]| {
                 at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
                 at = at.add(part.len());
-            }
+            };
+            first.into_iter().for_each(&mut put);
+            rest.into_iter().filter(|part| !part.is_empty()).for_each(put);
         }
         block.as_ptr().expose_provenance();
         Some(Self(block))
@@ -309,7 +316,7 @@ mod tests {
     fn in_heap(heap: &Heap, content: &[u8]) -> Block {
         let (a, rest) = content.split_at(content.len() / 3);
         let (b, c) = rest.split_at(rest.len() / 2);
-        Block::in_heap(heap, 77, [a, b], &[c]).expect("it is small")
+        Block::in_heap(heap, 77, [a, b], [c]).expect("it is small")
     }
 
     #[test]
@@ -328,7 +335,7 @@ mod tests {
             drop(block);
             assert_eq!(*same, bytes[..len]);
         }
-        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0]], &[]).is_none());
+        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0]], []).is_none());
         let large = Block::from(&bytes[..]);
         assert!(*large.clone() == bytes[..] && large.lent_by(&heap).is_none());
         assert!(Block::default().is_empty());

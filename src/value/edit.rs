@@ -57,8 +57,8 @@ impl<const N: usize> Room<N> {
 impl<'a> Pieces<'a> {
     /// The pieces, of which any may be empty.
     #[inline]
-    pub fn all(&self) -> &[&'a [u8]] {
-        &self.0
+    pub fn all(self) -> [&'a [u8]; 5] {
+        self.0
     }
 
     /// How many bytes they are together.

@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
+use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size, fetch};
 use crate::table::entry::{Entry, Share};
 use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value, split_length};
 use std::marker::PhantomData;
@@ -156,6 +156,19 @@ impl<'a> Packed<'a> {
     fn parts(self) -> Parts<'a> {
         parts(self.note, self.content)
     }
+
+    /// How long the key and the value are together.
+    #[inline]
+    fn lean_len(self) -> usize {
+        let note = self.note;
+        let deadline = if note.has_deadline() { size_of::<i64>() } else { 0 };
+        let mut between = note.version_len() + deadline;
+        if note.kind() != Type::String {
+            let rest = self.content.get(note.key_len() + between..).unwrap_or_default();
+            between += rest.len() - split_length(split_length(rest).1).1.len();
+        }
+        self.content.len().saturating_sub(between)
+    }
 }
 
 /// A string that is stored in one block.
@@ -210,9 +223,7 @@ impl Stored {
         if !fits(key.len(), flat.bytes.len()) {
             return None;
         }
-        let pieces = flat.bytes;
-        let flat = flat.map(|_| pieces.all());
-        block(heap, key, flat, version, expires_at_ms).map(Self)
+        block(heap, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
     }
 
     /// The same of an entry that has no block in common with the key.
@@ -224,6 +235,11 @@ impl Stored {
             Some(word) => Self(word),
             None => Self::new(heap, Bytes::from(key), entry),
         }
+    }
+
+    /// Has the processor fetch what dropping it looks at.
+    pub(in crate::table) fn fetch(&self) {
+        fetch(self.0.get() as usize);
     }
 
     /// For a slot, which then owns it.
@@ -260,10 +276,8 @@ impl Stored {
     pub(in crate::table) fn share(&self) -> Share {
         match self.show().form() {
             Form::Packed(packed) => {
-                let parts = packed.parts();
-                let (value, _) = elements(&parts);
-                let memory = SLOT_BYTES + packed_memory(parts.key.len() + value.len());
-                Share::whole(parts.kind, parts.expires_at_ms.is_some(), memory)
+                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
+                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
@@ -480,16 +494,15 @@ fn whole_block(
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
-    let bytes = [flat.bytes];
-    block(heap, key, flat.map(|_| &bytes[..]), version, expires_at_ms)
+    block(heap, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
 }
 
 /// A block of a value in pieces.
 #[inline]
-fn block(
+fn block<const N: usize>(
     heap: &Heap,
     key: &[u8],
-    flat: Flat<&[&[u8]]>,
+    flat: Flat<[&[u8]; N]>,
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
