@@ -68,6 +68,8 @@ pub(super) fn zadd(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let mut at = 2;
     while let Some(option) = args.get(at) {
         match option {
+            // A score, mostly.
+            [b'0'..=b'9' | b'-', ..] => break,
             _ if is(option, "NX") => adding.only_new = true,
             _ if is(option, "XX") => adding.only_old = true,
             _ if is(option, "GT") => adding.only_greater = true,

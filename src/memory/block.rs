@@ -79,6 +79,7 @@ pub struct Lent<'a> {
 }
 
 /// How much memory a block with so much content takes.
+#[inline]
 pub fn block_size(len: usize) -> usize {
     if len > CONTENT_MAX { size_of::<Apart>() + len } else { heap::rounded(HEAD + len) }
 }
@@ -276,8 +277,13 @@ impl Drop for Block {
         if self.is_in_heap() {
             // SAFETY: it is there as long as this; whoever was its last owner gives it back.
             unsafe {
-                let head =
-                    Head(self.0.cast::<AtomicU32>().as_ref().fetch_sub(1, Ordering::Release));
+                let count = self.0.cast::<AtomicU32>().as_ref();
+                // Who is alone stays alone: clones are made of handles, and there is no other.
+                let alone = Head(count.load(Ordering::Acquire));
+                if alone.owners() == 1 {
+                    return heap::give_back(self.0, HEAD + alone.len());
+                }
+                let head = Head(count.fetch_sub(1, Ordering::Release));
                 if head.owners() == 1 {
                     fence(Ordering::Acquire);
                     heap::give_back(self.0, HEAD + head.len());

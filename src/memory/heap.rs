@@ -169,7 +169,11 @@ fn size_of_class(class: usize) -> usize {
 }
 
 /// How much a piece of this size takes.
+#[inline]
 pub(super) fn rounded(size: usize) -> usize {
+    if size <= FINE_MAX {
+        return size.max(1).next_multiple_of(FINE);
+    }
     class_of(size).map_or(size, size_of_class)
 }
 

@@ -286,8 +286,8 @@ impl Frame {
     }
 }
 
-/// A frame that is all there and has neither many nor long arguments, as nearly all are, read in one
-/// go; where it ends. Where this finds nothing there may still be a frame.
+/// A frame that is all there and has neither many nor long arguments, as nearly all are, read in
+/// one go; where it ends. Where this finds nothing there may still be a frame.
 #[inline]
 fn usual_frame(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
     let known = args.len();
@@ -318,18 +318,23 @@ fn usual_arguments(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize
 /// read in one go. Where this finds nothing there may still be a header.
 #[inline]
 fn usual_header(rest: &[u8], mark: u8) -> Option<(u64, usize)> {
-    let digit = |byte: u8| u64::from(byte - b'0');
-    let (found, header) = match *rest {
-        [found, a @ b'0'..=b'9', b'\r', b'\n', ..] => (found, (digit(a), 4)),
-        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            (found, (digit(a) * 10 + digit(b), 5))
-        }
-        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            (found, (digit(a) * 100 + digit(b) * 10 + digit(c), 6))
-        }
-        _ => return None,
-    };
-    (found == mark).then_some(header)
+    let digit = |byte: u8| u64::from(byte.wrapping_sub(b'0'));
+    let [found, first, second, third] = *rest.first_chunk()?;
+    let (a, b, c) = (digit(first), digit(second), digit(third));
+    if found != mark || a > 9 {
+        return None;
+    }
+    if second == b'\r' {
+        return (third == b'\n').then_some((a, 4));
+    }
+    let [fourth, fifth] = *rest.get(4..)?.first_chunk()?;
+    if a == 0 || b > 9 {
+        return None;
+    }
+    if third == b'\r' {
+        return (fourth == b'\n').then_some((a * 10 + b, 5));
+    }
+    (c <= 9 && [fourth, fifth] == *b"\r\n").then_some((a * 100 + b * 10 + c, 6))
 }
 
 /// Digits without leading zeros, as the servers write and want them.

@@ -395,7 +395,8 @@ mod tests {
         fn short_decimals_are_read_as_any(text in "[-+]?[0-9]{0,9}[.]?[0-9]{0,9}[.]?") {
             let (sign, rest) = text.split_at(usize::from(text.starts_with(['-', '+'])));
             // std knows an exponent of any number of digits, this file's short way none.
-            let read = format!("{rest}e0").parse().ok().map(|x: f64| if sign == "-" { -x } else { x });
+            let read: Option<f64> = format!("{rest}e0").parse().ok();
+            let read = read.map(|x| if sign == "-" { -x } else { x });
             prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), read.map(f64::to_bits));
         }
 

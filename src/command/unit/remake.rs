@@ -1,5 +1,5 @@
-//! Edits of small values, which most edits are: what comes of one is laid out at once, as it would be
-//! stored, and shown as such.
+//! Edits of small values, which most edits are: what comes of one is laid out at once, as it would
+//! be stored, and shown as such.
 //!
 //! That is another way to what [`Unit::edit`] and [`Unit::edit_element`] do, for the case in which
 //! nothing is withheld: [`Unit::remake`] is the one place that tells whether a key is such a case.

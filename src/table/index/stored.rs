@@ -220,7 +220,7 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Option<Self> {
-        if !fits(key.len(), flat.bytes.len()) {
+        if !fits(key.len(), flat.bytes.total_len()) {
             return None;
         }
         block(heap, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
