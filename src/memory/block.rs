@@ -123,7 +123,7 @@ impl Block {
         (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
     }
 
-    /// For whoever keeps it as a word of 64 bits, of which the lowest three are zero; `None` of
+    /// For whoever keeps it as a word of 64 bits, of which the lowest two are zero; `None` of
     /// what is in no heap, as a clone may be.
     #[inline]
     pub fn into_word(self) -> Option<NonZeroU64> {
@@ -365,7 +365,7 @@ mod tests {
     fn a_word_is_a_block_that_nobody_dropped() {
         let heap = Heap::new();
         let word = in_heap(&heap, b"content").into_word().expect("it is in a heap");
-        assert_eq!(word.get() & 7, 0);
+        assert_eq!(word.get() & 3, 0);
         assert_eq!(Block::from(&b"content"[..]).into_word(), None);
         // SAFETY: it is taken back at the end only.
         unsafe {

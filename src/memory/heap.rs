@@ -37,7 +37,10 @@ const FREE_MIN: usize = 32;
 /// A line of the processor's cache.
 pub const LINE: usize = 64;
 
-/// Sizes are multiples of 8 up to this one, ...
+/// Sizes are multiples of 4 up to this one, ...
+const TINY_MAX: usize = 128;
+const TINY: usize = 4;
+/// ... of 8 up to this one, ...
 const FINE_MAX: usize = 512;
 const FINE: usize = 8;
 /// ... of 16 up to this one, ...
@@ -46,9 +49,10 @@ const COARSE: usize = 16;
 /// ... and then those of so many lines, which fill a slab without much of a rest.
 const LINES: [usize; 7] = [21, 25, 32, 36, 42, 51, 64];
 
-const FINE_CLASSES: usize = FINE_MAX / FINE;
-const COARSE_CLASSES: usize = (COARSE_MAX - FINE_MAX) / COARSE;
-const CLASSES: usize = FINE_CLASSES + COARSE_CLASSES + LINES.len();
+const TINY_CLASSES: usize = TINY_MAX / TINY;
+const FINE_CLASSES: usize = TINY_CLASSES + (FINE_MAX - TINY_MAX) / FINE;
+const COARSE_CLASSES: usize = FINE_CLASSES + (COARSE_MAX - FINE_MAX) / COARSE;
+const CLASSES: usize = COARSE_CLASSES + LINES.len();
 
 /// The largest piece.
 #[cfg(test)]
@@ -88,7 +92,7 @@ struct Slab {
     behind: *mut Slab,
 }
 
-/// A piece that nobody has.
+/// A piece that nobody has; it may begin at any multiple of four.
 #[derive(Debug)]
 struct Free {
     next: *mut Free,
@@ -150,31 +154,37 @@ unsafe impl Send for Lines {}
 unsafe impl Sync for Lines {}
 
 fn class_of(size: usize) -> Option<usize> {
+    if size <= TINY_MAX {
+        // What was given back has room for an address.
+        return Some((size.max(size_of::<Free>()) - 1) / TINY);
+    }
     if size <= FINE_MAX {
-        return Some(size.saturating_sub(1) / FINE);
+        return Some(TINY_CLASSES + (size - TINY_MAX - 1) / FINE);
     }
     if size <= COARSE_MAX {
         return Some(FINE_CLASSES + (size - FINE_MAX - 1) / COARSE);
     }
     let lines = LINES.iter().position(|lines| size <= lines * LINE)?;
-    Some(FINE_CLASSES + COARSE_CLASSES + lines)
+    Some(COARSE_CLASSES + lines)
 }
 
 fn size_of_class(class: usize) -> usize {
-    match class.checked_sub(FINE_CLASSES) {
-        None => (class + 1) * FINE,
-        Some(class) if class < COARSE_CLASSES => FINE_MAX + (class + 1) * COARSE,
-        Some(class) => LINES.get(class - COARSE_CLASSES).map_or(0, |lines| lines * LINE),
+    match class {
+        ..TINY_CLASSES => (class + 1) * TINY,
+        ..FINE_CLASSES => TINY_MAX + (class - TINY_CLASSES + 1) * FINE,
+        ..COARSE_CLASSES => FINE_MAX + (class - FINE_CLASSES + 1) * COARSE,
+        _ => LINES.get(class - COARSE_CLASSES).map_or(0, |lines| lines * LINE),
     }
 }
 
 /// How much a piece of this size takes.
 #[inline]
 pub(super) fn rounded(size: usize) -> usize {
-    if size <= FINE_MAX {
-        return size.max(1).next_multiple_of(FINE);
+    match size {
+        ..=TINY_MAX => size.max(size_of::<Free>()).next_multiple_of(TINY),
+        ..=FINE_MAX => size.next_multiple_of(FINE),
+        _ => class_of(size).map_or(size, size_of_class),
     }
-    class_of(size).map_or(size, size_of_class)
 }
 
 impl Default for Heap {
@@ -348,7 +358,7 @@ impl State {
                 (*slab).fresh += size as u32;
                 chunk_of(slab.addr()).cast::<u8>().add(fresh as usize)
             } else {
-                (*slab).free = (*free).next;
+                (*slab).free = free.read_unaligned().next;
                 free.cast()
             };
             if (*slab).free.is_null() && (*slab).fresh + size as u32 > (*slab).end {
@@ -372,7 +382,7 @@ impl State {
             let slab = &raw mut (*chunk).slabs[place];
             debug_assert_eq!(class_of(size), Some((*slab).class.into()));
             let free = piece.as_ptr().cast::<Free>();
-            (*free).next = (*slab).free;
+            free.write_unaligned(Free { next: (*slab).free });
             (*slab).free = free;
             (*slab).used -= 1;
             if (*slab).used == 0 {

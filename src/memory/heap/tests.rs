@@ -40,13 +40,19 @@ fn small_sizes_are_rounded_up_by_little_and_lines_to_lines() {
     for size in 1..=SIZE_MAX {
         let class = class_of(size).unwrap();
         let rounded = rounded(size);
-        let rest = if size > FINE_MAX { COARSE } else { FINE };
-        let rest = if size > COARSE_MAX { size / 3 } else { rest };
+        let rest = match size {
+            ..=7 => 8,
+            ..=TINY_MAX => TINY,
+            ..=FINE_MAX => FINE,
+            ..=COARSE_MAX => COARSE,
+            _ => size / 3,
+        };
         assert!(rounded >= size && rounded - size < rest, "{size} {rounded}");
         assert_eq!(*classes.entry(class).or_insert(rounded), rounded);
         assert!(size % LINE != 0 || rounded % LINE == 0, "{size} {rounded}");
     }
-    assert_eq!(classes.len(), CLASSES);
+    // No piece is too small for an address.
+    assert_eq!(classes.len(), CLASSES - 1);
     assert_eq!(class_of(SIZE_MAX + 1), None);
     assert_eq!(Heap::new().take(SIZE_MAX + 1), None);
 }

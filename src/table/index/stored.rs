@@ -68,8 +68,8 @@ struct Packed<'a> {
 }
 
 /// What is noted in a block's head: all that it takes to find the key and the value of a string.
-/// From the lowest bit on: the length of the key, that of the version less one, the place of the
-/// type in [`KINDS`], and whether there is a deadline.
+/// From the lowest bit on: the length of the key, that of the version (see [`VERSION_LENS`]), the
+/// place of the type in [`KINDS`], and whether there is a deadline.
 #[derive(Clone, Copy, Debug)]
 struct Note(u32);
 
@@ -80,6 +80,11 @@ const KIND_BITS: u32 = 3;
 const VERSION_SHIFT: u32 = KEY_BITS;
 const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
 const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
+
+/// How many bytes a version takes. None are the first unit's: what came with the first snapshot is
+/// most of many tables.
+const VERSION_LENS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 8];
+const FIRST: u64 = 1;
 
 const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
 
@@ -96,7 +101,7 @@ impl Note {
 
     #[inline]
     fn version_len(self) -> usize {
-        self.bits(VERSION_SHIFT, VERSION_BITS) + 1
+        VERSION_LENS[self.bits(VERSION_SHIFT, VERSION_BITS)]
     }
 
     #[inline]
@@ -137,10 +142,11 @@ fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
     {
         (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
     }
-    let version = match rest.first_chunk() {
+    let version = match (version.len(), rest.first_chunk()) {
+        (0, _) => FIRST,
         // Without a loop of that length, which processors would have to guess.
-        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * version.len())),
-        None => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
+        (len, Some(bytes)) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * len)),
+        _ => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
     };
     let kind = if note.is_simple() { Type::String } else { note.kind() };
     Parts { kind, key, version, expires_at_ms, value }
@@ -507,9 +513,12 @@ fn block<const N: usize>(
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
+    let version_code = match version {
+        FIRST => 0,
+        _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
+    };
     let mut between = Room::<BETWEEN_MAX>::default();
-    between.put(version.to_le_bytes().get(..version_len)?)?;
+    between.put(version.to_le_bytes().get(..VERSION_LENS[version_code])?)?;
     if let Some(at) = expires_at_ms {
         between.put(&at.to_le_bytes())?;
     }
@@ -518,7 +527,7 @@ fn block<const N: usize>(
         between.put_length(flat.mark)?;
     }
     let note = key.len()
-        | (version_len - 1) << VERSION_SHIFT
+        | version_code << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
     Block::in_heap(heap, note as u32, [key, between.all()], flat.bytes)?.into_word()
@@ -567,6 +576,7 @@ mod tests {
         let heap = Heap::new();
         let zset: Zset = [("a", -0.0), ("b", f64::INFINITY)].into_iter().collect();
         let texts = || (0..30).map(|n| n.to_string().into_bytes());
+        let versions = || (0..u64::BITS).flat_map(|bits| [1 << bits, !0 >> bits]).chain([0, 2, 3]);
         let values = [
             Value::string(b""),
             Value::string(&[7; 300]),
@@ -580,7 +590,7 @@ mod tests {
         for key in [&b""[..], b"key", &[b'k'; 200]] {
             for (at, value) in values.iter().enumerate() {
                 for expires_at_ms in [None, Some(-1), Some(i64::MAX)] {
-                    for version in [0, 1, u64::from(u32::MAX) << 7, u64::MAX] {
+                    for version in versions() {
                         let entry = Entry { version, ..Entry::new(value.clone(), expires_at_ms) };
                         let stored = Stored::new(&heap, Bytes::from(key), entry.clone());
                         assert_eq!(
