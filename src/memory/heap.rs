@@ -180,12 +180,6 @@ fn size_of_class(class: usize) -> usize {
 /// How much a piece of this size takes.
 #[inline]
 pub(super) fn rounded(size: usize) -> usize {
-    if size <= TINY_MAX {
-        return size.max(size_of::<Free>()).next_multiple_of(TINY);
-    }
-    if size <= FINE_MAX {
-        return size.next_multiple_of(FINE);
-    }
     class_of(size).map_or(size, size_of_class)
 }
 
