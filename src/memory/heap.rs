@@ -178,6 +178,7 @@ fn size_of_class(class: usize) -> usize {
 }
 
 /// How much a piece of this size takes.
+#[inline]
 pub(super) fn rounded(size: usize) -> usize {
     class_of(size).map_or(size, size_of_class)
 }

@@ -8,6 +8,7 @@
 mod array;
 mod bytes;
 mod digest;
+mod edit;
 mod fingerprint;
 mod flat;
 mod hash;
@@ -27,6 +28,7 @@ pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
+pub use edit::{Pieces, Room};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
