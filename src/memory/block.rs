@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use super::fetch::fetch;
 use super::heap::{self, Heap};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -159,6 +160,12 @@ impl Block {
     pub unsafe fn lend_word<'a>(word: NonZeroU64) -> Lent<'a> {
         // SAFETY: as the caller says.
         unsafe { lend(ptr::with_exposed_provenance(word.get() as usize)) }
+    }
+
+    /// Asks main memory for what has to be there for a clone.
+    #[inline]
+    pub fn foresee(&self) {
+        fetch(self.0.as_ptr().addr());
     }
 
     fn is_in_heap(&self) -> bool {

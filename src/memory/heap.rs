@@ -171,8 +171,8 @@ fn class_of(size: usize) -> Option<usize> {
 fn size_of_class(class: usize) -> usize {
     match class {
         ..TINY_CLASSES => (class + 1) * TINY,
-        ..FINE_CLASSES => TINY_MAX + (class - TINY_CLASSES + 1) * FINE,
-        ..COARSE_CLASSES => FINE_MAX + (class - FINE_CLASSES + 1) * COARSE,
+        TINY_CLASSES..FINE_CLASSES => TINY_MAX + (class - TINY_CLASSES + 1) * FINE,
+        FINE_CLASSES..COARSE_CLASSES => FINE_MAX + (class - FINE_CLASSES + 1) * COARSE,
         _ => LINES.get(class - COARSE_CLASSES).map_or(0, |lines| lines * LINE),
     }
 }

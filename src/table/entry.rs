@@ -73,10 +73,21 @@ impl Entry {
         shared_memory(key_len, self)
     }
 
+    /// About the bytes of what it refers to and `later` does not, which came in its place.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        match (&self.value, &later.value) {
+            (Some(own), Some(later)) => own.lost_to(later) + self.hold_memory(),
+            _ => self.memory(),
+        }
+    }
+
+    fn hold_memory(&self) -> usize {
+        self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
+    }
+
     /// An estimate of the memory of what it refers to, in bytes.
     pub(super) fn memory(&self) -> usize {
-        let value = self.value.as_ref().map_or(0, Value::memory);
-        value + self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
+        self.value.as_ref().map_or(0, Value::memory) + self.hold_memory()
     }
 }
 

@@ -100,7 +100,8 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     let mut guard = shared.writing.lock();
     let writing = &mut *guard;
     let news = usize::from(spot.is_none());
-    if spot.is_some() || matches!(what, What::Put(_)) {
+    let is_put = matches!(what, What::Put(_));
+    if spot.is_some() || is_put {
         let (numbers, mut is_moved) = (writing.numbers(shared), false);
         let gone = |gone: Gone| {
             is_moved = true;
@@ -132,7 +133,9 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     }
     shared.stamp.end(stamp.words());
     if let Some(old) = old {
-        writing.throw_away(old.weight(), Waste::Stored(old));
+        let later = spot.filter(|_| is_put).and_then(|spot| spot.show());
+        let weight = old.weight(later);
+        writing.throw_away(weight, Waste::Stored(old));
     }
     sweep(shared, guard);
 }
@@ -330,29 +333,29 @@ impl<'a> Plan<'a> {
             let (mut new, mut old) = (Counts::default(), Counts::default());
             for Write { hash, what } in writes {
                 let spot = database.index.own_find(hash, what.key());
-                let gone = match (what, spot) {
+                let (gone, later) = match (what, spot) {
                     (What::Put(stored), spot) => {
                         new.add_share(stored.share());
                         match spot {
                             Some(spot) => {
                                 before(spot.bucket);
-                                spot.exchange(stored)
+                                (spot.exchange(stored), spot.show())
                             }
                             None => {
                                 database.index.insert(hash, stored, &before);
-                                None
+                                (None, None)
                             }
                         }
                     }
                     (What::Remove(_), Some(spot)) => {
                         before(spot.bucket);
-                        database.index.remove(hash, &spot)
+                        (database.index.remove(hash, &spot), None)
                     }
-                    (What::Remove(_), None) => None,
+                    (What::Remove(_), None) => (None, None),
                 };
                 if let Some(gone) = gone {
                     old.add_share(gone.share());
-                    writing.throw_away(gone.weight(), Waste::Stored(gone));
+                    writing.throw_away(gone.weight(later), Waste::Stored(gone));
                 }
             }
             (database, new, old)

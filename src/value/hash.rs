@@ -126,6 +126,11 @@ impl Hash {
         self.fields.memory()
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.fields.lost_to(&later.fields)
+    }
+
     /// A field, also one whose deadline has passed.
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
         self.fields.seek(name).map(|entry| parts(entry).1)

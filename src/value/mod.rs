@@ -156,6 +156,20 @@ impl Value {
         self.len() == 0
     }
 
+    /// About the bytes of what it has and `later` has not, which came in its place.
+    pub fn lost_to(&self, later: &Self) -> usize {
+        match (self, later) {
+            (Self::String(a), Self::String(b)) if a.is_same(b) => 0,
+            (Self::List(a), Self::List(b)) => a.lost_to(b),
+            (Self::Set(a), Self::Set(b)) => a.lost_to(b),
+            (Self::Zset(a), Self::Zset(b)) => a.lost_to(b),
+            (Self::Hash(a), Self::Hash(b)) => a.lost_to(b),
+            (Self::Stream(a), Self::Stream(b)) => a.lost_to(b),
+            (Self::Array(a), Self::Array(b)) => a.lost_to(b),
+            _ => self.memory(),
+        }
+    }
+
     /// An estimate of the memory it takes, in bytes, in constant time for what is large.
     pub fn memory(&self) -> usize {
         match self {

@@ -200,6 +200,15 @@ impl Zset {
         self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        let members = match (&self.members, &later.members) {
+            (Some(own), Some(later)) => own.lost_to(later),
+            (own, _) => own.as_ref().map_or(0, Tree::memory),
+        };
+        self.order.lost_to(&later.order) + members
+    }
+
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         let found = match &self.members {

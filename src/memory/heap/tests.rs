@@ -40,13 +40,8 @@ fn small_sizes_are_rounded_up_by_little_and_lines_to_lines() {
     for size in 1..=SIZE_MAX {
         let class = class_of(size).unwrap();
         let rounded = rounded(size);
-        let rest = match size {
-            ..=7 => 8,
-            ..=TINY_MAX => TINY,
-            ..=FINE_MAX => FINE,
-            ..=COARSE_MAX => COARSE,
-            _ => size / 3,
-        };
+        let rests = [(7, 8), (TINY_MAX, TINY), (FINE_MAX, FINE), (COARSE_MAX, COARSE)];
+        let rest = rests.iter().find(|(max, _)| size <= *max).map_or(size / 3, |(_, rest)| *rest);
         assert!(rounded >= size && rounded - size < rest, "{size} {rounded}");
         assert_eq!(*classes.entry(class).or_insert(rounded), rounded);
         assert!(size % LINE != 0 || rounded % LINE == 0, "{size} {rounded}");

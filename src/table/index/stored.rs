@@ -270,11 +270,17 @@ impl Stored {
         self.show().entry()
     }
 
-    /// About what dropping it gives back, in bytes.
-    pub(in crate::table) fn weight(&self) -> usize {
-        match self.show().form() {
-            Form::Packed(packed) => block_size(packed.content.len()),
-            Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
+    /// About what dropping it gives back, in bytes, where this came in its place.
+    pub(in crate::table) fn weight(&self, later: Option<Shown<'_>>) -> usize {
+        match (self.show().form(), later.map(Shown::form)) {
+            (Form::Packed(packed), _) => block_size(packed.content.len()),
+            (Form::Apart((key, entry)), later) => {
+                let value = match later {
+                    Some(Form::Apart((_, later))) => entry.lost_to(later),
+                    _ => entry.memory(),
+                };
+                key.len() + value + ALLOCATION_BYTES
+            }
         }
     }
 
