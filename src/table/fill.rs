@@ -46,7 +46,8 @@ impl<'t> Fill<'t> {
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;
-        let stored = Stored::counted(heap, key, content, version, expires_at_ms, &mut self.new);
+        let stored = Stored::of(heap, key, content, version, expires_at_ms);
+        self.new.add_share(stored.share());
         self.waiting.push((hash, stored));
     }
 
@@ -70,20 +71,20 @@ impl<'t> Fill<'t> {
         let shared = self.shared;
         let mut writing = shared.writing.lock();
         let numbers = writing.numbers(shared);
-        let mut new = std::mem::take(&mut self.new);
+        let (new, mut vain) = (std::mem::take(&mut self.new), Counts::default());
         if let Some((db, database)) = &self.database {
             for (hash, stored) in self.waiting.drain(..) {
                 let gone = |gone: Gone| writing.throw_away(gone.weight(), Waste::Index(gone));
                 let added = database.index.add(hash, stored, numbers, &shared.layout, gone);
                 if let Err(stored) = added {
-                    new.remove(&stored.counts());
+                    vain.add_share(stored.share());
                     self.twice.get_or_insert_with(|| (*db, Bytes::from(stored.show().key())));
                 }
             }
-            database.sums.change(&new, &Counts::default());
+            database.sums.change(&new, &vain);
         }
         shared.stamp.begin();
-        shared.sums.change(&new, &Counts::default());
+        shared.sums.change(&new, &vain);
         shared.stamp.end(self.stamp.words());
         publish::sweep(shared, writing);
     }
@@ -149,9 +150,7 @@ mod tests {
             let key = n.to_string();
             let hash = layout.hash(key.as_bytes());
             index.prepare(hash, |_| 1, (0, 0), &layout, |_| moved += 1);
-            let sums = &mut Counts::default();
-            let stored = Stored::counted(&layout.heap, key.as_bytes(), flat(b""), 0, None, sums);
-            assert_eq!(*sums, stored.counts());
+            let stored = Stored::of(&layout.heap, key.as_bytes(), flat(b""), 0, None);
             index.insert(hash, stored, |_| ());
         }
         assert!(moved < 10, "{moved} segments");

@@ -3,7 +3,7 @@
 
 use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number, unpack};
 use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
-use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
+use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, sort, zset};
 
 /// An element is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,7 +308,7 @@ impl Packer {
     fn has_twice(&self) -> bool {
         let names = self.places.iter().map(|place| self.name(*place as u64 as usize));
         let mut names: Vec<(u64, &[u8])> = names.map(|name| (rank_of_name(name), name)).collect();
-        names.sort_unstable();
+        sort(&mut names, |a, b| a.cmp(b));
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
 
@@ -325,7 +325,7 @@ impl Packer {
 #[cold]
 fn sort_equals(kind: Type, bytes: &[u8], places: &mut [u128]) -> bool {
     let name = |place: u128| name_at(kind, bytes, place as u64 as usize);
-    places.sort_unstable_by(|a, b| (a >> 64).cmp(&(b >> 64)).then_with(|| name(*a).cmp(name(*b))));
+    sort(places, |a, b| (a >> 64).cmp(&(b >> 64)).then_with(|| name(*a).cmp(name(*b))));
     let is_same = |a: u128, b: u128| a >> 64 == b >> 64 && name(a) == name(b);
     places.windows(2).any(|pair| is_same(pair[0], pair[1]))
 }
