@@ -90,6 +90,7 @@ fn copy_back(out: &mut [u8], at: usize, distance: usize, count: usize) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn unpacked(packed: &[u8], len: usize) -> Option<Vec<u8>> {
         let mut out = b"what was there before".to_vec();
@@ -105,6 +106,34 @@ mod tests {
         assert_eq!(long, b"abcdefghijklmnopqrstabcdefghijklmnopqrxyzcdefg");
         assert_eq!(unpacked(b"\x01ab\x80\x01", 8).unwrap(), b"abababab");
         assert_eq!(unpacked(b"", 0).unwrap(), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn unpacks_what_is_put_together_byte_by_byte(
+            steps in proptest::collection::vec((any::<bool>(), 0..9000_usize, 0..300_usize), 0..60)
+        ) {
+            let (mut packed, mut wanted) = (Vec::new(), vec![b'.']);
+            packed.extend_from_slice(b"\0.");
+            for (is_literal, place, count) in steps {
+                if is_literal {
+                    let literals = (0..count % 32 + 1).map(|n| (place + n) as u8);
+                    packed.push((count % 32) as u8);
+                    packed.extend(literals.clone());
+                    wanted.extend(literals);
+                    continue;
+                }
+                let distance = place % wanted.len().min(8192) + 1;
+                let (count, low) = (count % 262 + 1, (distance - 1) as u8);
+                let high = ((distance - 1) >> 8) as u8;
+                match count {
+                    ..7 => packed.extend([(count as u8) << 5 | high, low]),
+                    _ => packed.extend([7 << 5 | high, (count - 7) as u8, low]),
+                }
+                (0..count + 2).for_each(|_| wanted.push(wanted[wanted.len() - distance]));
+            }
+            prop_assert_eq!(unpacked(&packed, wanted.len()), Some(wanted));
+        }
     }
 
     #[test]

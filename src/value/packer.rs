@@ -523,6 +523,28 @@ mod tests {
     }
 
     #[test]
+    fn integers_are_packed_as_their_texts_are() {
+        let numbers = [5, 7, 8, 0, -3, i64::MIN, 1 << 20, 2056, -600, i64::MAX, 1 << 40];
+        let (mut as_numbers, mut as_texts) = (Packer::default(), Packer::default());
+        for packer in [&mut as_numbers, &mut as_texts] {
+            packer.begin(Type::Set);
+            packer.member(b"text");
+        }
+        for number in numbers {
+            as_numbers.number(number);
+            as_texts.member(number.to_string().as_bytes());
+        }
+        let [found, wanted] = [&mut as_numbers, &mut as_texts].map(value);
+        assert_eq!(found, wanted);
+        assert!(found.is_ok_and(|value| value.is_some_and(|value| value.len() == 12)));
+        for twice in [5, i64::MIN] {
+            as_numbers.begin(Type::Set);
+            [twice, 6, twice].map(|number| as_numbers.number(number));
+            assert_eq!(value(&mut as_numbers), Err(Twice));
+        }
+    }
+
+    #[test]
     fn small_values_are_lent_and_large_ones_made() {
         let mut packer = Packer::default();
         for (kind, count, is_flat) in [
