@@ -108,6 +108,7 @@ impl Machine {
     }
 
     /// Any other item with its bytes, until the next run.
+    #[inline(never)]
     pub(super) fn lend(&self, item: Item) -> Lent<'_> {
         let bytes = |buffer| match buffer {
             Buffer::Key => self.key.as_slice(),
@@ -151,10 +152,24 @@ impl Machine {
         self.buffers.shrink(SCRATCH_MAX);
     }
 
+    #[inline]
     fn step(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
+        if let State::Between = self.state {
+            let number = cursor.byte()?;
+            return match number {
+                opcode::LEAST.. => self.opcode(number, cursor),
+                _ => self.key(number, cursor),
+            };
+        }
+        self.go_on(cursor)
+    }
+
+    /// With whatever was begun.
+    #[inline(never)]
+    fn go_on(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         match &mut self.state {
+            State::Between => return Ok(None),
             State::Header => return self.header(cursor).map(Some),
-            State::Between => return self.between(cursor),
             State::Building(builder) => {
                 let made = builder.run(cursor, &mut self.buffers)?;
                 self.state = State::Between;
@@ -204,8 +219,9 @@ impl Machine {
         Ok(Event::Item(Item::Header { version: self.version, valkey }))
     }
 
-    fn between(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
-        let number = cursor.byte()?;
+    /// What stands between keys.
+    #[inline(never)]
+    fn opcode(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         match number {
             opcode::EOF => {
                 return Ok(Some(if self.version < CHECKSUM_VERSION_MIN {
@@ -260,7 +276,8 @@ impl Machine {
             opcode::FUNCTION_PRE_GA | opcode::HASH_TEMPLATE_OR_UPDATE => {
                 return Err(self.opcode_refused(number));
             }
-            _ => return self.key(number, cursor),
+            // There are no others.
+            ..opcode::LEAST => return self.key(number, cursor),
         }
         Ok(None)
     }
@@ -285,6 +302,7 @@ impl Machine {
     }
 
     /// The key behind a type, and its value as far as it is there.
+    #[inline]
     fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         let row = types::row(number, self.dialect);
         if *row != Row::Unknown {

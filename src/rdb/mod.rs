@@ -21,7 +21,7 @@ mod types;
 mod ziplist;
 mod zipmap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::text;
 use crate::value::{Bytes, Content, Value};
 use cursor::Stop;
@@ -189,14 +189,18 @@ impl Decoder {
                 Ok(Event::Item(item)) => return Ok(Some(self.machine.lend(item))),
                 Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
                 Err(Stop::Need(_)) => {}
-                Err(Stop::Bad(kind, text)) => {
-                    let error = Error::new(kind, format!("snapshot {}: {text}", self.place()));
-                    self.failed = Some(error.clone());
-                    return Err(error);
-                }
+                Err(Stop::Bad(kind, text)) => return Err(self.fail(kind, &text)),
             }
         }
         Ok(None)
+    }
+
+    /// From now on it fails.
+    #[cold]
+    fn fail(&mut self, kind: Kind, text: &str) -> Error {
+        let error = Error::new(kind, format!("snapshot {}: {text}", self.place()));
+        self.failed = Some(error.clone());
+        error
     }
 
     /// Where it is, for messages.
