@@ -46,8 +46,8 @@ impl<'t> Fill<'t> {
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;
-        let stored = Stored::of(heap, key, content, version, expires_at_ms);
-        self.new.add_share(stored.share());
+        let (stored, share) = Stored::with_share(heap, key, content, version, expires_at_ms);
+        self.new.add_share(share);
         self.waiting.push((hash, stored));
     }
 

@@ -207,13 +207,51 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        if let Content::Flat(flat) = content {
-            if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
-                    return Self(word);
-                }
-            }
+        Self::of_flat(heap, key, &content, version, expires_at_ms)
+            .unwrap_or_else(|| Self::of_value(heap, key, content, version, expires_at_ms))
+    }
+
+    /// The same and what it adds to the sums, for less than to ask it.
+    #[inline]
+    pub(in crate::table) fn with_share(
+        heap: &Heap,
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> (Self, Share) {
+        let stored = Self::of_flat(heap, key, &content, version, expires_at_ms);
+        if let (Some(stored), Content::Flat(flat)) = (stored, &content) {
+            let memory = SLOT_BYTES + packed_memory(key.len() + flat.bytes.len());
+            let share = Share::whole(flat.kind, expires_at_ms.is_some(), memory);
+            debug_assert_eq!(share, stored.share());
+            return (stored, share);
         }
+        let stored = Self::of_value(heap, key, content, version, expires_at_ms);
+        let share = stored.share();
+        (stored, share)
+    }
+
+    #[inline]
+    fn of_flat(
+        heap: &Heap,
+        key: &[u8],
+        content: &Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Option<Self> {
+        let Content::Flat(flat) = content else { return None };
+        let fits = fits(key.len(), flat.bytes.len());
+        fits.then(|| whole_block(heap, key, *flat, version, expires_at_ms).map(Self))?
+    }
+
+    fn of_value(
+        heap: &Heap,
+        key: &[u8],
+        content: Content<'_>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Self {
         let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
         Self::new(heap, Bytes::from(key), entry)
     }
