@@ -47,6 +47,7 @@ impl<'t> Fill<'t> {
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;
         let (stored, share) = Stored::with_share(heap, key, content, version, expires_at_ms);
+        debug_assert_eq!(share, stored.share());
         self.new.add_share(share);
         self.waiting.push((hash, stored));
     }

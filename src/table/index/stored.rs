@@ -207,8 +207,7 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        Self::of_flat(heap, key, &content, version, expires_at_ms)
-            .unwrap_or_else(|| Self::of_value(heap, key, content, version, expires_at_ms))
+        Self::with_share(heap, key, content, version, expires_at_ms).0
     }
 
     /// The same and what it adds to the sums, for less than to ask it.
@@ -220,40 +219,19 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> (Self, Share) {
-        let stored = Self::of_flat(heap, key, &content, version, expires_at_ms);
-        if let (Some(stored), Content::Flat(flat)) = (stored, &content) {
-            let memory = SLOT_BYTES + packed_memory(key.len() + flat.bytes.len());
-            let share = Share::whole(flat.kind, expires_at_ms.is_some(), memory);
-            debug_assert_eq!(share, stored.share());
-            return (stored, share);
+        if let Content::Flat(flat) = content {
+            let len = key.len() + flat.bytes.len();
+            if fits(key.len(), flat.bytes.len()) {
+                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
+                    let (kind, memory) = (flat.kind, SLOT_BYTES + packed_memory(len));
+                    return (Self(word), Share::whole(kind, expires_at_ms.is_some(), memory));
+                }
+            }
         }
-        let stored = Self::of_value(heap, key, content, version, expires_at_ms);
+        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
+        let stored = Self::new(heap, Bytes::from(key), entry);
         let share = stored.share();
         (stored, share)
-    }
-
-    #[inline]
-    fn of_flat(
-        heap: &Heap,
-        key: &[u8],
-        content: &Content<'_>,
-        version: u64,
-        expires_at_ms: Option<i64>,
-    ) -> Option<Self> {
-        let Content::Flat(flat) = content else { return None };
-        let fits = fits(key.len(), flat.bytes.len());
-        fits.then(|| whole_block(heap, key, *flat, version, expires_at_ms).map(Self))?
-    }
-
-    fn of_value(
-        heap: &Heap,
-        key: &[u8],
-        content: Content<'_>,
-        version: u64,
-        expires_at_ms: Option<i64>,
-    ) -> Self {
-        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
-        Self::new(heap, Bytes::from(key), entry)
     }
 
     /// The same of what is put together; `None` if that is no block.
