@@ -207,7 +207,15 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        Self::with_share(heap, key, content, version, expires_at_ms).0
+        if let Content::Flat(flat) = content {
+            if fits(key.len(), flat.bytes.len()) {
+                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
+                    return Self(word);
+                }
+            }
+        }
+        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
+        Self::new(heap, Bytes::from(key), entry)
     }
 
     /// The same and what it adds to the sums, for less than to ask it.
@@ -219,18 +227,17 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> (Self, Share) {
-        if let Content::Flat(flat) = content {
-            let len = key.len() + flat.bytes.len();
-            if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
-                    let (kind, memory) = (flat.kind, SLOT_BYTES + packed_memory(len));
-                    return (Self(word), Share::whole(kind, expires_at_ms.is_some(), memory));
-                }
+        let flat = match &content {
+            Content::Flat(flat) => Some((flat.kind, key.len() + flat.bytes.len())),
+            Content::Value(_) => None,
+        };
+        let stored = Self::of(heap, key, content, version, expires_at_ms);
+        let share = match flat.filter(|_| stored.0.get() & APART == 0) {
+            Some((kind, len)) => {
+                Share::whole(kind, expires_at_ms.is_some(), SLOT_BYTES + packed_memory(len))
             }
-        }
-        let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
-        let stored = Self::new(heap, Bytes::from(key), entry);
-        let share = stored.share();
+            None => stored.share(),
+        };
         (stored, share)
     }
 
