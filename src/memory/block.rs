@@ -158,6 +158,16 @@ impl Block {
         fetch(self.0.as_ptr().addr());
     }
 
+    /// Asks main memory for so many bytes of the content, be they there or not, and for what stands
+    /// before it.
+    #[inline]
+    pub fn fetch(&self, from: usize, len: usize) {
+        let at = self.0.as_ptr().addr();
+        fetch(at);
+        let first = at + from;
+        (first..first + size_of::<Apart>() + len).step_by(heap::LINE).for_each(fetch);
+    }
+
     fn is_in_heap(&self) -> bool {
         self.0.as_ptr().addr() & APART == 0
     }

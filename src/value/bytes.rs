@@ -39,6 +39,14 @@ impl Bytes {
         (self.block == other.block).then_some(&self.block)
     }
 
+    /// Asks main memory for all of it at once, and for no more than this: going through it would
+    /// ask for one line after the other.
+    #[inline]
+    pub fn fetch(&self, len_max: usize) {
+        // How long it is would have to be fetched before.
+        self.block.fetch(self.before as usize, len_max);
+    }
+
     /// See [`Block::foresee`].
     #[inline]
     pub fn foresee(&self) {
