@@ -136,23 +136,62 @@ impl Counts {
         self.memory.iter().sum()
     }
 
-    /// Where the memory of a type is among them, or that of what has no value.
-    pub(super) fn place(kind: Option<Type>) -> usize {
-        kind.map_or(KINDS - 1, |kind| kind as usize)
+    /// Adds what one entry adds.
+    pub(super) fn add_share(&mut self, share: Share) {
+        let Share { place, is_ghost, has_deadline, is_partial, is_frozen, memory } = share;
+        self.keys += usize::from(!is_ghost);
+        self.expires += usize::from(!is_ghost && has_deadline);
+        self.ghosts += usize::from(is_ghost);
+        self.partial += usize::from(is_partial);
+        self.frozen += usize::from(is_frozen);
+        self.memory[usize::from(place)] += memory;
+    }
+}
+
+/// What one entry adds to the sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Where its memory is among that of all types.
+    place: u8,
+    is_ghost: bool,
+    has_deadline: bool,
+    is_partial: bool,
+    is_frozen: bool,
+    memory: usize,
+}
+
+impl Share {
+    /// Of an entry that takes so much memory.
+    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
+        let kind = entry.value.as_ref().map(Value::kind);
+        Self {
+            place: kind.map_or(KINDS - 1, |kind| kind as usize) as u8,
+            is_ghost: entry.is_ghost(),
+            has_deadline: entry.expires_at_ms.is_some(),
+            is_partial: entry.is_partial(),
+            is_frozen: entry.is_frozen(),
+            memory,
+        }
     }
 
-    /// Of one entry that takes so much memory.
-    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
-        let ghost = entry.is_ghost();
-        let mut by_kind = [0; KINDS];
-        by_kind[Self::place(entry.value.as_ref().map(Value::kind))] = memory;
-        Self {
-            keys: usize::from(!ghost),
-            expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
-            ghosts: usize::from(ghost),
-            partial: usize::from(entry.is_partial()),
-            frozen: usize::from(entry.is_frozen()),
-            memory: by_kind,
-        }
+    /// Of one that is what the primary has.
+    #[inline]
+    pub(super) fn whole(kind: Type, has_deadline: bool, memory: usize) -> Self {
+        let (is_ghost, is_partial, is_frozen) = (false, false, false);
+        Self { place: kind as u8, is_ghost, has_deadline, is_partial, is_frozen, memory }
+    }
+
+    /// Where two of them differ in nothing but the memory: whose, and how much that is of either.
+    #[inline]
+    pub(super) fn only_memory(self, other: Self) -> Option<(usize, usize, usize)> {
+        let is_alike = self == Self { memory: self.memory, ..other };
+        is_alike.then_some((self.place.into(), self.memory, other.memory))
+    }
+
+    /// The sums over this alone.
+    pub(super) fn counts(self) -> Counts {
+        let mut counts = Counts::default();
+        counts.add_share(self);
+        counts
     }
 }

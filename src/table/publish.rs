@@ -77,13 +77,12 @@ impl What {
 pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
     let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
     if let Some((db, database)) = only {
-        if let Some(slot) = batch.take_only() {
-            return publish_one(
-                shared,
-                database,
-                What::of(&shared.layout, slot, stamp.unit, db),
-                stamp,
-            );
+        if let Some((slot, is_expected)) = batch.take_only(stamp.unit) {
+            let what = match slot {
+                Slot::Put(stored) if is_expected => What::Put(stored),
+                slot => What::of(&shared.layout, slot, stamp.unit, db),
+            };
+            return publish_one(shared, database, what, stamp);
         }
     }
     let plan = Plan::new(shared, batch, stamp.unit);
@@ -115,22 +114,22 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     }
     shared.stamp.begin();
     let (new, old) = match (what, spot) {
-        (What::Put(stored), Some(spot)) => (stored.counts(), spot.exchange(stored)),
+        (What::Put(stored), Some(spot)) => (Some(stored.share()), spot.exchange(stored)),
         (What::Put(stored), None) => {
-            let new = stored.counts();
+            let new = stored.share();
             index.insert(hash, stored, |_| ());
-            (new, None)
+            (Some(new), None)
         }
         (What::Remove(_), Some(spot)) => {
             shared.removals.begin();
-            (Counts::default(), index.remove(hash, &spot))
+            (None, index.remove(hash, &spot))
         }
-        (What::Remove(_), None) => (Counts::default(), None),
+        (What::Remove(_), None) => (None, None),
     };
-    let gone = old.as_ref().map(Stored::counts).unwrap_or_default();
+    let gone = old.as_ref().map(Stored::share);
     if new != gone {
-        database.sums.change(&new, &gone);
-        shared.sums.change(&new, &gone);
+        database.sums.exchange(new, gone);
+        shared.sums.exchange(new, gone);
     }
     shared.stamp.end(stamp.words());
     if let Some(old) = old {
@@ -172,6 +171,7 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
+#[inline]
 pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     let held = shared.copies.load(Ordering::Acquire) > 0;
     if std::mem::replace(&mut writing.held, held) && !held {
@@ -179,17 +179,33 @@ pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     }
     // A copy of everything has no end that could be waited for.
     if writing.bin.is_full() || !held && writing.bin.is_left_full() {
-        let waste = writing.bin.sort_out(readers(), shared.barrier);
-        drop(writing);
-        drop(waste);
+        sort_out(shared, writing);
     }
 }
 
 /// Gives back all that nobody looks at any more, however little it is.
 pub(super) fn tidy(shared: &Shared) {
-    let waste = shared.writing.lock().bin.sort_out(readers(), shared.barrier);
-    drop(waste);
+    sort_out(shared, shared.writing.lock());
 }
+
+#[cold]
+fn sort_out(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+    let waste = writing.bin.sort_out(readers(), shared.barrier);
+    drop(writing);
+    for lot in waste {
+        let mut lot = lot.into_iter();
+        while let Some(thing) = lot.next() {
+            // It was in no cache since it was put there.
+            if let Some(Waste::Stored(soon)) = lot.as_slice().get(SOON) {
+                soon.fetch();
+            }
+            drop(thing);
+        }
+    }
+}
+
+/// So many things before it is given back, one is fetched.
+const SOON: usize = 4;
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);
@@ -201,10 +217,10 @@ fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Wri
 impl<'a> Plan<'a> {
     /// Only the writer may ask: what is there must still be there when the plan is carried out.
     fn new(shared: &'a Shared, batch: Batch, unit: u64) -> Self {
-        let flushed = batch.flushed;
+        let (views, flushed) = batch.into_views();
         let mut plan = Self { flushed, moves: Vec::new(), groups: SmallVec::new() };
         let databases = shared.root.own();
-        for (db, view) in batch.views.into_iter() {
+        for (db, view) in views.into_iter() {
             match view.base.and_then(|base| Some((base, databases.get(base)?))) {
                 Some((base, database)) => {
                     if base != db {
@@ -319,7 +335,7 @@ impl<'a> Plan<'a> {
                 let spot = database.index.own_find(hash, what.key());
                 let (gone, later) = match (what, spot) {
                     (What::Put(stored), spot) => {
-                        new.add(&stored.counts());
+                        new.add_share(stored.share());
                         match spot {
                             Some(spot) => {
                                 before(spot.bucket);
@@ -338,7 +354,7 @@ impl<'a> Plan<'a> {
                     (What::Remove(_), None) => (None, None),
                 };
                 if let Some(gone) = gone {
-                    old.add(&gone.counts());
+                    old.add_share(gone.share());
                     writing.throw_away(gone.weight(later), Waste::Stored(gone));
                 }
             }

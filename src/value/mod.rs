@@ -8,6 +8,7 @@
 mod array;
 mod bytes;
 mod digest;
+mod edit;
 mod fingerprint;
 mod flat;
 mod hash;
@@ -16,6 +17,7 @@ mod module;
 mod packed;
 mod packer;
 mod set;
+mod sort;
 mod stream;
 mod tree;
 mod withheld;
@@ -26,6 +28,7 @@ pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
+pub use edit::{Pieces, Room};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
@@ -36,6 +39,7 @@ pub use module::Module;
 pub use packed::Unpacked;
 pub use packer::{Packer, Twice};
 pub use set::Set;
+pub use sort::sort;
 pub use stream::{
     Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
     StreamBuilder, Trim,
