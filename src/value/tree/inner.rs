@@ -64,6 +64,20 @@ impl Children {
         self.0.get(at..).unwrap_or_default().iter().flatten()
     }
 
+    /// The only place where there is another node than there, if it is the only one.
+    pub(super) fn only_difference<'a>(&'a self, other: &'a Self) -> Option<(&'a Child, &'a Child)> {
+        let mut found = None;
+        for pair in self.0.iter().zip(&other.0) {
+            match pair {
+                (Some(a), Some(b)) if a.node.is(&b.node) => {}
+                (Some(a), Some(b)) if found.is_none() => found = Some((a, b)),
+                (None, None) => break,
+                _ => return None,
+            }
+        }
+        found
+    }
+
     /// There must be room for one.
     fn insert(&mut self, at: usize, child: Child) {
         if let Some(moved) = self.0.get_mut(at..) {
