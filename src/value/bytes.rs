@@ -80,9 +80,15 @@ impl Borrow<[u8]> for Bytes {
     }
 }
 
+impl From<Block> for Bytes {
+    fn from(block: Block) -> Self {
+        Self { block, before: 0, behind: 0 }
+    }
+}
+
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self { block: Block::from(bytes), before: 0, behind: 0 }
+        Self::from(Block::from(bytes))
     }
 }
 

@@ -18,6 +18,7 @@ mod lost;
 mod order;
 
 use super::Bytes;
+use crate::memory::Block;
 use block::{entries, offset};
 use inner::{Children, Inner, MERGED_FANOUT, Siblings};
 use std::cmp::Ordering;
@@ -351,7 +352,7 @@ impl Node {
                 };
                 child.len = len;
                 let behind = inner.edited::<O>(at, index == 0, siblings);
-                if change.remove {
+                if change.shrunk > change.grown {
                     merge_around::<O>(inner, at);
                 }
                 behind.into_iter().collect()
@@ -414,7 +415,7 @@ impl Inner {
 }
 
 /// How an entry compares to a key with this lead.
-#[inline]
+#[inline(always)]
 fn order_of<O: Order>(entry: &[u8], lead: u64, key: O::Key<'_>) -> Ordering {
     let own = O::key(entry);
     O::lead(own).cmp(&lead).then_with(|| O::compare(own, key))
@@ -452,6 +453,14 @@ fn locate(children: &Children, mut index: usize, between: bool) -> (usize, usize
 
 /// Merges a child with its neighbours where they are small enough together.
 fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
+    // Most are not; and a look at the neighbours would have to wait for them.
+    let is_small = |child: &Child| match &child.node {
+        Node::Leaf(leaf) => leaf.len() <= MERGED_BYTES,
+        Node::Inner(inner) => inner.children().len() <= MERGED_FANOUT,
+    };
+    if !inner.children().get(at).is_some_and(is_small) {
+        return;
+    }
     for at in [at, at.wrapping_sub(1)] {
         let children = inner.children();
         let (Some(left), Some(right)) = (children.get(at), children.get(at.wrapping_add(1))) else {
@@ -519,18 +528,9 @@ fn moved_in_leaf(block: &[u8], from: usize, to: usize, entry: &[u8]) -> Option<B
     })
 }
 
-/// A block of these parts, which are put together on the way where they are no more than a leaf.
+/// A leaf of these parts.
 fn joined(parts: &[&[u8]]) -> Bytes {
-    let mut leaf = [0; LEAF_BYTES];
-    let mut end = 0;
-    for part in parts {
-        match leaf.get_mut(end..end + part.len()) {
-            Some(place) => place.copy_from_slice(part),
-            None => return Bytes::from(parts.concat()),
-        }
-        end += part.len();
-    }
-    Bytes::from(&leaf[..end])
+    Block::joined(parts).into()
 }
 
 /// Cuts a block into leaves: two of about the same size, or three where large entries need it.
