@@ -124,6 +124,23 @@ impl Block {
         (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
     }
 
+    /// A block that is an allocation, its content put together.
+    pub fn joined(parts: &[&[u8]]) -> Self {
+        let len = parts.iter().map(|part| part.len()).sum();
+        if len == 0 {
+            return Self::default();
+        }
+        let (block, mut content) = Self::allocated(len);
+        for part in parts {
+            // SAFETY: it has room for all of them, and nobody else has it.
+            unsafe {
+                content.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                content = content.add(part.len());
+            }
+        }
+        Self::of_allocated(block)
+    }
+
     /// For whoever keeps it as a word of 64 bits, of which the lowest two are zero; `None` of
     /// what is in no heap, as a clone may be.
     #[inline]
@@ -166,6 +183,16 @@ impl Block {
     #[inline]
     pub fn foresee(&self) {
         fetch(self.0.as_ptr().addr());
+    }
+
+    /// Asks main memory for so many bytes of the content, be they there or not, and for what stands
+    /// before it.
+    #[inline]
+    pub fn fetch(&self, from: usize, len: usize) {
+        let at = self.0.as_ptr().addr();
+        fetch(at);
+        let first = at + from;
+        (first..first + size_of::<Apart>() + len).step_by(heap::LINE).for_each(fetch);
     }
 
     fn is_in_heap(&self) -> bool {
@@ -260,13 +287,7 @@ unsafe fn lend<'a>(block: *const u8) -> Lent<'a> {
 
 impl From<&[u8]> for Block {
     fn from(bytes: &[u8]) -> Self {
-        if bytes.is_empty() {
-            return Self::default();
-        }
-        let (block, content) = Self::allocated(bytes.len());
-        // SAFETY: it has room for them, and nobody else has it.
-        unsafe { content.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Self::of_allocated(block)
+        Self::joined(&[bytes])
     }
 }
 
