@@ -3,8 +3,8 @@
 //!
 //! rets follows a source that is never slow (`feed.rs`), which is also its writer: the stream comes
 //! as fast as it is applied. Maps, ets and LMDB are written to by a thread of their program, a
-//! server by a client that sends many commands at once. A dependent read of main memory, in a region
-//! as large as the data, is what the machine allows.
+//! server by a client that sends many commands at once. A dependent read of main memory, in a
+//! region as large as the data, is what the machine allows.
 
 use crate::contender::{Background, Program};
 use crate::feed::Feed;
