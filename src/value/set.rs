@@ -43,6 +43,11 @@ impl Set {
         self.members.memory()
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.members.lost_to(&later.members)
+    }
+
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
         self.members.seek(&pack(member)).is_some()

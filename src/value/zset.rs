@@ -14,7 +14,7 @@ pub(super) const SCANNED_MAX: usize = 64;
 pub const PACKED_LEN_MAX: usize = 128;
 
 /// The same for the length of a member in bytes.
-const PACKED_MEMBER_MAX: usize = 64;
+pub(super) const PACKED_MEMBER_MAX: usize = 64;
 
 /// Members with a score each, never NaN. Cloning takes constant time, everything about one member
 /// or one place logarithmic time.
@@ -75,7 +75,7 @@ pub(super) fn parts(entry: &[u8]) -> (&[u8], f64) {
 }
 
 /// How the servers order scores: -0 and 0 are one.
-fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
+pub(super) fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
     a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| compare_bytes(a.0, b.0))
 }
 
@@ -198,6 +198,15 @@ impl Zset {
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
+    }
+
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        let members = match (&self.members, &later.members) {
+            (Some(own), Some(later)) => own.lost_to(later),
+            (own, _) => own.as_ref().map_or(0, Tree::memory),
+        };
+        self.order.lost_to(&later.order) + members
     }
 
     /// A member's score.

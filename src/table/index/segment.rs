@@ -166,6 +166,12 @@ impl Segment {
         unsafe { &*first.add(1 + self.home(hash)) }
     }
 
+    /// Has the processor fetch what the writer looks at before it changes anything here.
+    #[inline]
+    pub(in crate::table) fn fetch_fields(self) {
+        fetch(self.0 & !SIZE_BITS);
+    }
+
     /// What readers find that is `wanted`, wherever it is and whatever happens there; the outer
     /// `None` if the writer came in the way too often.
     pub(in crate::table) fn find<'a>(

@@ -7,10 +7,9 @@
 
 #![allow(unsafe_code)]
 
-use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
-use crate::table::entry::{Counts, Entry};
-use crate::value::{Bytes, Content, Flat, Type, Value, push_length, split_length};
-use smallvec::SmallVec;
+use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size, fetch};
+use crate::table::entry::{Entry, Share};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value, split_length};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -163,6 +162,19 @@ impl<'a> Packed<'a> {
     fn parts(self) -> Parts<'a> {
         parts(self.note, self.content)
     }
+
+    /// How long the key and the value are together.
+    #[inline]
+    fn lean_len(self) -> usize {
+        let note = self.note;
+        let deadline = if note.has_deadline() { size_of::<i64>() } else { 0 };
+        let mut between = note.version_len() + deadline;
+        if note.kind() != Type::String {
+            let rest = self.content.get(note.key_len() + between..).unwrap_or_default();
+            between += rest.len() - split_length(split_length(rest).1).1.len();
+        }
+        self.content.len().saturating_sub(between)
+    }
 }
 
 /// A string that is stored in one block.
@@ -197,7 +209,7 @@ impl Stored {
     ) -> Self {
         if let Content::Flat(flat) = content {
             if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = block(heap, key, flat, version, expires_at_ms) {
+                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
                     return Self(word);
                 }
             }
@@ -206,15 +218,34 @@ impl Stored {
         Self::new(heap, Bytes::from(key), entry)
     }
 
+    /// The same of what is put together; `None` if that is no block.
+    pub(in crate::table) fn joined(
+        heap: &Heap,
+        key: &[u8],
+        flat: Flat<Pieces<'_>>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Option<Self> {
+        if !fits(key.len(), flat.bytes.total_len()) {
+            return None;
+        }
+        block(heap, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
+    }
+
     /// The same of an entry that has no block in common with the key.
     pub(in crate::table) fn under(heap: &Heap, key: &[u8], entry: Entry) -> Self {
         let Entry { version, expires_at_ms, .. } = entry;
         let word = flat(key.len(), &entry)
-            .and_then(|flat| block(heap, key, flat.lend(), version, expires_at_ms));
+            .and_then(|flat| whole_block(heap, key, flat.lend(), version, expires_at_ms));
         match word {
             Some(word) => Self(word),
             None => Self::new(heap, Bytes::from(key), entry),
         }
+    }
+
+    /// Has the processor fetch what dropping it looks at.
+    pub(in crate::table) fn fetch(&self) {
+        fetch(self.0.get() as usize);
     }
 
     /// For a slot, which then owns it.
@@ -239,32 +270,30 @@ impl Stored {
         self.show().entry()
     }
 
-    /// About what dropping it gives back, in bytes.
-    pub(in crate::table) fn weight(&self) -> usize {
-        match self.show().form() {
-            Form::Packed(packed) => block_size(packed.content.len()),
-            Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
+    /// About what dropping it gives back, in bytes, where this came in its place.
+    pub(in crate::table) fn weight(&self, later: Option<Shown<'_>>) -> usize {
+        match (self.show().form(), later.map(Shown::form)) {
+            (Form::Packed(packed), _) => block_size(packed.content.len()),
+            (Form::Apart((key, entry)), later) => {
+                let value = match later {
+                    Some(Form::Apart((_, later))) => entry.lost_to(later),
+                    _ => entry.memory(),
+                };
+                key.len() + value + ALLOCATION_BYTES
+            }
         }
     }
 
     /// What it adds to the sums.
-    pub(in crate::table) fn counts(&self) -> Counts {
+    pub(in crate::table) fn share(&self) -> Share {
         match self.show().form() {
             Form::Packed(packed) => {
-                let parts = packed.parts();
-                let (value, _) = elements(&parts);
-                let mut counts = Counts {
-                    keys: 1,
-                    expires: usize::from(parts.expires_at_ms.is_some()),
-                    ..Counts::default()
-                };
-                counts.memory[Counts::place(Some(parts.kind))] =
-                    SLOT_BYTES + packed_memory(parts.key.len() + value.len());
-                counts
+                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
+                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
+                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
             }
         }
     }
@@ -373,6 +402,14 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// See [`Entry::expires_at_ms`].
+    pub(in crate::table) fn expires_at_ms(self) -> Option<i64> {
+        match self.form() {
+            Form::Packed(packed) => packed.parts().expires_at_ms,
+            Form::Apart((_, entry)) => entry.expires_at_ms,
+        }
+    }
+
     /// A string, if it is one that is stored in one block: what most lookups are for, and cheaper
     /// than [`Shown::lend`].
     #[inline]
@@ -380,6 +417,13 @@ impl<'a> Shown<'a> {
         let packed = self.packed()?;
         let Parts { kind, version, expires_at_ms, value, .. } = packed.parts();
         (kind == Type::String).then_some(Plain { bytes: value, version, expires_at_ms })
+    }
+
+    /// The value and the deadline, if it is stored in one block.
+    pub(in crate::table) fn flat(self) -> Option<(Flat<&'a [u8]>, Option<i64>)> {
+        let parts = self.packed()?.parts();
+        let (bytes, (len, mark)) = elements(&parts);
+        Some((Flat { kind: parts.kind, len, mark, bytes }, parts.expires_at_ms))
     }
 
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
@@ -452,13 +496,25 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<NonZeroU64> {
     let flat = flat(key.len(), entry)?;
     // Where very many have that block, the clone is a copy, and has no word.
     let before = packed_before(heap, key, entry, &flat).and_then(|block| block.clone().into_word());
-    before.or_else(|| block(heap, key, flat.lend(), entry.version, entry.expires_at_ms))
+    before.or_else(|| whole_block(heap, key, flat.lend(), entry.version, entry.expires_at_ms))
 }
 
-fn block(
+fn whole_block(
     heap: &Heap,
     key: &[u8],
     flat: Flat<&[u8]>,
+    version: u64,
+    expires_at_ms: Option<i64>,
+) -> Option<NonZeroU64> {
+    block(heap, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
+}
+
+/// A block of a value in pieces.
+#[inline]
+fn block<const N: usize>(
+    heap: &Heap,
+    key: &[u8],
+    flat: Flat<[&[u8]; N]>,
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
@@ -467,20 +523,20 @@ fn block(
         FIRST => 0,
         _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
     };
-    let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
-    between.extend_from_slice(version.to_le_bytes().get(..VERSION_LENS[version_code])?);
+    let mut between = Room::<BETWEEN_MAX>::default();
+    between.put(version.to_le_bytes().get(..VERSION_LENS[version_code])?)?;
     if let Some(at) = expires_at_ms {
-        between.extend_from_slice(&at.to_le_bytes());
+        between.put(&at.to_le_bytes())?;
     }
     if flat.kind != Type::String {
-        push_length(&mut between, flat.len);
-        push_length(&mut between, flat.mark);
+        between.put_length(flat.len)?;
+        between.put_length(flat.mark)?;
     }
     let note = key.len()
         | version_code << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])?.into_word()
+    Block::in_heap(heap, note as u32, [key, between.all()], flat.bytes)?.into_word()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have
@@ -550,8 +606,9 @@ mod tests {
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
                         assert_eq!(stored.show().item(), (Bytes::from(key), entry.clone()));
                         let shared = shared_memory(key.len(), &entry);
-                        assert!(shared + SLOT_BYTES <= stored.counts().total_memory());
-                        assert_eq!(stored.counts().expires, usize::from(expires_at_ms.is_some()));
+                        let counts = stored.share().counts();
+                        assert!(shared + SLOT_BYTES <= counts.total_memory());
+                        assert_eq!(counts.expires, usize::from(expires_at_ms.is_some()));
                     }
                 }
             }
