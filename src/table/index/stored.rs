@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size};
+use crate::memory::{Block, CONTENT_MAX, Head, Heap, Lent, NOTE_BITS, block_size};
 use crate::table::entry::{Counts, Entry};
 use crate::value::{Bytes, Content, Flat, Type, Value, push_length, split_length};
 use smallvec::SmallVec;
@@ -48,10 +48,12 @@ const _: fn() = || {
     shared::<(Block, Apart)>();
 };
 
-/// A look at what is stored: its word.
+/// A look at what is stored: its word, and the head of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     word: NonZeroU64,
+    /// Of no block: nothing.
+    head: Head,
     is_there: PhantomData<&'a Apart>,
 }
 
@@ -131,32 +133,56 @@ struct Parts<'a> {
 #[inline]
 fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
     let (key, rest) = content.split_at_checked(note.key_len()).unwrap_or_default();
-    let (version, mut value) = rest.split_at_checked(note.version_len()).unwrap_or_default();
+    let mut value = rest.get(note.version_len()..).unwrap_or_default();
     let mut expires_at_ms = None;
     if !note.is_simple()
         && let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>())
     {
         (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
     }
-    let version = match rest.first_chunk() {
-        // Without a loop of that length, which processors would have to guess.
-        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * version.len())),
-        None => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
-    };
     let kind = if note.is_simple() { Type::String } else { note.kind() };
-    Parts { kind, key, version, expires_at_ms, value }
+    Parts { kind, key, version: version(rest, note), expires_at_ms, value }
+}
+
+/// What follows the key begins with the version.
+#[inline(always)]
+fn version(rest: &[u8], note: Note) -> u64 {
+    let len = note.version_len();
+    match rest.first_chunk() {
+        // Without a loop of that length, which processors would have to guess.
+        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * len)),
+        None => rest.iter().take(len).rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    }
 }
 
 impl<'a> Packed<'a> {
     #[inline]
     fn key(self) -> &'a [u8] {
-        self.content.get(..self.note.key_len()).unwrap_or_default()
+        debug_assert!(self.note.key_len() <= self.content.len());
+        // SAFETY: it is in the block of whoever made the note, see `block`.
+        unsafe { self.content.get_unchecked(..self.note.key_len()) }
     }
 
     #[inline]
     fn parts(self) -> Parts<'a> {
         parts(self.note, self.content)
     }
+}
+
+/// Whether what begins with a key of the same length has the same ends: all of it, where they
+/// overlap. Shorter keys than an end have none.
+#[inline(always)]
+fn has_ends(content: &[u8], key: &[u8]) -> bool {
+    const END: usize = size_of::<u64>();
+    let Some(last) = key.len().checked_sub(END) else { return false };
+    debug_assert!(key.len() <= content.len());
+    let is_same = |at: usize| {
+        // SAFETY: in the block of a key that is so long, there is so much.
+        let own = unsafe { content.as_ptr().add(at).cast::<u64>().read_unaligned() };
+        // SAFETY: it ends at the key's end at the latest.
+        own == unsafe { key.as_ptr().add(at).cast::<u64>().read_unaligned() }
+    };
+    is_same(0) && is_same(last)
 }
 
 /// A string that is stored in one block.
@@ -168,6 +194,17 @@ pub struct Plain<'a> {
     pub version: u64,
     /// See [`Entry::expires_at_ms`].
     pub expires_at_ms: Option<i64>,
+}
+
+/// What a glance tells of a key that has no simple string.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::table) enum Glance<'a> {
+    /// It has something else in a block.
+    Other(Shown<'a>),
+    /// It is not there.
+    Absent,
+    /// That takes more than a look.
+    Unsure,
 }
 
 impl Stored {
@@ -282,9 +319,24 @@ impl<'a> Shown<'a> {
     /// # Safety
     /// The word came from [`Stored::into_word`], and what it refers to is not dropped as long as
     /// this is used.
-    #[inline]
+    #[inline(always)]
     pub(in crate::table) unsafe fn of(word: NonZeroU64) -> Self {
-        Self { word, is_there: PhantomData }
+        let head = match word.get() & APART {
+            // SAFETY: a word without a mark is that of a block.
+            0 => unsafe { Block::head_of_word(word) },
+            _ => Head::default(),
+        };
+        Self { word, head, is_there: PhantomData }
+    }
+
+    /// The same for the word of a slot that has something.
+    ///
+    /// # Safety
+    /// As above, and the word is not 0.
+    #[inline(always)]
+    pub(in crate::table) unsafe fn of_taken(word: u64) -> Self {
+        // SAFETY: the same conditions.
+        unsafe { Self::of(NonZeroU64::new_unchecked(word)) }
     }
 
     /// The same for the word of a slot; nothing for none.
@@ -312,11 +364,12 @@ impl<'a> Shown<'a> {
 
     #[inline]
     fn packed(self) -> Option<Packed<'a>> {
-        let word = self.word.get();
+        if self.word.get() & APART != 0 {
+            return None;
+        }
         // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
-        (word & APART == 0)
-            .then(|| unsafe { Block::lend_word(self.word) })
-            .map(|Lent { note, content }| Packed { note: Note(note), content })
+        let Lent { note, content } = unsafe { Block::lend_word(self.word, self.head) };
+        Some(Packed { note: Note(note), content })
     }
 
     #[inline]
@@ -330,23 +383,44 @@ impl<'a> Shown<'a> {
     /// Whether it is stored under this key.
     #[inline(always)]
     pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
-        let Some(Packed { note, content }) = self.packed() else { return self.is_apart_at(key) };
-        if note.key_len() != key.len() {
+        let Some(packed) = self.packed() else { return self.is_apart_at(key) };
+        if packed.note.key_len() != key.len() {
             return false;
         }
-        let Some(own) = content.get(..key.len()) else { return false };
-        let (Some(a), Some(b)) = (own.first_chunk::<8>(), key.first_chunk::<8>()) else {
-            return own == key;
-        };
-        let (Some(c), Some(d)) = (own.last_chunk::<8>(), key.last_chunk::<8>()) else {
-            return false;
-        };
         // Most keys are decided by their ends, without a call.
-        let ends = [
-            u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
-            u64::from_le_bytes(*c) ^ u64::from_le_bytes(*d),
-        ];
-        ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+        match key.len() {
+            8..=16 => has_ends(packed.content, key),
+            17.. => has_ends(packed.content, key) && packed.key() == key,
+            _ => packed.key() == key,
+        }
+    }
+
+    /// As the segment's; a string is simple in one block and without a deadline.
+    #[inline(always)]
+    pub(in crate::table) fn glance<R>(
+        self,
+        key: &[u8],
+        stands: impl FnOnce() -> bool,
+        f: impl FnOnce(Plain<'a>) -> R,
+    ) -> Result<R, Glance<'a>> {
+        let Packed { note, content } = self.packed().ok_or(Glance::Unsure)?;
+        if note.key_len() != key.len() || !has_ends(content, key) || !stands() {
+            return Err(Glance::Unsure);
+        }
+        if !note.is_simple() {
+            return Err(Glance::Other(self));
+        }
+        let end = key.len() + note.version_len();
+        debug_assert!((8..=content.len()).contains(&end));
+        // SAFETY: that much is in the block of whoever made the note, see `block`; and the key has
+        // so many bytes before it.
+        let (version, value) = unsafe {
+            let version = content.as_ptr().add(end - 8).cast::<u64>().read_unaligned();
+            (version.to_le(), content.get_unchecked(end..))
+        };
+        // What is before the version is in its lowest bytes.
+        let version = version >> (64 - 8 * note.version_len());
+        Ok(f(Plain { bytes: value, version, expires_at_ms: None }))
     }
 
     #[cold]
@@ -367,8 +441,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A string, if it is one that is stored in one block: what most lookups are for, and cheaper
-    /// than [`Shown::lend`].
+    /// A string, if it is one that is stored in one block: cheaper than [`Shown::lend`].
     #[inline]
     pub fn plain(self) -> Option<Plain<'a>> {
         let packed = self.packed()?;
