@@ -2,6 +2,7 @@
  * writer until the value is there for a reader.
  *
  *     latency rets PRIMARY_SOCKET             rets_get, polled
+ *     latency woken PRIMARY_SOCKET            rets_get, each time that rets_event_fd wakes it
  *     latency caching PRIMARY_SOCKET          client-side caching: the push of an invalidation is
  *                                             waited for, and the key fetched anew
  *     latency replica PRIMARY_SOCKET SOCKET   GET at a real replica, polled
@@ -13,6 +14,7 @@
 #include "lookups/contender.h"
 
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <rets.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@ enum { PATIENCE_MS = 300000 };
 typedef void (*see_fn)(const char *value, size_t len);
 
 static rets_t *replica;
+static struct pollfd events = {-1, POLLIN, 0};
 static redisContext *writer, *reader, *pushes;
 
 static redisContext *dial(const char *path) {
@@ -39,16 +42,26 @@ static redisReply *answered(redisReply *reply) {
     return reply;
 }
 
-static void see_rets(const char *value, size_t len) {
+static int is_visible(const char *value, size_t len) {
     char found[32];
     size_t found_len;
-    for (;;) {
-        rets_status st =
-            rets_get(replica, 0, KEY, strlen(KEY), found, sizeof found, &found_len);
-        if (st == RETS_OK && found_len == len && memcmp(found, value, len) == 0)
-            return;
-        if (st != RETS_OK && st != RETS_NOT_FOUND)
-            fail("rets_get", rets_last_error());
+    rets_status st = rets_get(replica, 0, KEY, strlen(KEY), found, sizeof found, &found_len);
+    if (st != RETS_OK && st != RETS_NOT_FOUND)
+        fail("rets_get", rets_last_error());
+    return st == RETS_OK && found_len == len && memcmp(found, value, len) == 0;
+}
+
+static void see_rets(const char *value, size_t len) {
+    while (!is_visible(value, len)) {}
+}
+
+/* What is left in the queue from the last time wakes it once in vain. */
+static void see_woken(const char *value, size_t len) {
+    const rets_event *event;
+    while (!is_visible(value, len)) {
+        if (poll(&events, 1, PATIENCE_MS) <= 0)
+            fail("rets_event_fd", "nothing comes");
+        while (rets_next_event(replica, &event) == RETS_OK) {}
     }
 }
 
@@ -74,11 +87,13 @@ static void see_caching(const char *value, size_t len) {
         fail("caching", "what was fetched is not what was written");
 }
 
-static void attach(const char *path) {
+static void attach(const char *path, int is_woken) {
     char url[256];
     rets_status st;
     snprintf(url, sizeof url, "unix://%s", path);
     st = rets_new(url, &replica);
+    if (st == RETS_OK && is_woken)
+        st = rets_event_fd(replica, &events.fd);
     if (st == RETS_OK)
         st = rets_start(replica);
     if (st == RETS_OK)
@@ -129,10 +144,13 @@ int main(int argc, char **argv) {
     unsigned pause_us;
     see_fn see;
     if (argc < 3)
-        fail("usage", "latency rets|caching|replica PRIMARY_SOCKET [SOCKET]");
+        fail("usage", "latency rets|woken|caching|replica PRIMARY_SOCKET [SOCKET]");
     if (strcmp(argv[1], "rets") == 0) {
         see = see_rets;
-        attach(argv[2]);
+        attach(argv[2], 0);
+    } else if (strcmp(argv[1], "woken") == 0) {
+        see = see_woken;
+        attach(argv[2], 1);
     } else if (strcmp(argv[1], "caching") == 0) {
         see = see_caching;
         track(argv[2]);

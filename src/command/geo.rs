@@ -10,7 +10,7 @@ use super::unit::Source;
 use super::zset::score;
 use super::zset_store::{collect, store};
 use super::{Applied, Failure, Server, Unit};
-use crate::value::{Type, Value, Zset};
+use crate::value::{Type, Value, Zset, sort};
 use cell::Place;
 use shape::{Globe, Shape};
 
@@ -274,7 +274,7 @@ fn put_first(hits: &mut [Hit<'_>], count: usize, order: Order, server: Server) {
     if server.is_since((6, 2)) {
         sort_front(hits, count, compare);
     } else {
-        hits.sort_by(compare);
+        sort(hits, compare);
     }
 }
 

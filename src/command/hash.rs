@@ -44,6 +44,10 @@ fn put(
     let (kind, due_ms) = (Type::Hash, new.expires_at_ms);
     let edit =
         ElementEdit { kind, name, effect, after: Some((new.value, due_ms.unwrap_or(-1))), due_ms };
+    if let Some(made) = unit.remake(key, kind, |old, room| old.with_field(name, new, room)) {
+        unit.edit_element_to(key, &edit, made);
+        return Ok(());
+    }
     unit.edit_element(key, edit, depends, |value| {
         if let Value::Hash(hash) = value {
             hash.insert(name, new);

@@ -61,6 +61,12 @@ fn edit(
 }
 
 fn push(unit: &mut Unit<'_>, args: &[&[u8]], to: End) -> Applied {
+    let made =
+        unit.remake(args[1], Type::List, |old, room| old.pushed(&args[2..], to == End::Left, room));
+    if let Some(made) = made {
+        unit.edit_to(args[1], made);
+        return Ok(());
+    }
     edit(unit, args[1], |list| {
         args[2..].iter().for_each(|element| to.push(list, element));
         Ok(())

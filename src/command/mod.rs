@@ -279,21 +279,42 @@ static PLACES: [u8; PLACES_LEN] = places();
 
 const PLACES_LEN: usize = 512;
 
-/// Of a name in any case.
-const fn hash(name: &[u8]) -> usize {
-    let (mut hash, mut at) = (name.len(), 0);
-    while at < name.len() {
-        // Without the bit that tells upper from lower case.
-        hash = (hash.rotate_left(5) ^ (name[at] & !0x20) as usize).wrapping_mul(0x9e37_79b1);
-        at += 1;
+/// Names that are not longer are told apart by [`ends`] alone.
+const SHORT: usize = 8;
+
+/// The first and the last bytes of a name in any case, which without their bits that tell upper
+/// from lower case are those of one in upper case only if they are letters, too.
+#[inline]
+const fn ends(name: &[u8]) -> [u64; 2] {
+    const UPPER: u64 = 0xdfdf_dfdf_dfdf_dfdf;
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        return [u64::from_le_bytes(*first) & UPPER, u64::from_le_bytes(*last) & UPPER];
     }
-    (hash >> 16) % PLACES_LEN
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        let [first, last] = [u32::from_le_bytes(*first), u32::from_le_bytes(*last)];
+        return [first as u64 & UPPER, last as u64 & UPPER];
+    }
+    match *name {
+        [a, b, c] => [a as u64 & UPPER, ((b as u64) << 8 | c as u64) & UPPER],
+        _ => [0; 2],
+    }
+}
+
+/// Of a name in any case.
+#[inline]
+const fn hash(name: &[u8]) -> usize {
+    let [first, last] = ends(name);
+    let mixed =
+        (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 48) as usize % PLACES_LEN
 }
 
 const fn places() -> [u8; PLACES_LEN] {
     let (mut places, mut row) = ([0; PLACES_LEN], 0);
     while row < ROWS.len() {
-        let mut place = hash(ROWS[row].name.as_bytes());
+        let name = ROWS[row].name.as_bytes();
+        assert!(is_told_apart(name));
+        let mut place = hash(name);
         while places[place] != 0 {
             place = (place + 1) % PLACES_LEN;
         }
@@ -304,18 +325,30 @@ const fn places() -> [u8; PLACES_LEN] {
     places
 }
 
-/// The longest name that is looked for.
-const NAME_MAX: usize = 32;
+/// Whether a short name has no other characters than letters, and enough of them.
+const fn is_told_apart(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() {
+        if name.len() <= SHORT && !name[at].is_ascii_uppercase() {
+            return false;
+        }
+        at += 1;
+    }
+    name.len() >= 3
+}
 
 /// The row of a command, whose name may be written in any case.
 pub fn find(name: &[u8]) -> Option<&'static Row> {
-    if name.len() > NAME_MAX {
-        return None;
-    }
     let mut place = hash(name);
     loop {
         let row = ROWS.get(usize::from(PLACES[place]).checked_sub(1)?)?;
-        if row.name.as_bytes().eq_ignore_ascii_case(name) {
+        let own = row.name.as_bytes();
+        let is_it = match own.len() {
+            len if len != name.len() => false,
+            ..=SHORT => ends(own) == ends(name),
+            _ => own.eq_ignore_ascii_case(name),
+        };
+        if is_it {
             return Some(row);
         }
         // Not all places are taken.

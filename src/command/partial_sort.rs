@@ -6,6 +6,7 @@
 //! which passes over the parts that hold nothing of what is wanted. They exchange elements within
 //! an array; here each side of the pivot is a queue, and an exchange is what it does to the queue.
 
+use crate::value::sort;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ pub(super) fn sort_front<T: Copy>(
             continue;
         };
         if part.len() < INSERTION_MAX {
-            part.sort_by(&compare);
+            sort(part, &compare);
             continue;
         }
         let (less, greater) = partition(part, &compare);

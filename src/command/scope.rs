@@ -27,7 +27,14 @@ impl Default for Scope {
 
 impl Scope {
     /// Whether this key is followed.
+    #[inline]
     pub fn admits(&self, db: Db, key: &[u8]) -> bool {
+        let is_open =
+            self.databases.is_none() && self.keys.is_empty() && self.exclude_keys.is_empty();
+        is_open || self.admits_by_filter(db, key)
+    }
+
+    fn admits_by_filter(&self, db: Db, key: &[u8]) -> bool {
         self.admits_database(db)
             && (self.keys.is_empty() || self.keys.iter().any(|pattern| glob_match(pattern, key)))
             && !self.exclude_keys.iter().any(|pattern| glob_match(pattern, key))

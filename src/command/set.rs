@@ -3,7 +3,7 @@
 use super::unit::{Due, ElementEdit, Found, Source};
 use super::{Applied, Failure, Unit};
 use crate::change::{Effect, Reason};
-use crate::value::{Set, Type, Value};
+use crate::value::{Set, Type, Value, sort};
 
 /// Where more than one member for so many others joins a set, building it anew is cheaper.
 const MERGE_SHARE: usize = 8;
@@ -100,14 +100,14 @@ fn is_empty(operand: &Result<Option<Set>, Failure>) -> bool {
 }
 
 fn intersection(mut sets: Vec<Set>) -> Set {
-    sets.sort_by_key(Set::len);
+    sort(&mut sets, |a, b| a.len().cmp(&b.len()));
     let mut rest = sets.into_iter();
     let smallest = rest.next().unwrap_or_default();
     rest.fold(smallest, |set, other| set.iter().filter(|member| other.contains(member)).collect())
 }
 
 fn union(mut sets: Vec<Set>) -> Set {
-    sets.sort_by_key(Set::len);
+    sort(&mut sets, |a, b| a.len().cmp(&b.len()));
     let mut all = sets.pop().unwrap_or_default();
     let others: usize = sets.iter().map(Set::len).sum();
     if others > all.len() / MERGE_SHARE {

@@ -194,7 +194,7 @@ fn natural(value: &Value, range: Range<usize>, descending: bool) -> Vec<Unpacked
         Value::List(list) => list.iter_from(start).take(count).map(Unpacked::from).collect(),
         Value::Set(set) => {
             let mut members: Vec<Unpacked<'_>> = set.iter().collect();
-            members.sort_unstable();
+            crate::value::sort(&mut members, |a, b| a.cmp(b));
             members.into_iter().skip(start).take(count).collect()
         }
         Value::Zset(zset) => zset.iter_from(start).take(count).map(|(m, _)| m.into()).collect(),
@@ -238,7 +238,7 @@ fn sorted<'v>(
     }
     // Weights that are text are the one thing where elements do not decide between equals.
     let may_tie = options.alpha && options.by.is_some();
-    weighed.sort_by(|a, b| {
+    crate::value::sort(&mut weighed, |a, b| {
         let elements = if may_tie { Ordering::Equal } else { a.1.cmp(&b.1) };
         let order = a.0.cmp(&b.0).then(elements);
         if options.descending { order.reverse() } else { order }

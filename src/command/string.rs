@@ -125,6 +125,14 @@ pub(super) fn setrange(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 }
 
 fn add(unit: &mut Unit<'_>, key: &[u8], increment: i64) -> Applied {
+    let made = unit.remake(key, Type::String, |old, room| {
+        let sum = number(old.bytes)?.checked_add(increment)?;
+        old.rewritten(format_i64(sum).as_ref(), room)
+    });
+    if let Some(made) = made {
+        unit.edit_to(key, made);
+        return Ok(());
+    }
     unit.edit(key, Type::String, |old| {
         let old = match old {
             None => 0,

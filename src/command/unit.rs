@@ -19,6 +19,7 @@
 mod element;
 mod held;
 mod question;
+mod remake;
 mod source;
 mod touched;
 mod unknown;

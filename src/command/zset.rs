@@ -13,6 +13,9 @@ use std::ops::Range;
 /// A score or another double. The oldest servers, and all of them in ranges, also take blanks in
 /// front, nothing at all, and whatever stands behind a zero byte.
 pub(super) fn score(text: &[u8]) -> Result<f64, Failure> {
+    if let Some(number) = parse_f64(text) {
+        return Ok(number);
+    }
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let rest = text.trim_ascii_start();
     let number = if text.is_empty() { Some(0.0) } else { parse_f64(rest) };
@@ -65,6 +68,8 @@ pub(super) fn zadd(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let mut at = 2;
     while let Some(option) = args.get(at) {
         match option {
+            // A score, mostly.
+            [b'0'..=b'9' | b'-', ..] => break,
             _ if is(option, "NX") => adding.only_new = true,
             _ if is(option, "XX") => adding.only_old = true,
             _ if is(option, "GT") => adding.only_greater = true,
@@ -99,6 +104,11 @@ fn add(unit: &mut Unit<'_>, key: &[u8], pairs: &[&[u8]], mut adding: Adding) -> 
     Ok(())
 }
 
+/// A score as the primary stores it.
+fn stored(score: f64, is_packed: bool, server: Server) -> f64 {
+    if is_packed && drops_zero_signs(server) { score + 0.0 } else { score }
+}
+
 fn add_member(
     unit: &mut Unit<'_>,
     key: &[u8],
@@ -107,6 +117,27 @@ fn add_member(
     adding: Adding,
 ) -> Applied {
     let depends = adding.depends();
+    let edit = |new: f64, is_known: bool| {
+        let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
+        let after = Some((&b""[..], new.to_bits() as i64));
+        ElementEdit { kind: Type::Zset, name: member, effect, after, due_ms: None }
+    };
+    let server = unit.server();
+    if !adding.spread {
+        let mut new = 0.0;
+        let made = unit.remake(key, Type::Zset, |old, room| {
+            let outcome = |old| {
+                new = adding.outcome(old, score).ok()??;
+                new = stored(new, true, server);
+                Some(new)
+            };
+            old.with_member(member, outcome, room)
+        });
+        if let Some(made) = made {
+            unit.edit_element_to(key, &edit(new, true), made);
+            return Ok(());
+        }
+    }
     let (is_known, old, stays_packed) = unit.look(unit.db(), key, |found| {
         found.expect_kind(Type::Zset)?;
         let is_known = found.can_read(member);
@@ -120,12 +151,8 @@ fn add_member(
     })?;
     let new = if is_known { adding.outcome(old, score)? } else { Some(score) };
     let Some(new) = new else { return Ok(()) };
-    let is_packed = stays_packed && !adding.spread;
-    let new = if is_packed && drops_zero_signs(unit.server()) { new + 0.0 } else { new };
-    let effect = Effect::ZsetAdd { member, score: (is_known || !depends).then_some(new) };
-    let after = Some((&b""[..], new.to_bits() as i64));
-    let edit = ElementEdit { kind: Type::Zset, name: member, effect, after, due_ms: None };
-    unit.edit_element(key, edit, depends, |value| {
+    let new = stored(new, stays_packed && !adding.spread, server);
+    unit.edit_element(key, edit(new, is_known), depends, |value| {
         if let Value::Zset(zset) = value {
             zset.set_packed(zset.is_packed() && !adding.spread);
             zset.insert(member, new);

@@ -6,7 +6,7 @@ use super::zset::{drops_zero_signs, score};
 use super::zset_range::Span;
 use super::{Applied, Failure, Server, Unit};
 use crate::change::Reason;
-use crate::value::{PACKED_LEN_MAX, Set, Type, Unpacked, Value, Zset};
+use crate::value::{PACKED_LEN_MAX, Set, Type, Unpacked, Value, Zset, sort};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -168,7 +168,7 @@ impl<'a> Combining<'a> {
 /// In the order in which the primary adds them up: the smallest first.
 fn ordered(operands: Vec<Option<(Operand, f64)>>) -> Option<Vec<(Operand, f64)>> {
     let mut operands: Vec<_> = operands.into_iter().collect::<Option<_>>()?;
-    operands.sort_by_key(|(operand, _)| operand.len());
+    sort(&mut operands, |(a, _), (b, _)| a.len().cmp(&b.len()));
     Some(operands)
 }
 

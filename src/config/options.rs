@@ -516,9 +516,13 @@ fn databases(value: &str) -> Result<Option<Vec<u32>>> {
     if value == "all" {
         return Ok(None);
     }
-    let mut list = value.split(',').map(|n| database(n.trim())).collect::<Result<Vec<_>>>()?;
-    list.sort_unstable();
-    list.dedup();
+    let mut list = Vec::new();
+    for number in value.split(',') {
+        let number = database(number.trim())?;
+        if let Err(at) = list.binary_search(&number) {
+            list.insert(at, number);
+        }
+    }
     Ok(Some(list))
 }
 

@@ -143,10 +143,13 @@ impl Link {
         }
     }
 
-    /// Steps and waits until it is stopped.
-    pub fn run(mut self) {
+    /// Steps and waits until it is stopped. After each step it calls whoever sees to
+    /// what it hands on.
+    pub fn run(mut self, mut stepped: impl FnMut()) {
         loop {
-            match self.step() {
+            let step = self.step();
+            stepped();
+            match step {
                 Step::Again => {}
                 Step::Wait { want, timeout_ms } => self.wait(want, timeout_ms),
                 Step::Done => return,

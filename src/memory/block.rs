@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use super::fetch::fetch;
 use super::heap::{self, Heap};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -79,16 +80,24 @@ pub struct Lent<'a> {
 }
 
 /// How much memory a block with so much content takes.
+#[inline]
 pub fn block_size(len: usize) -> usize {
     if len > CONTENT_MAX { size_of::<Apart>() + len } else { heap::rounded(HEAD + len) }
 }
 
 impl Block {
-    /// A block in a heap, its content put together; `None` if that is too long, or if there is no
-    /// memory. Of the note only the lowest [`NOTE_BITS`] are kept.
+    /// A block in a heap, its content put together of what comes first and of the rest; `None` if
+    /// that is too long, or if there is no memory. Of the note only the lowest [`NOTE_BITS`] are
+    /// kept.
     #[inline]
-    pub fn in_heap(heap: &Heap, note: u32, parts: [&[u8]; 3]) -> Option<Self> {
-        let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    pub fn in_heap<const N: usize>(
+        heap: &Heap,
+        note: u32,
+        first: [&[u8]; 2],
+        rest: [&[u8]; N],
+    ) -> Option<Self> {
+        let len_of = |parts: &[&[u8]]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let len = len_of(&first) + len_of(&rest);
         if len > CONTENT_MAX {
             return None;
         }
@@ -98,10 +107,12 @@ impl Block {
         unsafe {
             block.cast::<u32>().write(head);
             let mut at = block.add(HEAD);
-            for part in parts {
+            let mut put = |part: &[u8]| {
                 at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
                 at = at.add(part.len());
-            }
+            };
+            first.into_iter().for_each(&mut put);
+            rest.into_iter().filter(|part| !part.is_empty()).for_each(put);
         }
         block.as_ptr().expose_provenance();
         Some(Self(block))
@@ -113,7 +124,7 @@ impl Block {
         (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
     }
 
-    /// For whoever keeps it as a word of 64 bits, of which the lowest three are zero; `None` of
+    /// For whoever keeps it as a word of 64 bits, of which the lowest two are zero; `None` of
     /// what is in no heap, as a clone may be.
     #[inline]
     pub fn into_word(self) -> Option<NonZeroU64> {
@@ -160,6 +171,12 @@ impl Block {
     pub unsafe fn lend_word<'a>(word: NonZeroU64, head: Head) -> Lent<'a> {
         // SAFETY: as the caller says.
         unsafe { lend(ptr::with_exposed_provenance(word.get() as usize), head) }
+    }
+
+    /// Asks main memory for what has to be there for a clone.
+    #[inline]
+    pub fn foresee(&self) {
+        fetch(self.0.as_ptr().addr());
     }
 
     fn is_in_heap(&self) -> bool {
@@ -283,8 +300,13 @@ impl Drop for Block {
         if self.is_in_heap() {
             // SAFETY: it is there as long as this; whoever was its last owner gives it back.
             unsafe {
-                let head =
-                    Head(self.0.cast::<AtomicU32>().as_ref().fetch_sub(1, Ordering::Release));
+                let count = self.0.cast::<AtomicU32>().as_ref();
+                // Who is alone stays alone: clones are made of handles, and there is no other.
+                let alone = Head(count.load(Ordering::Acquire));
+                if alone.owners() == 1 {
+                    return heap::give_back(self.0, HEAD + alone.len());
+                }
+                let head = Head(count.fetch_sub(1, Ordering::Release));
                 if head.owners() == 1 {
                     fence(Ordering::Acquire);
                     heap::give_back(self.0, HEAD + head.len());
@@ -323,7 +345,7 @@ mod tests {
     fn in_heap(heap: &Heap, content: &[u8]) -> Block {
         let (a, rest) = content.split_at(content.len() / 3);
         let (b, c) = rest.split_at(rest.len() / 2);
-        Block::in_heap(heap, 77, [a, b, c]).expect("it is small")
+        Block::in_heap(heap, 77, [a, b], [c]).expect("it is small")
     }
 
     #[test]
@@ -342,7 +364,7 @@ mod tests {
             drop(block);
             assert_eq!(*same, bytes[..len]);
         }
-        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0], &[]]).is_none());
+        assert!(Block::in_heap(&heap, 0, [&bytes[..CONTENT_MAX], &[0]], []).is_none());
         let large = Block::from(&bytes[..]);
         assert!(*large.clone() == bytes[..] && large.lent_by(&heap).is_none());
         assert!(Block::default().is_empty());
@@ -366,7 +388,7 @@ mod tests {
     fn a_word_is_a_block_that_nobody_dropped() {
         let heap = Heap::new();
         let word = in_heap(&heap, b"content").into_word().expect("it is in a heap");
-        assert_eq!(word.get() & 7, 0);
+        assert_eq!(word.get() & 3, 0);
         assert_eq!(Block::from(&b"content"[..]).into_word(), None);
         // SAFETY: it is taken back at the end only.
         unsafe {

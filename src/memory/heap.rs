@@ -15,6 +15,8 @@
 
 #![allow(unsafe_code)]
 
+mod class;
+
 use super::fetch;
 use parking_lot::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
@@ -37,27 +39,10 @@ const FREE_MIN: usize = 32;
 /// A line of the processor's cache.
 pub const LINE: usize = 64;
 
-/// Sizes are multiples of 8 up to this one, ...
-const FINE_MAX: usize = 512;
-const FINE: usize = 8;
-/// ... of 16 up to this one, ...
-const COARSE_MAX: usize = 1040;
-const COARSE: usize = 16;
-/// ... and then those of so many lines, which fill a slab without much of a rest.
-const LINES: [usize; 7] = [21, 25, 32, 36, 42, 51, 64];
-
-const FINE_CLASSES: usize = FINE_MAX / FINE;
-const COARSE_CLASSES: usize = (COARSE_MAX - FINE_MAX) / COARSE;
-const CLASSES: usize = FINE_CLASSES + COARSE_CLASSES + LINES.len();
-
-/// The largest piece.
-#[cfg(test)]
-const SIZE_MAX: usize = LINES[LINES.len() - 1] * LINE;
-
 /// What stands at the beginning of a chunk, rounded up to whole lines.
 const HEADER: usize = size_of::<Chunk>().next_multiple_of(LINE);
 
-const _: () = assert!(HEADER < SLAB && SLABS == u128::BITS as usize && CLASSES < 256);
+const _: () = assert!(HEADER < SLAB && SLABS == u128::BITS as usize && class::COUNT < 256);
 
 #[derive(Debug)]
 struct Chunk {
@@ -88,7 +73,7 @@ struct Slab {
     behind: *mut Slab,
 }
 
-/// A piece that nobody has.
+/// A piece that nobody has; it may begin at any multiple of four.
 #[derive(Debug)]
 struct Free {
     next: *mut Free,
@@ -109,7 +94,7 @@ struct State {
     /// No chunk before this one has a free slab.
     roomy: usize,
     /// The slabs of each class that have room.
-    open: [*mut Slab; CLASSES],
+    open: [*mut Slab; class::COUNT],
     /// Slabs in use; free ones that still have pages.
     in_use: usize,
     unclean: usize,
@@ -149,28 +134,10 @@ unsafe impl Send for Lines {}
 // SAFETY: nothing is done to them through it.
 unsafe impl Sync for Lines {}
 
-fn class_of(size: usize) -> Option<usize> {
-    if size <= FINE_MAX {
-        return Some(size.saturating_sub(1) / FINE);
-    }
-    if size <= COARSE_MAX {
-        return Some(FINE_CLASSES + (size - FINE_MAX - 1) / COARSE);
-    }
-    let lines = LINES.iter().position(|lines| size <= lines * LINE)?;
-    Some(FINE_CLASSES + COARSE_CLASSES + lines)
-}
-
-fn size_of_class(class: usize) -> usize {
-    match class.checked_sub(FINE_CLASSES) {
-        None => (class + 1) * FINE,
-        Some(class) if class < COARSE_CLASSES => FINE_MAX + (class + 1) * COARSE,
-        Some(class) => LINES.get(class - COARSE_CLASSES).map_or(0, |lines| lines * LINE),
-    }
-}
-
 /// How much a piece of this size takes.
+#[inline]
 pub(super) fn rounded(size: usize) -> usize {
-    class_of(size).map_or(size, size_of_class)
+    class::of(size).map_or(size, class::size)
 }
 
 impl Default for Heap {
@@ -198,7 +165,7 @@ impl Heap {
     /// system has none left. Multiples of [`LINE`] begin with a line.
     #[inline]
     pub(super) fn take(&self, size: usize) -> Option<NonNull<u8>> {
-        let class = class_of(size)?;
+        let class = class::of(size)?;
         let inner = self.0.0;
         inner.state.lock().take(inner, class)
     }
@@ -320,7 +287,7 @@ impl State {
         Self {
             chunks: Vec::new(),
             roomy: 0,
-            open: [ptr::null_mut(); CLASSES],
+            open: [ptr::null_mut(); class::COUNT],
             in_use: 0,
             unclean: 0,
             is_closed: true,
@@ -338,13 +305,13 @@ impl State {
         unsafe {
             (*slab).used += 1;
             let free = (*slab).free;
-            let size = size_of_class(class);
+            let size = class::size(class);
             let piece = if free.is_null() {
                 let fresh = (*slab).fresh;
                 (*slab).fresh += size as u32;
                 chunk_of(slab.addr()).cast::<u8>().add(fresh as usize)
             } else {
-                (*slab).free = (*free).next;
+                (*slab).free = free.read_unaligned().next;
                 free.cast()
             };
             if (*slab).free.is_null() && (*slab).fresh + size as u32 > (*slab).end {
@@ -366,9 +333,9 @@ impl State {
         // SAFETY: as the caller says; slabs are changed only under the lock of their heap.
         unsafe {
             let slab = &raw mut (*chunk).slabs[place];
-            debug_assert_eq!(class_of(size), Some((*slab).class.into()));
+            debug_assert_eq!(class::of(size), Some((*slab).class.into()));
             let free = piece.as_ptr().cast::<Free>();
-            (*free).next = (*slab).free;
+            free.write_unaligned(Free { next: (*slab).free });
             (*slab).free = free;
             (*slab).used -= 1;
             if (*slab).used == 0 {

@@ -64,6 +64,10 @@ pub(super) struct Apply {
     heal: Option<Heal>,
     /// Keys of which the callback has heard what did not happen: the next load tells what there is.
     told_in_vain: ToldInVain,
+    /// Whether the callback may be asked.
+    asking: bool,
+    /// When those bytes came of which a part was left, since it may not and is there.
+    left: Option<i64>,
 }
 
 enum Mode {
@@ -106,6 +110,8 @@ impl Apply {
             synced_for: SyncedFor::default(),
             heal: None,
             told_in_vain: ToldInVain::new(),
+            asking: true,
+            left: None,
         }
     }
 
@@ -114,13 +120,33 @@ impl Apply {
         Self { heal: Some(Heal::new(wishes)), ..self }
     }
 
+    /// Whether what comes next is units of the stream and nothing else is in hand: healing takes
+    /// its time.
+    pub(super) fn is_at_ease(&self) -> bool {
+        matches!(self.mode, Mode::Following(_)) && self.heal.is_none() && self.left.is_none()
+    }
+
+    /// Goes on with what was left. False where nothing was.
+    pub(super) fn go_on(&mut self) -> bool {
+        let left = self.left.take();
+        left.inspect(|at_ms| self.bytes(&[], *at_ms)).is_some()
+    }
+
+    /// Takes in one feed of the link and asks nobody. Where there is a callback by now, what that
+    /// has to be asked about is left.
+    pub(super) fn take_unasked(&mut self, feed: Feed) {
+        self.asking = false;
+        self.take(feed);
+        self.asking = true;
+    }
+
     /// Takes in one feed of the link.
     pub(super) fn take(&mut self, feed: Feed) {
         match feed {
             Feed::FullSync { replid, offset, transfer, at_ms } => {
                 self.begin_load(Position { replid, offset, db: 0 }, transfer, at_ms)
             }
-            Feed::Continue { replid } => self.go_on(replid),
+            Feed::Continue { replid } => self.follow_again(replid),
             Feed::Bytes { bytes, at_ms } => {
                 // From here on they count as held, as far as they belong to the stream.
                 self.shared.control.consumed(bytes.len() as u64);
@@ -185,7 +211,7 @@ impl Apply {
         self.enter(State::Loading, Moment::SyncBegun);
     }
 
-    fn go_on(&mut self, replid: Option<[u8; 40]>) {
+    fn follow_again(&mut self, replid: Option<[u8; 40]>) {
         self.take_settings();
         if let Some(replid) = replid {
             self.position.replid = Some(replid);
@@ -224,7 +250,10 @@ impl Apply {
                 stream.feed(bytes);
                 self.hold(stream.held());
                 let before = self.unit;
-                self.follow(stream);
+                if self.follow(stream) {
+                    self.left = Some(at_ms);
+                    return;
+                }
                 // A unit of which only a part has come was not committed before that part was
                 // sent; where nothing but such a part came, it was sent before.
                 if self.unit > before && matches!(self.mode, Mode::Following(_)) {

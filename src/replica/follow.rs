@@ -89,10 +89,10 @@ impl Stream {
     pub(super) fn look_ahead(&mut self, table: &Table, db: Db) {
         let ahead = &mut self.ahead;
         self.reader.read_ahead(|key| ahead.push_back(table.foresee(db, key)));
-        for foreseen in ahead.iter().take(NEAR).skip(self.near) {
+        while let Some(foreseen) = ahead.get(self.near).filter(|_| self.near < NEAR) {
             table.fetch(db, *foreseen);
+            self.near += 1;
         }
-        self.near = ahead.len().min(NEAR);
     }
 
     /// The next thing to do; `None` where more bytes are needed.

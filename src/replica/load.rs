@@ -70,6 +70,8 @@ pub(super) struct Load {
     peak: u64,
     received: u64,
     pub(super) keys: u64,
+    /// The unit in which keys go into the table that nobody hears of.
+    unheard: u64,
     pub(super) asked: Asked,
     /// From the snapshot's auxiliary fields.
     pub(super) server: Server,
@@ -148,6 +150,7 @@ impl Load {
             peak: 0,
             received: 0,
             keys: 0,
+            unheard: 0,
             asked: Asked::default(),
             server: Server::default(),
             ended: false,
@@ -370,10 +373,14 @@ impl Load {
         })
     }
 
-    /// The same where nobody reads the table and nobody hears of the keys.
+    /// The same where nobody reads the table and nobody hears of the keys: they are one unit, whose
+    /// version takes the least memory.
     fn drain_unheard(&mut self, around: &mut Surroundings<'_>) -> Result<Drained> {
-        *around.unit += 1;
-        let stamp = self.stamp(*around.unit);
+        if self.unheard != *around.unit || self.unheard == 0 {
+            *around.unit += 1;
+            self.unheard = *around.unit;
+        }
+        let stamp = self.stamp(self.unheard);
         let mut fill = around.table.fill(stamp);
         let mut drained = Ok(Drained::Some);
         for _ in 0..KEYS_PER_BATCH {

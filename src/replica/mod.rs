@@ -1,8 +1,9 @@
 //! The composition root: owns the threads and the table, and is all that the C surface sees.
 //!
 //! Two threads: the link (`rets/link`) keeps a connection to the primary and hands on what comes;
-//! the apply thread (`rets/apply`) makes loads and units of it and is the table's only writer. With
-//! the option `heal` a third one (`rets/heal`) fetches single values.
+//! the apply thread (`rets/apply`) makes loads and units of it. The table's only writer is the one
+//! of them that has the seat (`tasks.rs`). With the option `heal` a third one (`rets/heal`) fetches
+//! single values.
 
 mod apply;
 mod digest;
@@ -189,7 +190,8 @@ impl Replica {
     pub fn start(&self) -> Result<()> {
         let mut engine = self.engine.lock();
         let Tasks { link, apply, heal } = self.make_tasks(&mut engine)?;
-        if let Some(heal) = heal {
+        let link = apply.fed_by(link);
+        if let Some(heal) = heal.map(|heal| apply.fed_by(heal)) {
             self.spawn(&mut engine, "rets/heal", move || heal.run())?;
         }
         self.spawn(&mut engine, "rets/apply", move || apply.run())?;
@@ -229,7 +231,8 @@ impl Replica {
         let link = Link::new(self.env.clone(), config, self.shared.control.clone(), feed);
         engine.life = Life::Running;
         self.shared.board.update(|status| status.state = State::Connecting);
-        Ok(Tasks { link, apply: Applier::new(apply, feeds), heal })
+        let apply = Applier::new(self.shared.clone(), apply, feeds);
+        Ok(Tasks { link, apply, heal })
     }
 
     /// Starts a thread whose panic ends as a state.

@@ -3,7 +3,7 @@
 //! the stream, which never changes either.
 
 use crate::error::{Error, Kind, Result};
-use crate::value::{Id, Set, Stream, Type, Value};
+use crate::value::{Id, Set, Stream, Type, Value, sort};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -212,7 +212,7 @@ impl Flat {
         set.iter().try_for_each(|member| self.push(Some(&member), None, More::Nothing))?;
         let bytes = &self.bytes;
         let member = |span: &Span| bytes.get(span.field.clone()?);
-        self.spans.sort_unstable_by(|a, b| member(a).cmp(&member(b)));
+        sort(&mut self.spans, |a, b| member(a).cmp(&member(b)));
         Ok(())
     }
 

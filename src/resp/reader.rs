@@ -174,6 +174,10 @@ impl Frame {
     /// Goes on with what is there; true if the frame is complete.
     fn advance(&mut self, bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Result<bool> {
         if !self.in_array {
+            if let (0, Some(end)) = (self.searched, usual_frame(bytes, args)) {
+                self.at = end;
+                return Ok(true);
+            }
             match bytes.first() {
                 None => return Ok(false),
                 Some(b'*') => {}
@@ -282,22 +286,55 @@ impl Frame {
     }
 }
 
+/// A frame that is all there and has neither many nor long arguments, as nearly all are, read in
+/// one go; where it ends. Where this finds nothing there may still be a frame.
+#[inline]
+fn usual_frame(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
+    let known = args.len();
+    let end = usual_arguments(bytes, args);
+    if end.is_none() {
+        args.truncate(known);
+    }
+    end
+}
+
+#[inline]
+fn usual_arguments(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
+    let (count, mut at) = usual_header(bytes, b'*')?;
+    for _ in 0..count {
+        let (len, header) = usual_header(bytes.get(at..)?, b'$')?;
+        let from = at + header;
+        let to = from + len as usize;
+        if bytes.get(to..to + 2)? != b"\r\n" {
+            return None;
+        }
+        args.push((from, to));
+        at = to + 2;
+    }
+    Some(at)
+}
+
 /// A line of this mark and a number of few digits, and how long it is: what nearly all headers are,
 /// read in one go. Where this finds nothing there may still be a header.
 #[inline]
 fn usual_header(rest: &[u8], mark: u8) -> Option<(u64, usize)> {
-    let digit = |byte: u8| u64::from(byte - b'0');
-    let (found, header) = match *rest {
-        [found, a @ b'0'..=b'9', b'\r', b'\n', ..] => (found, (digit(a), 4)),
-        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            (found, (digit(a) * 10 + digit(b), 5))
-        }
-        [found, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            (found, (digit(a) * 100 + digit(b) * 10 + digit(c), 6))
-        }
-        _ => return None,
-    };
-    (found == mark).then_some(header)
+    let digit = |byte: u8| u64::from(byte.wrapping_sub(b'0'));
+    let [found, first, second, third] = *rest.first_chunk()?;
+    let (a, b, c) = (digit(first), digit(second), digit(third));
+    if found != mark || a > 9 {
+        return None;
+    }
+    if second == b'\r' {
+        return (third == b'\n').then_some((a, 4));
+    }
+    let [fourth, fifth] = *rest.get(4..)?.first_chunk()?;
+    if a == 0 || b > 9 {
+        return None;
+    }
+    if third == b'\r' {
+        return (fourth == b'\n').then_some((a * 10 + b, 5));
+    }
+    (c <= 9 && [fourth, fifth] == *b"\r\n").then_some((a * 100 + b * 10 + c, 6))
 }
 
 /// Digits without leading zeros, as the servers write and want them.

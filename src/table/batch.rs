@@ -3,11 +3,10 @@
 use super::Table;
 use super::database::Db;
 use super::entry::Entry;
-use super::index::Stored;
+use super::index::{Shown, Stored};
 use crate::memory::Heap;
-use crate::value::{Bytes, Content};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, sort};
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -19,13 +18,15 @@ pub struct Batch {
     /// The number that it is expected to get; see [`version`].
     unit: u64,
     /// Databases without a view are empty, too.
-    pub(super) flushed: bool,
-    pub(super) views: Views,
+    flushed: bool,
+    /// The first write, as long as there is nothing else: most units are no more.
+    only: Option<(Db, Slot)>,
+    views: Views,
 }
 
 /// What the databases look like to the unit, in the order of their numbers.
 #[derive(Debug, Default)]
-pub(super) struct Views(SmallVec<[(Db, View); 1]>);
+pub(super) struct Views(Vec<(Db, View)>);
 
 /// What one database looks like to the unit.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) struct View {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// All of them, which are looked through, ...
-    few: SmallVec<[Slot; 1]>,
+    few: Vec<Slot>,
     /// ... until there are more than [`FEW`].
     #[expect(clippy::box_collection, reason = "units are handed on, and hardly one has it")]
     many: Option<Box<HashSet<Slot, RandomState>>>,
@@ -68,6 +69,11 @@ impl Made {
     /// Lends the entry.
     pub fn lend<R>(&self, look: impl FnOnce(&Entry) -> R) -> R {
         self.0.show().lend(look)
+    }
+
+    /// The deadline that it has.
+    pub fn expires_at_ms(&self) -> Option<i64> {
+        self.0.show().expires_at_ms()
     }
 }
 
@@ -250,25 +256,59 @@ impl Batch {
         key: &[u8],
         look: impl FnOnce(Option<&Entry>) -> R,
     ) -> R {
+        match self.shown(table, db, key) {
+            Some(shown) => shown.lend(|entry| look(Some(entry))),
+            None => look(None),
+        }
+    }
+
+    /// The same as it is stored.
+    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: &[u8]) -> Option<Shown<'a>> {
+        if let Some(slot) = self.slot(db, key) {
+            return slot.stored().map(Stored::show);
+        }
         let base = match self.views.get(db) {
             None if self.flushed => None,
             None => Some(db),
-            Some(view) => match view.slots.get(key) {
-                Some(slot) => return look(slot.stored().map(Stored::entry).as_ref()),
-                None => view.base,
-            },
+            Some(view) => view.base,
         };
-        match base {
-            Some(db) => table.look(db, key, look),
-            None => look(None),
+        table.own(base?, key)
+    }
+
+    /// What the unit does to a key.
+    #[inline]
+    fn slot(&self, db: Db, key: &[u8]) -> Option<&Slot> {
+        match &self.only {
+            Some((own, slot)) => (*own == db && slot.key() == key).then_some(slot),
+            None => self.views.get(db)?.slots.get(key),
+        }
+    }
+
+    fn set(&mut self, db: Db, slot: Slot) {
+        match &mut self.only {
+            Some((own, only)) if *own == db && *only == slot => *only = slot,
+            None if !self.flushed && self.views.0.is_empty() => self.only = Some((db, slot)),
+            _ => self.view(db).slots.set(slot),
+        }
+    }
+
+    /// All that it does, and whether all databases are emptied before.
+    pub(super) fn into_views(mut self) -> (Views, bool) {
+        self.spread();
+        (self.views, self.flushed)
+    }
+
+    /// The only write comes among others.
+    fn spread(&mut self) {
+        if let Some((db, slot)) = self.only.take() {
+            self.views.or_insert_with(db, || View::unseen(db, false)).slots.set(slot);
         }
     }
 
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
         let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
-        let stored = Stored::under(&table.shared.layout.heap, key, entry);
-        self.view(db).slots.set(Slot::Put(stored));
+        self.set(db, Slot::Put(Stored::under(&table.shared.layout.heap, key, entry)));
     }
 
     /// An entry that is what the primary has, as the table would have it.
@@ -284,9 +324,25 @@ impl Batch {
         Made(Stored::of(heap, key, value, version, expires_at_ms))
     }
 
+    /// What an edit makes of a key that has nothing, or what the primary has in one block; the
+    /// deadline stays. `None` of all else, and where the edit says so.
+    pub fn remake<E>(&self, table: &Table, db: Db, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    where
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+    {
+        let (flat, expires_at_ms) = match self.shown(table, db, key) {
+            Some(shown) => shown.flat()?,
+            None => (Flat::empty(kind), None),
+        };
+        let mut room = Room::default();
+        let new = edit(flat, &mut room)?;
+        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
+        Stored::joined(heap, key, new, version, expires_at_ms).map(Made)
+    }
+
     /// Gives its key what was made for this database.
     pub fn put_made(&mut self, db: Db, made: Made) {
-        self.view(db).slots.set(Slot::Put(made.0));
+        self.set(db, Slot::Put(made.0));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
@@ -301,20 +357,19 @@ impl Batch {
         entry: Entry,
     ) {
         let key = key.as_ref();
-        let slots = &mut self.view(db).slots;
-        if matches!(slots.get(key), Some(Slot::Put(_))) {
+        if matches!(self.slot(db, key), Some(Slot::Put(_))) {
             return self.put(table, db, key, entry);
         }
-        slots.set(Slot::Keep(Stored::under(&table.shared.layout.heap, key, entry)));
+        self.set(db, Slot::Keep(Stored::under(&table.shared.layout.heap, key, entry)));
     }
 
     /// Takes a key away, if it is there.
     pub fn remove(&mut self, db: Db, key: &[u8]) {
-        let view = self.view(db);
-        if view.base.is_none() {
-            view.slots.remove(key);
+        let is_bare = self.views.get(db).map_or(self.flushed, |view| view.base.is_none());
+        if is_bare {
+            self.view(db).slots.remove(key);
         } else {
-            view.slots.set(Slot::Gone(Bytes::from(key)));
+            self.set(db, Slot::Gone(Bytes::from(key)));
         }
     }
 
@@ -322,9 +377,11 @@ impl Batch {
     pub fn flush(&mut self, db: Option<Db>) {
         match db {
             Some(db) => {
+                self.spread();
                 self.views.insert(db, View::new(None));
             }
             None => {
+                self.only = None;
                 self.views = Views::default();
                 self.flushed = true;
             }
@@ -343,23 +400,17 @@ impl Batch {
     /// Publishing it would change nothing. A removal of what was not there counts as a change.
     pub fn is_empty(&self) -> bool {
         let untouched = |(db, view): (Db, &View)| view.base == Some(db) && view.slots.len() == 0;
-        !self.flushed && self.views.iter().all(untouched)
+        !self.flushed && self.only.is_none() && self.views.iter().all(untouched)
     }
 
     /// Where it does nothing but to one key: the database. [`Batch::take_only`] takes that out.
     pub(super) fn only(&self) -> Option<Db> {
-        match self.views.0.as_slice() {
-            [(db, View { base, slots: Slots { few, many: None } })]
-                if few.len() == 1 && *base == Some(*db) && !self.flushed =>
-            {
-                Some(*db)
-            }
-            _ => None,
-        }
+        self.only.as_ref().map(|(db, _)| *db)
     }
 
-    pub(super) fn take_only(&mut self) -> Option<Slot> {
-        self.views.0.first_mut()?.1.slots.few.pop()
+    /// The flag says that the unit's number is the one that was expected.
+    pub(super) fn take_only(&mut self, unit: u64) -> Option<(Slot, bool)> {
+        self.only.take().map(|(_, slot)| (slot, unit == self.unit))
     }
 
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
@@ -369,15 +420,24 @@ impl Batch {
             let above = self.views.iter().find(|(_, view)| view.base == Some(base));
             match above {
                 Some((db, view)) if view.slots.get(&key).is_none() => keys.push((db, key)),
-                None if !self.flushed && self.views.get(base).is_none() => keys.push((base, key)),
+                None if !self.flushed
+                    && self.views.get(base).is_none()
+                    && self.slot(base, &key).is_none() =>
+                {
+                    keys.push((base, key));
+                }
                 _ => {}
             }
+        }
+        if let Some((db, slot)) = &self.only {
+            let name = slot.stored().map(|_| slot.key()).filter(|key| wanted(key));
+            keys.extend(name.map(|key| (*db, Bytes::from(key))));
         }
         for (db, view) in self.views.iter() {
             let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
             keys.extend(there.filter(|key| wanted(key)).map(|key| (db, Bytes::from(key))));
         }
-        keys.sort_unstable();
+        sort(&mut keys, |a: &(Db, Bytes), b| a.cmp(b));
         keys
     }
 
@@ -392,6 +452,7 @@ impl Batch {
             let entries = table.entries().filter(|(db, ..)| is_other(*db));
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
+        keys.extend(self.only.iter().map(|(db, slot)| (*db, Bytes::from(slot.key()))));
         for (db, view) in self.views.iter() {
             keys.extend(view.slots.iter().map(|slot| (db, Bytes::from(slot.key()))));
         }
@@ -399,11 +460,13 @@ impl Batch {
     }
 
     fn view(&mut self, db: Db) -> &mut View {
+        self.spread();
         let flushed = self.flushed;
         self.views.or_insert_with(db, || View::unseen(db, flushed))
     }
 
     fn take(&mut self, db: Db) -> View {
+        self.spread();
         self.views.remove(db).unwrap_or_else(|| View::unseen(db, self.flushed))
     }
 }

@@ -1,6 +1,6 @@
 //! One numbered database: its index and its sums; and all of them together.
 
-use super::entry::{Counts, Entry, KINDS};
+use super::entry::{Counts, Entry, KINDS, Share};
 use super::index::{Index, Stored};
 use super::layout::Layout;
 use super::sharing::{AtomicUsize, Ordering};
@@ -104,7 +104,7 @@ impl Database {
     pub(super) fn put(&self, layout: &Layout, key: Bytes, entry: Entry) -> Option<Entry> {
         let hash = layout.hash(&key);
         let new = Stored::new(&layout.heap, key, entry);
-        self.sums.change(&new.counts(), &Counts::default());
+        self.sums.exchange(Some(new.share()), None);
         if let Some(spot) = self.index.own_find(hash, new.show().key()) {
             return self.forget(spot.exchange(new));
         }
@@ -122,7 +122,7 @@ impl Database {
 
     fn forget(&self, old: Option<Stored>) -> Option<Entry> {
         let old = old?;
-        self.sums.change(&Counts::default(), &old.counts());
+        self.sums.exchange(None, Some(old.share()));
         Some(old.entry())
     }
 }
@@ -145,6 +145,20 @@ impl Sums {
         let store = |(sum, count): (&AtomicUsize, usize)| sum.store(count, Ordering::Relaxed);
         self.counts.iter().zip(counts.numbers()).for_each(store);
         self.memory.iter().zip(counts.memory).for_each(store);
+    }
+
+    /// One entry in the place of another.
+    #[inline]
+    pub(super) fn exchange(&self, new: Option<Share>, gone: Option<Share>) {
+        let alike = new.zip(gone).and_then(|(new, gone)| new.only_memory(gone));
+        if let Some((place, new, gone)) = alike {
+            if let Some(sum) = self.memory.get(place).filter(|_| new != gone) {
+                sum.store(sum.load(Ordering::Relaxed) + new - gone, Ordering::Relaxed);
+            }
+            return;
+        }
+        let counts = |share: Option<Share>| share.map(Share::counts).unwrap_or_default();
+        self.change(&counts(new), &counts(gone));
     }
 
     /// What is new adds to them, what is gone is taken away. Most changes are of one or two.

@@ -73,10 +73,21 @@ impl Entry {
         shared_memory(key_len, self)
     }
 
+    /// About the bytes of what it refers to and `later` does not, which came in its place.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        match (&self.value, &later.value) {
+            (Some(own), Some(later)) => own.lost_to(later) + self.hold_memory(),
+            _ => self.memory(),
+        }
+    }
+
+    fn hold_memory(&self) -> usize {
+        self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
+    }
+
     /// An estimate of the memory of what it refers to, in bytes.
     pub(super) fn memory(&self) -> usize {
-        let value = self.value.as_ref().map_or(0, Value::memory);
-        value + self.hold.as_ref().map_or(0, |hold| HOLD_BYTES + hold.withheld.memory())
+        self.value.as_ref().map_or(0, Value::memory) + self.hold_memory()
     }
 }
 
@@ -125,23 +136,62 @@ impl Counts {
         self.memory.iter().sum()
     }
 
-    /// Where the memory of a type is among them, or that of what has no value.
-    pub(super) fn place(kind: Option<Type>) -> usize {
-        kind.map_or(KINDS - 1, |kind| kind as usize)
+    /// Adds what one entry adds.
+    pub(super) fn add_share(&mut self, share: Share) {
+        let Share { place, is_ghost, has_deadline, is_partial, is_frozen, memory } = share;
+        self.keys += usize::from(!is_ghost);
+        self.expires += usize::from(!is_ghost && has_deadline);
+        self.ghosts += usize::from(is_ghost);
+        self.partial += usize::from(is_partial);
+        self.frozen += usize::from(is_frozen);
+        self.memory[usize::from(place)] += memory;
+    }
+}
+
+/// What one entry adds to the sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Where its memory is among that of all types.
+    place: u8,
+    is_ghost: bool,
+    has_deadline: bool,
+    is_partial: bool,
+    is_frozen: bool,
+    memory: usize,
+}
+
+impl Share {
+    /// Of an entry that takes so much memory.
+    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
+        let kind = entry.value.as_ref().map(Value::kind);
+        Self {
+            place: kind.map_or(KINDS - 1, |kind| kind as usize) as u8,
+            is_ghost: entry.is_ghost(),
+            has_deadline: entry.expires_at_ms.is_some(),
+            is_partial: entry.is_partial(),
+            is_frozen: entry.is_frozen(),
+            memory,
+        }
     }
 
-    /// Of one entry that takes so much memory.
-    pub(super) fn of(entry: &Entry, memory: usize) -> Self {
-        let ghost = entry.is_ghost();
-        let mut by_kind = [0; KINDS];
-        by_kind[Self::place(entry.value.as_ref().map(Value::kind))] = memory;
-        Self {
-            keys: usize::from(!ghost),
-            expires: usize::from(!ghost && entry.expires_at_ms.is_some()),
-            ghosts: usize::from(ghost),
-            partial: usize::from(entry.is_partial()),
-            frozen: usize::from(entry.is_frozen()),
-            memory: by_kind,
-        }
+    /// Of one that is what the primary has.
+    #[inline]
+    pub(super) fn whole(kind: Type, has_deadline: bool, memory: usize) -> Self {
+        let (is_ghost, is_partial, is_frozen) = (false, false, false);
+        Self { place: kind as u8, is_ghost, has_deadline, is_partial, is_frozen, memory }
+    }
+
+    /// Where two of them differ in nothing but the memory: whose, and how much that is of either.
+    #[inline]
+    pub(super) fn only_memory(self, other: Self) -> Option<(usize, usize, usize)> {
+        let is_alike = self == Self { memory: self.memory, ..other };
+        is_alike.then_some((self.place.into(), self.memory, other.memory))
+    }
+
+    /// The sums over this alone.
+    pub(super) fn counts(self) -> Counts {
+        let mut counts = Counts::default();
+        counts.add_share(self);
+        counts
     }
 }

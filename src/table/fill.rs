@@ -69,7 +69,7 @@ impl<'t> Fill<'t> {
                     continue;
                 }
                 let gone = |gone: Gone| writing.throw_away(gone.weight(), Waste::Index(gone));
-                new.add(&stored.counts());
+                new.add_share(stored.share());
                 database.index.prepare(hash, |_| 1, numbers, &shared.layout, gone);
                 database.index.insert(hash, stored, |_| ());
             }

@@ -49,7 +49,7 @@ impl Generation {
     /// Takes over what a unit prepared against the published table. What the unit removed is not
     /// in a generation that was built without it.
     pub fn absorb(&mut self, batch: Batch, unit: u64) {
-        for (db, view) in batch.views.into_iter() {
+        for (db, view) in batch.into_views().0.into_iter() {
             for slot in view.slots.into_iter() {
                 match slot.into_stored(&self.layout.heap, unit, db) {
                     Err(key) => drop(self.remove(db, &key)),

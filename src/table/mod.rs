@@ -122,7 +122,7 @@ struct Writing {
 /// What readers may still be looking at.
 #[derive(Debug)]
 enum Waste {
-    Stored(#[expect(dead_code, reason = "it is dropped")] Stored),
+    Stored(Stored),
     Index(#[expect(dead_code, reason = "it is dropped")] Gone),
     Pending(#[expect(dead_code, reason = "it is dropped")] Box<Pending>),
     Databases(#[expect(dead_code, reason = "it is dropped")] Box<Databases>),

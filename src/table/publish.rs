@@ -77,13 +77,12 @@ impl What {
 pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
     let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
     if let Some((db, database)) = only {
-        if let Some(slot) = batch.take_only() {
-            return publish_one(
-                shared,
-                database,
-                What::of(&shared.layout, slot, stamp.unit, db),
-                stamp,
-            );
+        if let Some((slot, is_expected)) = batch.take_only(stamp.unit) {
+            let what = match slot {
+                Slot::Put(stored) if is_expected => What::Put(stored),
+                slot => What::of(&shared.layout, slot, stamp.unit, db),
+            };
+            return publish_one(shared, database, what, stamp);
         }
     }
     let plan = Plan::new(shared, batch, stamp.unit);
@@ -101,7 +100,8 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     let mut guard = shared.writing.lock();
     let writing = &mut *guard;
     let news = usize::from(spot.is_none());
-    if spot.is_some() || matches!(what, What::Put(_)) {
+    let is_put = matches!(what, What::Put(_));
+    if spot.is_some() || is_put {
         let (numbers, mut is_moved) = (writing.numbers(shared), false);
         let gone = |gone: Gone| {
             is_moved = true;
@@ -114,26 +114,28 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
     }
     shared.stamp.begin();
     let (new, old) = match (what, spot) {
-        (What::Put(stored), Some(spot)) => (stored.counts(), spot.exchange(stored)),
+        (What::Put(stored), Some(spot)) => (Some(stored.share()), spot.exchange(stored)),
         (What::Put(stored), None) => {
-            let new = stored.counts();
+            let new = stored.share();
             index.insert(hash, stored, |_| ());
-            (new, None)
+            (Some(new), None)
         }
         (What::Remove(_), Some(spot)) => {
             shared.removals.begin();
-            (Counts::default(), index.remove(hash, &spot))
+            (None, index.remove(hash, &spot))
         }
-        (What::Remove(_), None) => (Counts::default(), None),
+        (What::Remove(_), None) => (None, None),
     };
-    let gone = old.as_ref().map(Stored::counts).unwrap_or_default();
+    let gone = old.as_ref().map(Stored::share);
     if new != gone {
-        database.sums.change(&new, &gone);
-        shared.sums.change(&new, &gone);
+        database.sums.exchange(new, gone);
+        shared.sums.exchange(new, gone);
     }
     shared.stamp.end(stamp.words());
     if let Some(old) = old {
-        writing.throw_away(old.weight(), Waste::Stored(old));
+        let later = spot.filter(|_| is_put).and_then(|spot| spot.show());
+        let weight = old.weight(later);
+        writing.throw_away(weight, Waste::Stored(old));
     }
     sweep(shared, guard);
 }
@@ -169,6 +171,7 @@ pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
+#[inline]
 pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     let held = shared.copies.load(Ordering::Acquire) > 0;
     if std::mem::replace(&mut writing.held, held) && !held {
@@ -176,17 +179,33 @@ pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
     }
     // A copy of everything has no end that could be waited for.
     if writing.bin.is_full() || !held && writing.bin.is_left_full() {
-        let waste = writing.bin.sort_out(readers(), shared.barrier);
-        drop(writing);
-        drop(waste);
+        sort_out(shared, writing);
     }
 }
 
 /// Gives back all that nobody looks at any more, however little it is.
 pub(super) fn tidy(shared: &Shared) {
-    let waste = shared.writing.lock().bin.sort_out(readers(), shared.barrier);
-    drop(waste);
+    sort_out(shared, shared.writing.lock());
 }
+
+#[cold]
+fn sort_out(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+    let waste = writing.bin.sort_out(readers(), shared.barrier);
+    drop(writing);
+    for lot in waste {
+        let mut lot = lot.into_iter();
+        while let Some(thing) = lot.next() {
+            // It was in no cache since it was put there.
+            if let Some(Waste::Stored(soon)) = lot.as_slice().get(SOON) {
+                soon.fetch();
+            }
+            drop(thing);
+        }
+    }
+}
+
+/// So many things before it is given back, one is fetched.
+const SOON: usize = 4;
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);
@@ -198,10 +217,10 @@ fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Wri
 impl<'a> Plan<'a> {
     /// Only the writer may ask: what is there must still be there when the plan is carried out.
     fn new(shared: &'a Shared, batch: Batch, unit: u64) -> Self {
-        let flushed = batch.flushed;
+        let (views, flushed) = batch.into_views();
         let mut plan = Self { flushed, moves: Vec::new(), groups: SmallVec::new() };
         let databases = shared.root.own();
-        for (db, view) in batch.views.into_iter() {
+        for (db, view) in views.into_iter() {
             match view.base.and_then(|base| Some((base, databases.get(base)?))) {
                 Some((base, database)) => {
                     if base != db {
@@ -314,29 +333,29 @@ impl<'a> Plan<'a> {
             let (mut new, mut old) = (Counts::default(), Counts::default());
             for Write { hash, what } in writes {
                 let spot = database.index.own_find(hash, what.key());
-                let gone = match (what, spot) {
+                let (gone, later) = match (what, spot) {
                     (What::Put(stored), spot) => {
-                        new.add(&stored.counts());
+                        new.add_share(stored.share());
                         match spot {
                             Some(spot) => {
                                 before(spot.bucket);
-                                spot.exchange(stored)
+                                (spot.exchange(stored), spot.show())
                             }
                             None => {
                                 database.index.insert(hash, stored, &before);
-                                None
+                                (None, None)
                             }
                         }
                     }
                     (What::Remove(_), Some(spot)) => {
                         before(spot.bucket);
-                        database.index.remove(hash, &spot)
+                        (database.index.remove(hash, &spot), None)
                     }
-                    (What::Remove(_), None) => None,
+                    (What::Remove(_), None) => (None, None),
                 };
                 if let Some(gone) = gone {
-                    old.add(&gone.counts());
-                    writing.throw_away(gone.weight(), Waste::Stored(gone));
+                    old.add_share(gone.share());
+                    writing.throw_away(gone.weight(later), Waste::Stored(gone));
                 }
             }
             (database, new, old)

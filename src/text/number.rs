@@ -89,6 +89,9 @@ pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
         [b'+', rest @ ..] => (false, rest),
         rest => (false, rest),
     };
+    if let Some(magnitude) = short_decimal(rest) {
+        return Some(if negative { -magnitude } else { magnitude });
+    }
     let magnitude = match rest {
         [b'0', b'x' | b'X', digits @ ..] => parse_hex(digits)?,
         // std would take a second sign.
@@ -100,6 +103,34 @@ pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
     }
     Some(if negative { -magnitude } else { magnitude })
 }
+
+/// What most numbers are: some digits, perhaps with a point among them. Both the digits without the
+/// point and the power of ten that they are divided by are doubles, so the quotient is the nearest
+/// one, as everywhere.
+fn short_decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; SHORT_DECIMAL_MAX] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    if text.len() > SHORT_DECIMAL_MAX {
+        return None;
+    }
+    let (mut digits, mut point) = (0_u64, None);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => digits = digits * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    match point {
+        None if text.is_empty() => None,
+        None => Some(digits as f64).filter(|_| digits < 1 << f64::MANTISSA_DIGITS),
+        Some(_) if text.len() == 1 => None,
+        Some(at) => Some(digits as f64 / POWERS.get(text.len() - at - 1)?),
+    }
+}
+
+/// With a point among them these are 15 digits, which any double has.
+const SHORT_DECIMAL_MAX: usize = 16;
 
 /// Beyond this no exponent matters any more; kept far from the ends of `i64` so that digits before
 /// and after the point (4 a piece) can be added without a check.
@@ -358,6 +389,15 @@ mod tests {
             prop_assert_eq!(parse_f64(text.as_bytes()), Some(x));
             let pointed = format!("0x{whole}.{fraction:013x}p{power:+}");
             prop_assert_eq!(parse_f64(pointed.as_bytes()), Some(x));
+        }
+
+        #[test]
+        fn short_decimals_are_read_as_any(text in "[-+]?[0-9]{0,9}[.]?[0-9]{0,9}[.]?") {
+            let (sign, rest) = text.split_at(usize::from(text.starts_with(['-', '+'])));
+            // std knows an exponent of any number of digits, this file's short way none.
+            let read: Option<f64> = format!("{rest}e0").parse().ok();
+            let read = read.map(|x| if sign == "-" { -x } else { x });
+            prop_assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), read.map(f64::to_bits));
         }
 
         #[test]

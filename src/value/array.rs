@@ -64,6 +64,11 @@ impl Array {
         self.slots.memory()
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.slots.lost_to(&later.slots)
+    }
+
     /// The place behind the last one that is taken.
     pub fn span(&self) -> u64 {
         let last = self.len().checked_sub(1).and_then(|last| self.slots.get(last));

@@ -39,6 +39,12 @@ impl Bytes {
         (self.block == other.block).then_some(&self.block)
     }
 
+    /// See [`Block::foresee`].
+    #[inline]
+    pub fn foresee(&self) {
+        self.block.foresee();
+    }
+
     /// Whether both are the same part of the same block, in constant time.
     pub fn is_same(&self, other: &Self) -> bool {
         self.block == other.block && (self.before, self.behind) == (other.before, other.behind)

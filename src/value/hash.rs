@@ -51,7 +51,12 @@ pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
 /// Hands out the pieces of an entry.
 #[inline]
 pub(super) fn write(mut put: impl FnMut(&[u8]), name: &[u8], field: Field<'_>) {
-    put(&Length::of(name.len() << 1 | usize::from(field.expires_at_ms.is_some())));
+    let head = name.len() << 1 | usize::from(field.expires_at_ms.is_some());
+    if head < 0x80 {
+        put(&[head as u8]);
+    } else {
+        put(&Length::of(head));
+    }
     put(name);
     if let Some(at) = field.expires_at_ms {
         put(&at.to_le_bytes());
@@ -119,6 +124,11 @@ impl Hash {
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.fields.memory()
+    }
+
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.fields.lost_to(&later.fields)
     }
 
     /// A field, also one whose deadline has passed.

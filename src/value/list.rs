@@ -42,6 +42,11 @@ impl List {
         self.elements.memory()
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.elements.lost_to(&later.elements)
+    }
+
     /// Whether `later` is a clone of this list that was not edited since, in constant time.
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         self.elements.is_untouched(&later.elements)

@@ -8,6 +8,7 @@
 mod array;
 mod bytes;
 mod digest;
+mod edit;
 mod fingerprint;
 mod flat;
 mod hash;
@@ -16,6 +17,7 @@ mod module;
 mod packed;
 mod packer;
 mod set;
+mod sort;
 mod stream;
 mod tree;
 mod withheld;
@@ -26,6 +28,7 @@ pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
+pub use edit::{Pieces, Room};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
@@ -36,6 +39,7 @@ pub use module::Module;
 pub use packed::Unpacked;
 pub use packer::{Packer, Twice};
 pub use set::Set;
+pub use sort::sort;
 pub use stream::{
     Consumer, Entry as StreamEntry, Fields, Group, Id, Idmp, Message, Pending, References, Stream,
     StreamBuilder, Trim,
@@ -150,6 +154,20 @@ impl Value {
     /// An empty string, or an aggregate without elements (which the servers keep of streams only).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// About the bytes of what it has and `later` has not, which came in its place.
+    pub fn lost_to(&self, later: &Self) -> usize {
+        match (self, later) {
+            (Self::String(a), Self::String(b)) if a.is_same(b) => 0,
+            (Self::List(a), Self::List(b)) => a.lost_to(b),
+            (Self::Set(a), Self::Set(b)) => a.lost_to(b),
+            (Self::Zset(a), Self::Zset(b)) => a.lost_to(b),
+            (Self::Hash(a), Self::Hash(b)) => a.lost_to(b),
+            (Self::Stream(a), Self::Stream(b)) => a.lost_to(b),
+            (Self::Array(a), Self::Array(b)) => a.lost_to(b),
+            _ => self.memory(),
+        }
     }
 
     /// An estimate of the memory it takes, in bytes, in constant time for what is large.

@@ -3,7 +3,7 @@
 
 use super::packed::{pack, unpack};
 use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, push_length, split_length};
-use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
+use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, sort, zset};
 use std::cmp::Ordering;
 
 /// An element is there twice.
@@ -221,7 +221,7 @@ impl Packer {
                 self.digests.sort_unstable();
                 self.digests.windows(2).any(|pair| pair[0] == pair[1]) && {
                     let mut names: Vec<_> = self.places.iter().map(|p| self.name(p)).collect();
-                    names.sort_unstable();
+                    sort(&mut names, |a, b| a.cmp(b));
                     names.windows(2).any(|pair| pair[0] == pair[1])
                 }
             }

@@ -3,7 +3,7 @@
 
 use super::packed::{Packed, pack, unpack};
 use super::tree::{ByName, Tree, Whole};
-use super::{Bytes, Unpacked};
+use super::{Bytes, Unpacked, sort};
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,11 @@ impl Set {
         self.members.memory()
     }
 
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        self.members.lost_to(&later.members)
+    }
+
     /// Whether this is a member.
     pub fn contains(&self, member: &[u8]) -> bool {
         self.members.seek(&pack(member)).is_some()
@@ -80,7 +85,7 @@ impl<B: AsRef<[u8]>> FromIterator<B> for Set {
         let members: Vec<B> = members.into_iter().collect();
         let mut packed: Vec<Packed<'_>> = members.iter().map(|m| pack(m.as_ref())).collect();
         // Often they come from sets, each of them in order, of which this sort makes use.
-        packed.sort_by(|a, b| a.cmp(b));
+        sort(&mut packed, |a, b| a.cmp(b));
         packed.dedup_by(|a, b| **a == **b);
         Self { members: packed.iter().map(|member| &**member).collect() }
     }

@@ -65,6 +65,10 @@ pub enum References {
     Acked,
 }
 
+fn memory_of_group((name, group): &(Bytes, Arc<Group>)) -> usize {
+    GROUP_BYTES + name.len() + group.memory()
+}
+
 impl Stream {
     /// How many entries there are.
     pub fn len(&self) -> usize {
@@ -84,11 +88,25 @@ impl Stream {
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         let inner = &*self.inner;
-        let groups = inner.groups.iter();
-        let groups = groups.map(|(name, group)| GROUP_BYTES + name.len() + group.memory());
         let idmp = inner.idmp.as_ref().map_or(0, |idmp| idmp.memory());
-        let parts = inner.entries.memory() + inner.shapes.memory() + idmp + groups.sum::<usize>();
-        size_of::<Inner>() + parts
+        let groups = inner.groups.iter().map(memory_of_group).sum::<usize>();
+        size_of::<Inner>() + inner.entries.memory() + inner.shapes.memory() + idmp + groups
+    }
+
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        let (own, later) = (&*self.inner, &*later.inner);
+        let groups = own.groups.iter().filter(|(_, own)| {
+            // A group is edited as a whole, but for its trees.
+            !later.groups.iter().any(|(_, later)| Arc::ptr_eq(own, later))
+        });
+        let groups = groups.map(memory_of_group).sum::<usize>();
+        let idmp = own
+            .idmp
+            .as_ref()
+            .filter(|own| !later.idmp.as_ref().is_some_and(|later| Arc::ptr_eq(own, later)));
+        let idmp = idmp.map_or(0, |idmp| idmp.memory());
+        size_of::<Inner>() + own.entries.lost_to(&later.entries) + idmp + groups
     }
 
     /// The last id that was ever given out.

@@ -13,6 +13,7 @@
 mod block;
 mod builder;
 mod inner;
+mod lost;
 mod order;
 
 use super::Bytes;
@@ -169,10 +170,8 @@ impl<O: Order> Tree<O> {
     /// Whether `later` is a clone of this tree that was not edited since, in constant time.
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         match (&self.root, &later.root) {
-            (None, None) => true,
-            (Some(Node::Leaf(a)), Some(Node::Leaf(b))) => a.is_same(b),
-            (Some(Node::Inner(a)), Some(Node::Inner(b))) => Arc::ptr_eq(a, b),
-            _ => false,
+            (Some(own), Some(later)) => own.is(later),
+            (own, later) => own.is_none() && later.is_none(),
         }
     }
 
@@ -310,6 +309,9 @@ impl Node {
             }
             Self::Inner(inner) => {
                 let (at, index) = locate(inner.children(), index, !change.remove);
+                if Arc::strong_count(inner) > 1 {
+                    inner.foresee_clone();
+                }
                 let inner = Arc::make_mut(inner);
                 let Some(child) = inner.child_mut(at) else { return Siblings::new() };
                 let siblings = child.node.splice::<O>(index, change);
@@ -733,6 +735,31 @@ mod tests {
     /// Begins with what all names begin with, and is behind them.
     fn wanted_behind(common: usize) -> Vec<u8> {
         [&vec![b'n'; common][..], &[0xff; 5]].concat()
+    }
+
+    #[test]
+    fn an_edit_loses_little_of_what_was_there_and_another_tree_all() {
+        let build = || (0..50_000_u32).map(u32::to_be_bytes);
+        let all: Vec<[u8; 4]> = build().collect();
+        let tree: Tree = all.iter().map(|entry| &entry[..]).collect();
+        assert_eq!(tree.lost_to(&tree.clone()), 0);
+        let other: Tree = all.iter().map(|entry| &entry[..]).collect();
+        let lost = tree.lost_to(&other);
+        assert!((tree.memory() / 2..tree.memory() * 2).contains(&lost), "{lost}");
+        for place in [0, 1, 7_000, 25_000, 49_999] {
+            let path = 4 * (size_of::<Inner>() + LEAF_BYTES + LEAF_OVERHEAD);
+            let edits: [fn(&mut Tree, usize); 3] =
+                [|t, at| t.insert(at, b"entry"), |t, at| t.replace(at, b"7"), Tree::remove];
+            for edit in edits {
+                let mut later = tree.clone();
+                edit(&mut later, place);
+                let lost = tree.lost_to(&later);
+                assert!((LEAF_BYTES / 2..path).contains(&lost), "{lost} at {place}");
+                edit(&mut later, place / 3);
+                let both = tree.lost_to(&later);
+                assert!((lost..2 * path).contains(&both), "{lost}, then {both} at {place}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
-use super::Bytes;
 use super::packed::{is_number, pack_number, split_number};
 use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
+use super::{Bytes, sort};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ pub(super) const SCANNED_MAX: usize = 64;
 pub const PACKED_LEN_MAX: usize = 128;
 
 /// The same for the length of a member in bytes.
-const PACKED_MEMBER_MAX: usize = 64;
+pub(super) const PACKED_MEMBER_MAX: usize = 64;
 
 /// Members with a score each, never NaN. Cloning takes constant time, everything about one member
 /// or one place logarithmic time.
@@ -57,7 +57,7 @@ fn entry(member: &[u8], score: f64) -> SmallVec<[u8; 64]> {
 /// The same entries in the order of their members.
 fn by_member(order: &Tree<ByScore>) -> Tree<ByName<OfMember>> {
     let mut entries: Vec<&[u8]> = order.iter().collect();
-    entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
+    sort(&mut entries, |a, b| parts(a).0.cmp(parts(b).0));
     entries.into_iter().collect()
 }
 
@@ -75,7 +75,7 @@ pub(super) fn parts(entry: &[u8]) -> (&[u8], f64) {
 }
 
 /// How the servers order scores: -0 and 0 are one.
-fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
+pub(super) fn order(a: (&[u8], f64), b: (&[u8], f64)) -> Ordering {
     a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal).then_with(|| compare_bytes(a.0, b.0))
 }
 
@@ -116,7 +116,7 @@ impl Zset {
     pub fn distinct<B: AsRef<[u8]>>(members: &[(B, f64)]) -> Option<Self> {
         let mut entries: Vec<SmallVec<[u8; 64]>> =
             members.iter().map(|(member, score)| entry(member.as_ref(), *score)).collect();
-        entries.sort_unstable_by(|a, b| parts(a).0.cmp(parts(b).0));
+        sort(&mut entries, |a, b| parts(a).0.cmp(parts(b).0));
         if entries.windows(2).any(|pair| parts(&pair[0]).0 == parts(&pair[1]).0) {
             return None;
         }
@@ -124,7 +124,7 @@ impl Zset {
         let members = members.then(|| entries.iter().map(SmallVec::as_slice).collect());
         let spread = entries.len() > PACKED_LEN_MAX
             || entries.iter().any(|entry| parts(entry).0.len() > PACKED_MEMBER_MAX);
-        entries.sort_unstable_by(|a, b| order(parts(a), parts(b)));
+        sort(&mut entries, |a, b| order(parts(a), parts(b)));
         Some(Self { order: entries.iter().map(SmallVec::as_slice).collect(), members, spread })
     }
 
@@ -198,6 +198,15 @@ impl Zset {
     /// An estimate of the memory it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.order.memory() + self.members.as_ref().map_or(0, |members| members.memory())
+    }
+
+    /// About the bytes of what `later`, an edited clone, has no more.
+    pub(super) fn lost_to(&self, later: &Self) -> usize {
+        let members = match (&self.members, &later.members) {
+            (Some(own), Some(later)) => own.lost_to(later),
+            (own, _) => own.as_ref().map_or(0, Tree::memory),
+        };
+        self.order.lost_to(&later.order) + members
     }
 
     /// A member's score.

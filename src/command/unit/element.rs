@@ -4,7 +4,7 @@ use super::held::{is_kind, primary_has_none, share};
 use super::{FoundAs, Question, Unit};
 use crate::change::{Effect, Reason, Verdict};
 use crate::command::Failure;
-use crate::table::{Entry, Hold};
+use crate::table::{Entry, Hold, Made};
 use crate::value::{
     ABSENT, Array, Fingerprint, Hash, List, Set, Stream, Type, Value, Withheld, Zset,
     element_fingerprint,
@@ -64,6 +64,12 @@ impl Aggregate {
         if primary_has_none(&self.value, &self.withheld) {
             self.expires_at_ms = None;
         }
+    }
+
+    /// An edit of an element was skipped: it stays as it was, and is withheld.
+    fn without(mut self, edit: &ElementEdit<'_>) -> Self {
+        self.withheld.insert(edit.name, Some(edit.fingerprint()));
+        self
     }
 
     /// Nothing is left here or at the primary.
@@ -165,8 +171,7 @@ impl Unit<'_> {
                 // Neither side has it any more: nothing is withheld.
                 new.value = old.value;
             } else {
-                new = old;
-                new.withheld.insert(edit.name, Some(edit.fingerprint()));
+                new = old.without(edit);
             }
         }
         if new.is_nothing() {
@@ -174,6 +179,21 @@ impl Unit<'_> {
         } else {
             self.put(db, key, new.into_entry(), verdict == Verdict::Skip);
         }
+    }
+
+    /// An element is set, and that is what was made of the key.
+    pub(in crate::command) fn edit_element_to(
+        &mut self,
+        key: &[u8],
+        edit: &ElementEdit<'_>,
+        made: Made,
+    ) {
+        let db = self.db;
+        if self.ask_about(key, edit.effect, &made, edit.due_ms) == Verdict::Keep {
+            return self.batch.put_made(db, made);
+        }
+        let old = Aggregate::of(self.before(db, key).as_ref(), edit.kind, true);
+        self.put(db, key, old.without(edit).into_entry(), true);
     }
 
     /// Whether what the table knows of an element is what the primary has.

@@ -30,20 +30,25 @@ enum Followed {
 }
 
 impl Apply {
-    pub(super) fn follow(&mut self, mut stream: Box<Stream>) {
+    /// Does what has come. True where it has left something because nobody may be asked and there
+    /// is a callback.
+    pub(super) fn follow(&mut self, mut stream: Box<Stream>) -> bool {
         let shared = self.shared.clone();
         let mut round = Round { gate: shared.gate(), now_ms: self.now_ms() };
         let outcome = loop {
             if shared.control.is_stopping() {
-                break Ok(());
+                break Ok(false);
             }
             round.gate.renew();
+            if !self.asking && round.gate.is_set() {
+                break Ok(true);
+            }
             let healed = self.heal_due(&mut round.gate);
             let outcome = healed.and_then(|()| self.follow_one(&mut stream, &mut round));
             self.hold(stream.held());
             match outcome {
                 Ok(Followed::Done) => {}
-                Ok(Followed::NeedsMore) => break Ok(()),
+                Ok(Followed::NeedsMore) => break Ok(false),
                 Ok(Followed::Diverged) => {
                     // Whoever listens may be waited for by one who exchanges the callback.
                     drop(round);
@@ -57,27 +62,32 @@ impl Apply {
             }
         };
         drop(round);
-        match outcome {
-            Ok(()) => {}
+        let has_left = match outcome {
+            Ok(has_left) => has_left,
             Err(Broken::Resync(error)) => {
                 self.resumable = false;
                 log::log(Level::Error, &format!("asking for a full sync: {error}"));
                 self.trouble(error.clone());
                 self.hold(0);
                 self.shared.control.restart_sync(error);
-                return;
+                return false;
             }
-            Err(Broken::Stop(error)) => return self.give_up(error),
-        }
+            Err(Broken::Stop(error)) => {
+                self.give_up(error);
+                return false;
+            }
+        };
         let (max, held) = (self.settings.max_memory, stream.memory() as u64);
         if max > 0 && held > max {
             // For itself, not on top of the data, most of which it may be about to replace.
             let text =
                 format!("one unit of the stream is beyond max-memory: {held} of {max} bytes");
-            return self.give_up(Error::new(Kind::NoMemory, text));
+            self.give_up(Error::new(Kind::NoMemory, text));
+            return false;
         }
         self.mode = Mode::Following(stream);
         self.ask_for_values();
+        has_left
     }
 
     /// Does the next thing of the stream.

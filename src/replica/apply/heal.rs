@@ -77,7 +77,9 @@ impl Apply {
             self.trouble(error);
         }
         match std::mem::replace(&mut self.mode, Mode::Waiting) {
-            Mode::Following(stream) => self.follow(stream),
+            Mode::Following(stream) => {
+                self.follow(stream);
+            }
             mode => self.mode = mode,
         }
     }

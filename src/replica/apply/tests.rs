@@ -877,3 +877,34 @@ fn a_load_that_is_completed_after_the_stop_opens_nothing() {
     site.bytes(&bytes);
     assert_eq!(site.get(0, "k"), Answer::Stopped);
 }
+
+#[test]
+fn what_a_new_callback_has_to_be_asked_about_is_left() {
+    let mut site = Site::new().in_sync(&[]);
+    site.replica.set_gate(None).unwrap();
+    let (shared, ears) = (site.replica.shared.clone(), site.ears.clone());
+    let sets = move |info: &Info| {
+        if info.moment == Moment::Diverged {
+            shared.gate.replace(Some(ears.clone()));
+        }
+    };
+    site.replica.set_state_listener(Some(Arc::new(sets))).unwrap();
+    let take = |site: &mut Site, commands: &str, at_ms: i64| {
+        let bytes = stream(commands);
+        site.apply.shared.control.came(bytes.len());
+        site.apply.take_unasked(Feed::Bytes { bytes, at_ms });
+    };
+    take(&mut site, "SET a 1", -100);
+    site.has(0, "a", "1");
+    assert!(site.apply.is_at_ease() && !site.apply.go_on());
+    take(&mut site, "SET a 2;NONSENSE x;SET b 1;SET c 1", -10);
+    site.has(0, "a", "2");
+    assert_eq!(site.get(0, "b"), Answer::NotFound);
+    assert_eq!(site.info().data_age_ms, 100, "it is not all there");
+    assert!(!site.apply.is_at_ease() && site.heard().is_empty());
+    assert!(site.apply.go_on() && !site.apply.go_on());
+    site.has(0, "c", "1");
+    assert_eq!(site.heard().len(), 2);
+    assert_eq!(site.info().data_age_ms, 10);
+    site.replica.set_state_listener(None).unwrap();
+}

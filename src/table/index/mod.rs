@@ -7,11 +7,13 @@
 
 #![allow(unsafe_code)]
 
+mod packed;
 mod root;
 mod segment;
 mod stored;
 
-pub use stored::{Plain, SLOT_BYTES, Shown};
+pub use packed::Plain;
+pub use stored::{SLOT_BYTES, Shown};
 
 pub(super) use root::Root;
 pub(super) use segment::Segment;
@@ -253,10 +255,12 @@ impl Index {
         self.own_find(hash, key)?.show()
     }
 
-    /// Has the processor fetch what a look at a key begins with.
+    /// Has the processor fetch what a look at a key, or an edit, begins with.
     #[inline]
     pub(super) fn own_fetch(&self, hash: u64) {
-        fetch(std::ptr::from_ref(self.segment(hash).first(hash)).addr());
+        let segment = self.segment(hash);
+        fetch(std::ptr::from_ref(segment.first(hash)).addr());
+        segment.fetch_fields();
     }
 
     /// The same of what it will probably find; the bucket is there by now.

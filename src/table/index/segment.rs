@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use super::stored::{Glance, Plain, Shown, Stored};
+use super::packed::Plain;
+use super::stored::{Glance, Shown, Stored};
 use crate::memory::{Heap, LINE, Lines, fetch};
 use crate::table::layout::Layout;
 use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
@@ -231,6 +232,12 @@ impl Segment {
             }
         }
         Some(None)
+    }
+
+    /// Has the processor fetch what the writer looks at before it changes anything here.
+    #[inline]
+    pub(in crate::table) fn fetch_fields(self) {
+        fetch(self.0 & !SIZE_BITS);
     }
 
     /// What readers find that is `wanted`, wherever it is and whatever happens there; the outer

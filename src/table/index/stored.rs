@@ -7,17 +7,17 @@
 
 #![allow(unsafe_code)]
 
-use crate::memory::{Block, CONTENT_MAX, Head, Heap, Lent, NOTE_BITS, block_size};
-use crate::table::entry::{Counts, Entry};
-use crate::value::{Bytes, Content, Flat, Type, Value, push_length, split_length};
-use smallvec::SmallVec;
+use super::packed::{
+    DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_LENS,
+    VERSION_SHIFT, elements, parts,
+};
+use crate::memory::{Block, CONTENT_MAX, Head, Heap, Lent, block_size, fetch};
+use crate::table::entry::{Entry, Share};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
-
-/// Only these types are packed.
-const KINDS: [Type; 5] = [Type::String, Type::List, Type::Set, Type::Zset, Type::Hash];
 
 /// A slot of the index at its usual load, with a share of the bucket's control word: what each key
 /// takes at least.
@@ -63,139 +63,6 @@ enum Form<'a> {
     Apart(&'a Apart),
 }
 
-/// A block.
-#[derive(Clone, Copy, Debug)]
-struct Packed<'a> {
-    note: Note,
-    content: &'a [u8],
-}
-
-/// What is noted in a block's head: all that it takes to find the key and the value of a string.
-/// From the lowest bit on: the length of the key, that of the version less one, the place of the
-/// type in [`KINDS`], and whether there is a deadline.
-#[derive(Clone, Copy, Debug)]
-struct Note(u32);
-
-const KEY_BITS: u32 = 10;
-const VERSION_BITS: u32 = 3;
-const KIND_BITS: u32 = 3;
-
-const VERSION_SHIFT: u32 = KEY_BITS;
-const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
-const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
-
-const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
-
-impl Note {
-    #[inline]
-    fn bits(self, shift: u32, bits: u32) -> usize {
-        (self.0 >> shift & ((1 << bits) - 1)) as usize
-    }
-
-    #[inline]
-    fn key_len(self) -> usize {
-        self.bits(0, KEY_BITS)
-    }
-
-    #[inline]
-    fn version_len(self) -> usize {
-        self.bits(VERSION_SHIFT, VERSION_BITS) + 1
-    }
-
-    #[inline]
-    fn kind(self) -> Type {
-        KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
-    }
-
-    /// Whether it is a string without a deadline.
-    #[inline]
-    fn is_simple(self) -> bool {
-        const { assert!(matches!(KINDS[0], Type::String)) };
-        self.0 >> KIND_SHIFT == 0
-    }
-
-    #[inline]
-    fn has_deadline(self) -> bool {
-        self.bits(DEADLINE_SHIFT, 1) != 0
-    }
-}
-
-/// A block taken apart. Of an aggregate, the value still begins with its number of elements and its
-/// mark.
-struct Parts<'a> {
-    kind: Type,
-    key: &'a [u8],
-    version: u64,
-    expires_at_ms: Option<i64>,
-    value: &'a [u8],
-}
-
-#[inline]
-fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
-    let (key, rest) = content.split_at_checked(note.key_len()).unwrap_or_default();
-    let mut value = rest.get(note.version_len()..).unwrap_or_default();
-    let mut expires_at_ms = None;
-    if !note.is_simple()
-        && let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>())
-    {
-        (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
-    }
-    let kind = if note.is_simple() { Type::String } else { note.kind() };
-    Parts { kind, key, version: version(rest, note), expires_at_ms, value }
-}
-
-/// What follows the key begins with the version.
-#[inline(always)]
-fn version(rest: &[u8], note: Note) -> u64 {
-    let len = note.version_len();
-    match rest.first_chunk() {
-        // Without a loop of that length, which processors would have to guess.
-        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * len)),
-        None => rest.iter().take(len).rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-    }
-}
-
-impl<'a> Packed<'a> {
-    #[inline]
-    fn key(self) -> &'a [u8] {
-        debug_assert!(self.note.key_len() <= self.content.len());
-        // SAFETY: it is in the block of whoever made the note, see `block`.
-        unsafe { self.content.get_unchecked(..self.note.key_len()) }
-    }
-
-    #[inline]
-    fn parts(self) -> Parts<'a> {
-        parts(self.note, self.content)
-    }
-}
-
-/// Whether what begins with a key of the same length has the same ends: all of it, where they
-/// overlap. Shorter keys than an end have none.
-#[inline(always)]
-fn has_ends(content: &[u8], key: &[u8]) -> bool {
-    const END: usize = size_of::<u64>();
-    let Some(last) = key.len().checked_sub(END) else { return false };
-    debug_assert!(key.len() <= content.len());
-    let is_same = |at: usize| {
-        // SAFETY: in the block of a key that is so long, there is so much.
-        let own = unsafe { content.as_ptr().add(at).cast::<u64>().read_unaligned() };
-        // SAFETY: it ends at the key's end at the latest.
-        own == unsafe { key.as_ptr().add(at).cast::<u64>().read_unaligned() }
-    };
-    is_same(0) && is_same(last)
-}
-
-/// A string that is stored in one block.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain<'a> {
-    /// The value.
-    pub bytes: &'a [u8],
-    /// See [`Entry::version`].
-    pub version: u64,
-    /// See [`Entry::expires_at_ms`].
-    pub expires_at_ms: Option<i64>,
-}
-
 /// What a glance tells of a key that has no simple string.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::table) enum Glance<'a> {
@@ -228,7 +95,7 @@ impl Stored {
     ) -> Self {
         if let Content::Flat(flat) = content {
             if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = block(heap, key, flat, version, expires_at_ms) {
+                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
                     return Self(word);
                 }
             }
@@ -237,15 +104,34 @@ impl Stored {
         Self::new(heap, Bytes::from(key), entry)
     }
 
+    /// The same of what is put together; `None` if that is no block.
+    pub(in crate::table) fn joined(
+        heap: &Heap,
+        key: &[u8],
+        flat: Flat<Pieces<'_>>,
+        version: u64,
+        expires_at_ms: Option<i64>,
+    ) -> Option<Self> {
+        if !fits(key.len(), flat.bytes.total_len()) {
+            return None;
+        }
+        block(heap, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
+    }
+
     /// The same of an entry that has no block in common with the key.
     pub(in crate::table) fn under(heap: &Heap, key: &[u8], entry: Entry) -> Self {
         let Entry { version, expires_at_ms, .. } = entry;
         let word = flat(key.len(), &entry)
-            .and_then(|flat| block(heap, key, flat.lend(), version, expires_at_ms));
+            .and_then(|flat| whole_block(heap, key, flat.lend(), version, expires_at_ms));
         match word {
             Some(word) => Self(word),
             None => Self::new(heap, Bytes::from(key), entry),
         }
+    }
+
+    /// Has the processor fetch what dropping it looks at.
+    pub(in crate::table) fn fetch(&self) {
+        fetch(self.0.get() as usize);
     }
 
     /// For a slot, which then owns it.
@@ -270,32 +156,30 @@ impl Stored {
         self.show().entry()
     }
 
-    /// About what dropping it gives back, in bytes.
-    pub(in crate::table) fn weight(&self) -> usize {
-        match self.show().form() {
-            Form::Packed(packed) => block_size(packed.content.len()),
-            Form::Apart((key, entry)) => key.len() + entry.memory() + ALLOCATION_BYTES,
+    /// About what dropping it gives back, in bytes, where this came in its place.
+    pub(in crate::table) fn weight(&self, later: Option<Shown<'_>>) -> usize {
+        match (self.show().form(), later.map(Shown::form)) {
+            (Form::Packed(packed), _) => block_size(packed.content.len()),
+            (Form::Apart((key, entry)), later) => {
+                let value = match later {
+                    Some(Form::Apart((_, later))) => entry.lost_to(later),
+                    _ => entry.memory(),
+                };
+                key.len() + value + ALLOCATION_BYTES
+            }
         }
     }
 
     /// What it adds to the sums.
-    pub(in crate::table) fn counts(&self) -> Counts {
+    pub(in crate::table) fn share(&self) -> Share {
         match self.show().form() {
             Form::Packed(packed) => {
-                let parts = packed.parts();
-                let (value, _) = elements(&parts);
-                let mut counts = Counts {
-                    keys: 1,
-                    expires: usize::from(parts.expires_at_ms.is_some()),
-                    ..Counts::default()
-                };
-                counts.memory[Counts::place(Some(parts.kind))] =
-                    SLOT_BYTES + packed_memory(parts.key.len() + value.len());
-                counts
+                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
+                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
             }
             Form::Apart((key, entry)) => {
                 let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                Counts::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
+                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
             }
         }
     }
@@ -384,14 +268,11 @@ impl<'a> Shown<'a> {
     #[inline(always)]
     pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
         let Some(packed) = self.packed() else { return self.is_apart_at(key) };
-        if packed.note.key_len() != key.len() {
-            return false;
-        }
         // Most keys are decided by their ends, without a call.
         match key.len() {
-            8..=16 => has_ends(packed.content, key),
-            17.. => has_ends(packed.content, key) && packed.key() == key,
-            _ => packed.key() == key,
+            8..=16 => packed.has_ends(key),
+            17.. => packed.has_ends(key) && packed.key() == key,
+            _ => packed.note.key_len() == key.len() && packed.key() == key,
         }
     }
 
@@ -403,24 +284,13 @@ impl<'a> Shown<'a> {
         stands: impl FnOnce() -> bool,
         f: impl FnOnce(Plain<'a>) -> R,
     ) -> Result<R, Glance<'a>> {
-        let Packed { note, content } = self.packed().ok_or(Glance::Unsure)?;
-        if note.key_len() != key.len() || !has_ends(content, key) || !stands() {
+        let packed = self.packed().ok_or(Glance::Unsure)?;
+        // Two ends are all of a key of usual length.
+        debug_assert!((8..=16).contains(&key.len()));
+        if !packed.has_ends(key) || !stands() {
             return Err(Glance::Unsure);
         }
-        if !note.is_simple() {
-            return Err(Glance::Other(self));
-        }
-        let end = key.len() + note.version_len();
-        debug_assert!((8..=content.len()).contains(&end));
-        // SAFETY: that much is in the block of whoever made the note, see `block`; and the key has
-        // so many bytes before it.
-        let (version, value) = unsafe {
-            let version = content.as_ptr().add(end - 8).cast::<u64>().read_unaligned();
-            (version.to_le(), content.get_unchecked(end..))
-        };
-        // What is before the version is in its lowest bytes.
-        let version = version >> (64 - 8 * note.version_len());
-        Ok(f(Plain { bytes: value, version, expires_at_ms: None }))
+        packed.simple().map(f).ok_or(Glance::Other(self))
     }
 
     #[cold]
@@ -441,12 +311,27 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// See [`Entry::expires_at_ms`].
+    pub(in crate::table) fn expires_at_ms(self) -> Option<i64> {
+        match self.form() {
+            Form::Packed(packed) => packed.parts().expires_at_ms,
+            Form::Apart((_, entry)) => entry.expires_at_ms,
+        }
+    }
+
     /// A string, if it is one that is stored in one block: cheaper than [`Shown::lend`].
     #[inline]
     pub fn plain(self) -> Option<Plain<'a>> {
         let packed = self.packed()?;
         let Parts { kind, version, expires_at_ms, value, .. } = packed.parts();
         (kind == Type::String).then_some(Plain { bytes: value, version, expires_at_ms })
+    }
+
+    /// The value and the deadline, if it is stored in one block.
+    pub(in crate::table) fn flat(self) -> Option<(Flat<&'a [u8]>, Option<i64>)> {
+        let parts = self.packed()?.parts();
+        let (bytes, (len, mark)) = elements(&parts);
+        Some((Flat { kind: parts.kind, len, mark, bytes }, parts.expires_at_ms))
     }
 
     /// What the key has, lent: no count is touched, so that readers do not disturb each other.
@@ -519,32 +404,47 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<NonZeroU64> {
     let flat = flat(key.len(), entry)?;
     // Where very many have that block, the clone is a copy, and has no word.
     let before = packed_before(heap, key, entry, &flat).and_then(|block| block.clone().into_word());
-    before.or_else(|| block(heap, key, flat.lend(), entry.version, entry.expires_at_ms))
+    before.or_else(|| whole_block(heap, key, flat.lend(), entry.version, entry.expires_at_ms))
 }
 
-fn block(
+fn whole_block(
     heap: &Heap,
     key: &[u8],
     flat: Flat<&[u8]>,
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
+    block(heap, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
+}
+
+/// A block of a value in pieces.
+#[inline]
+fn block<const N: usize>(
+    heap: &Heap,
+    key: &[u8],
+    flat: Flat<[&[u8]; N]>,
+    version: u64,
+    expires_at_ms: Option<i64>,
+) -> Option<NonZeroU64> {
     let kind = KINDS.iter().position(|kind| *kind == flat.kind)?;
-    let version_len = (8 - version.leading_zeros() as usize / 8).max(1);
-    let mut between: SmallVec<[u8; BETWEEN_MAX]> = SmallVec::new();
-    between.extend_from_slice(version.to_le_bytes().get(..version_len)?);
+    let version_code = match version {
+        FIRST => 0,
+        _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
+    };
+    let mut between = Room::<BETWEEN_MAX>::default();
+    between.put(version.to_le_bytes().get(..VERSION_LENS[version_code])?)?;
     if let Some(at) = expires_at_ms {
-        between.extend_from_slice(&at.to_le_bytes());
+        between.put(&at.to_le_bytes())?;
     }
     if flat.kind != Type::String {
-        push_length(&mut between, flat.len);
-        push_length(&mut between, flat.mark);
+        between.put_length(flat.len)?;
+        between.put_length(flat.mark)?;
     }
     let note = key.len()
-        | (version_len - 1) << VERSION_SHIFT
+        | version_code << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, &between, flat.bytes])?.into_word()
+    Block::in_heap(heap, note as u32, [key, between.all()], flat.bytes)?.into_word()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have
@@ -559,16 +459,6 @@ fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) ->
         && ptr::eq(parts.key, &**key)
         && ptr::eq(value, &*flat.bytes);
     is_this.then_some(block)
-}
-
-/// The value, and an aggregate's number of elements and mark.
-fn elements<'a>(parts: &Parts<'a>) -> (&'a [u8], (usize, usize)) {
-    if parts.kind == Type::String {
-        return (parts.value, (0, 0));
-    }
-    let (len, rest) = split_length(parts.value);
-    let (mark, rest) = split_length(rest);
-    (rest, (len, mark))
 }
 
 fn unpack(block: Block, parts: &Parts<'_>) -> Entry {
@@ -590,6 +480,7 @@ mod tests {
         let heap = Heap::new();
         let zset: Zset = [("a", -0.0), ("b", f64::INFINITY)].into_iter().collect();
         let texts = || (0..30).map(|n| n.to_string().into_bytes());
+        let versions = || (0..u64::BITS).flat_map(|bits| [1 << bits, !0 >> bits]).chain([0, 2, 3]);
         let values = [
             Value::string(b""),
             Value::string(&[7; 300]),
@@ -603,7 +494,7 @@ mod tests {
         for key in [&b""[..], b"key", &[b'k'; 200]] {
             for (at, value) in values.iter().enumerate() {
                 for expires_at_ms in [None, Some(-1), Some(i64::MAX)] {
-                    for version in [0, 1, u64::from(u32::MAX) << 7, u64::MAX] {
+                    for version in versions() {
                         let entry = Entry { version, ..Entry::new(value.clone(), expires_at_ms) };
                         let stored = Stored::new(&heap, Bytes::from(key), entry.clone());
                         assert_eq!(
@@ -613,8 +504,9 @@ mod tests {
                         assert_eq!((stored.show().key(), stored.entry()), (key, entry.clone()));
                         assert_eq!(stored.show().item(), (Bytes::from(key), entry.clone()));
                         let shared = shared_memory(key.len(), &entry);
-                        assert!(shared + SLOT_BYTES <= stored.counts().total_memory());
-                        assert_eq!(stored.counts().expires, usize::from(expires_at_ms.is_some()));
+                        let counts = stored.share().counts();
+                        assert!(shared + SLOT_BYTES <= counts.total_memory());
+                        assert_eq!(counts.expires, usize::from(expires_at_ms.is_some()));
                     }
                 }
             }

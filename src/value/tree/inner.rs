@@ -7,6 +7,7 @@
 
 use super::order::{HEAD_BYTES, Head, Order};
 use super::{Child, Node};
+use crate::memory;
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::hint;
@@ -27,6 +28,9 @@ type Window = u32;
 
 /// There are as many as there are children but the first. Behind the last there is this.
 const NO_WINDOW: Window = Window::MAX;
+
+/// What stands in front of what is shared.
+const ARC_HEAD: usize = 2 * size_of::<usize>();
 
 /// Up to [`FANOUT`] children, where they are: how many there are is not needed to get to
 /// one of them.
@@ -136,6 +140,18 @@ impl Inner {
 
     fn common(&self) -> &[u8] {
         self.common.get(..usize::from(self.begin)).unwrap_or_default()
+    }
+
+    /// Asks main memory for the counts of all children at once: a clone waits for one after the
+    /// other.
+    pub(super) fn foresee_clone(&self) {
+        for child in self.children().iter() {
+            match &child.node {
+                Node::Leaf(block) => block.foresee(),
+                // The counts are in front of it.
+                Node::Inner(inner) => memory::fetch(Arc::as_ptr(inner).addr() - ARC_HEAD),
+            }
+        }
     }
 
     /// Sets all windows.

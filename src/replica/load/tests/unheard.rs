@@ -41,6 +41,20 @@ fn wherever_it_is_cut_it_leaves_the_same_and_asks_nothing() {
 }
 
 #[test]
+fn its_keys_are_of_the_first_unit_whose_version_takes_no_memory() {
+    let mut site = Site::unheard();
+    let names: Vec<String> = (0..3 * KEYS_PER_BATCH).map(|n| format!("k{n}=v")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let bytes = Snapshot::new(0).with(&names).end();
+    let parts = bytes.chunks(bytes.len() / 7);
+    site.load(length(&bytes), parts, &mut |_| Verdict::Keep).complete();
+    let entries: Vec<_> = site.bench.table.entries().collect();
+    assert_eq!(entries.len(), names.len());
+    assert!(entries.iter().all(|(_, _, entry)| entry.version == 1));
+    assert_eq!(site.bench.unit, 1);
+}
+
+#[test]
 fn an_empty_snapshot_moves_the_position() {
     let mut site = Site::unheard();
     site.keep(&Snapshot::new(0).end());

@@ -1,0 +1,59 @@
+//! Edits of small values, which most edits are: what comes of one is laid out at once, as it would
+//! be stored, and shown as such.
+//!
+//! That is another way to what [`Unit::edit`] and [`Unit::edit_element`] do, for the case in which
+//! nothing is withheld: [`Unit::remake`] is the one place that tells whether a key is such a case.
+
+use super::held::ghost;
+use super::{Due, Question, Unit};
+use crate::change::{Effect, Reason, Verdict};
+use crate::table::Made;
+use crate::value::{Flat, Pieces, Room, Type, fingerprint};
+
+impl Unit<'_> {
+    /// What an edit makes of a key that is not there, or whole and of this type and small. `None`
+    /// of any other, and where `edit` says so: then nothing has happened.
+    pub(in crate::command) fn remake<E>(&self, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    where
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+    {
+        if !self.setting.scope.store || !self.follows(self.db, key) {
+            return None;
+        }
+        self.batch.remake(self.setting.table, self.db, key, kind, edit)
+    }
+
+    /// The key gets what was made of it, as by [`Unit::edit`].
+    pub(in crate::command) fn edit_to(&mut self, key: &[u8], made: Made) {
+        let db = self.db;
+        if self.ask_about(key, Effect::Edit, &made, made.expires_at_ms()) == Verdict::Keep {
+            return self.batch.put_made(db, made);
+        }
+        let at = made.expires_at_ms();
+        let primary = made.lend(|entry| entry.value.as_ref().map(|value| fingerprint(value, at)));
+        self.put(db, key, ghost(primary, Due::Known(at)), false);
+    }
+
+    /// What the gate makes of it.
+    #[inline]
+    pub(super) fn ask_about(
+        &mut self,
+        key: &[u8],
+        effect: Effect<'_>,
+        made: &Made,
+        due_ms: Option<i64>,
+    ) -> Verdict {
+        if !self.is_heard {
+            return Verdict::Keep;
+        }
+        let db = self.db;
+        made.lend(|entry| {
+            self.ask(&Question {
+                value: entry.value.as_ref(),
+                expires_at_ms: entry.expires_at_ms,
+                due_ms,
+                ..Question::new(effect, Reason::Command, db, key)
+            })
+        })
+    }
+}
