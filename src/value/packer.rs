@@ -539,7 +539,7 @@ mod tests {
         assert!(found.is_ok_and(|value| value.is_some_and(|value| value.len() == 12)));
         for twice in [5, i64::MIN] {
             as_numbers.begin(Type::Set);
-            [twice, 6, twice].map(|number| as_numbers.number(number));
+            [twice, 6, twice].into_iter().for_each(|number| as_numbers.number(number));
             assert_eq!(value(&mut as_numbers), Err(Twice));
         }
     }
