@@ -97,10 +97,14 @@ impl Order for ByScore {
     }
 
     fn head((member, score): (&[u8], f64)) -> Head {
+        head_of(&[&Self::lead((member, score)).to_be_bytes(), member])
+    }
+
+    #[inline]
+    fn lead((_, score): (&[u8], f64)) -> u64 {
         // Adding zero makes one of both zeros.
         let bits = (score + 0.0).to_bits();
-        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
-        head_of(&[&ordered.to_be_bytes(), member])
+        if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
     }
 }
 
