@@ -76,7 +76,7 @@ fn split_long_length(block: &[u8]) -> (usize, &[u8]) {
 
 /// Asks main memory for all of a block at once, which takes little longer than for its first line:
 /// going through the entries would ask for one line after the other.
-#[inline]
+#[inline(never)]
 pub(super) fn fetch(block: &[u8]) {
     hint::black_box(block.iter().step_by(LINE_BYTES).fold(0, |all, byte| all ^ byte));
 }

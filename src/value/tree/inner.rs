@@ -56,6 +56,7 @@ impl Children {
         hint::black_box(self.0.iter().step_by(2).fold(false, |all, child| all ^ child.is_some()));
     }
 
+    #[inline(never)]
     pub(super) fn len(&self) -> usize {
         self.0.iter().position(Option::is_none).unwrap_or(FANOUT)
     }
@@ -134,6 +135,7 @@ impl Inner {
         &self.children
     }
 
+    #[inline(never)]
     pub(super) fn len(&self) -> usize {
         self.children.iter().map(|child| child.len).sum()
     }
