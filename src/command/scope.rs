@@ -40,6 +40,11 @@ impl Scope {
             && !self.exclude_keys.iter().any(|pattern| glob_match(pattern, key))
     }
 
+    /// Whether every key of every database is followed.
+    pub fn admits_all(&self) -> bool {
+        self.databases.is_none() && self.keys.is_empty() && self.exclude_keys.is_empty()
+    }
+
     /// Whether anything of this database is followed.
     pub fn admits_database(&self, db: Db) -> bool {
         self.databases.as_ref().is_none_or(|databases| databases.contains(&db))

@@ -25,6 +25,37 @@ pub(super) unsafe fn handle<'a>(r: *const rets_t) -> Result<&'a rets_t, Failure>
     Ok(r)
 }
 
+/// What a lookup that copies begins with, if nothing is wrong or unusual with it: that is asked at
+/// once, and what it was where it costs nobody anything.
+///
+/// # Safety
+/// As for [`handle`], [`bytes`] and [`OutBuf::new`].
+#[inline(always)]
+pub(super) unsafe fn usual<'a>(
+    r: *const rets_t,
+    db: i32,
+    key: *const c_void,
+    key_len: usize,
+    buf: *mut c_void,
+    buf_len: usize,
+    len: *mut usize,
+) -> Option<(&'a rets_t, u32, &'a [u8], OutBuf)> {
+    // A size that were negative would be too large.
+    let is_negative = ((key_len | buf_len) as isize | db as isize) < 0;
+    let is_odd = (r.addr() | len.addr()) % align_of::<rets_t>().max(align_of::<usize>()) != 0;
+    if r.is_null() || len.is_null() || is_odd || is_negative {
+        return None;
+    }
+    // SAFETY: not NULL, so by this function's own condition it is a living handle.
+    let r = unsafe { &*r };
+    if r.process != fork::process() || key.is_null() || buf.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, so by this function's own condition there are so many bytes.
+    let key = unsafe { std::slice::from_raw_parts(key.cast(), key_len) };
+    Some((r, db as u32, key, OutBuf { buf: buf.cast(), buf_len, len: Out(len) }))
+}
+
 /// A handle, for what may not be called from a callback.
 ///
 /// # Safety
@@ -88,6 +119,14 @@ pub(super) fn timeout(ms: i64) -> Result<i64, Failure> {
 
 /// A pointer to something that C wants filled.
 pub(super) struct Out<T>(*mut T);
+
+impl<T> Clone for Out<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Out<T> {}
 
 impl<T> Out<T> {
     /// # Safety
@@ -163,6 +202,7 @@ impl<T: Copy> OutSized<T> {
 }
 
 /// A caller's buffer and the place for its length: all or nothing.
+#[derive(Clone, Copy)]
 pub(super) struct OutBuf {
     buf: *mut u8,
     buf_len: usize,
@@ -207,21 +247,55 @@ impl OutBuf {
     }
 
     /// Copies if there is room for everything; in any case tells how much room that takes.
-    pub(super) fn put(&self, value: &[u8]) -> Outcome {
+    pub(super) fn put(self, value: &[u8]) -> Outcome {
+        match self.put_usual(value) {
+            rets_status::RETS_OK => Ok(()),
+            status => Err(Failure::plain(status)),
+        }
+    }
+
+    /// The same, for who has nothing else to say but a status.
+    #[inline(always)]
+    pub(super) fn put_usual(self, value: &[u8]) -> rets_status {
         self.len.put(value.len());
         if value.len() > self.buf_len {
-            return Err(Failure::plain(rets_status::RETS_TOO_SMALL));
+            return rets_status::RETS_TOO_SMALL;
         }
-        if !value.is_empty() {
-            // SAFETY: the caller has `buf_len` bytes there, which is enough, and not NULL as it is
-            // not 0. The value is the table's or our own: it can't overlap.
-            unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), self.buf, value.len()) }
-        }
-        Ok(())
+        // SAFETY: the caller has `buf_len` bytes there, which is enough, and not NULL if it is not
+        // 0. The value is the table's or our own: it can't overlap.
+        unsafe { copy(value, self.buf) }
+        rets_status::RETS_OK
+    }
+
+    /// There is nothing to copy, as this says.
+    #[inline(always)]
+    pub(super) fn lacking(self, status: rets_status) -> rets_status {
+        self.len.put(0);
+        status
     }
 
     pub(super) fn put_len(&self, len: usize) {
         self.len.put(len);
+    }
+}
+
+/// Copies without a call what has the size that most values have: by its two ends, which overlap.
+///
+/// # Safety
+/// There is room for it, and if it is not empty, `to` is not NULL. It does not overlap.
+#[inline(always)]
+unsafe fn copy(from: &[u8], to: *mut u8) {
+    type End = [u8; 16];
+    let (len, end) = (from.len(), size_of::<End>());
+    // SAFETY: as the caller says; both ends are within it.
+    unsafe {
+        if (end..=2 * end).contains(&len) {
+            let (first, last) = (from.as_ptr(), from.as_ptr().add(len - end));
+            to.cast::<End>().write_unaligned(first.cast::<End>().read_unaligned());
+            to.add(len - end).cast::<End>().write_unaligned(last.cast::<End>().read_unaligned());
+        } else if len > 0 {
+            std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::status::{Failure, rets_status};
 use crate::log;
 use crate::replica::panics;
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,12 +16,30 @@ pub(super) fn guard(body: impl FnOnce() -> Outcome) -> rets_status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => rets_status::RETS_OK,
         Ok(Err(failure)) => failure.tell(),
-        Err(payload) => {
-            let error = panics::caught(&*payload);
-            log::log(log::Level::Error, error.text());
-            Failure::from(error).tell()
-        }
+        Err(payload) => panicked(&*payload),
     }
+}
+
+/// The same for what has a short way: `glance` comes to a status, or to nothing, and then there is
+/// `otherwise`.
+#[inline(always)]
+pub(super) fn guard_glance(
+    glance: impl FnOnce() -> Option<rets_status>,
+    otherwise: impl FnOnce() -> rets_status,
+) -> rets_status {
+    match catch_unwind(AssertUnwindSafe(glance)) {
+        Ok(Some(rets_status::RETS_OK)) => rets_status::RETS_OK,
+        Ok(Some(status)) => Failure::plain(status).tell(),
+        Ok(None) => otherwise(),
+        Err(payload) => panicked(&*payload),
+    }
+}
+
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> rets_status {
+    let error = panics::caught(payload);
+    log::log(log::Level::Error, error.text());
+    Failure::from(error).tell()
 }
 
 /// The same for functions that have nothing to answer but a value.

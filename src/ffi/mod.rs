@@ -26,6 +26,8 @@ mod queue;
 
 mod read;
 
+mod detail;
+
 mod value;
 
 mod stream;
@@ -48,6 +50,7 @@ mod guard;
 mod tests;
 
 pub use cursor::*;
+pub use detail::*;
 pub use digest::*;
 pub use event::*;
 pub use info::*;

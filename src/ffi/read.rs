@@ -1,10 +1,9 @@
-//! Lookups of one thing at a time, and of many strings at one moment.
+//! Lookups of strings: of one, of one that has changed, and of many at one moment.
 
-use super::convert::{Out, OutBuf, bytes, database, handle};
-use super::guard::{Outcome, guard};
+use super::convert::{Out, OutBuf, bytes, database, handle, usual};
+use super::guard::{Outcome, guard, guard_glance};
 use super::life::rets_t;
-use super::status::{Failure, rets_status, settle};
-use super::value::rets_type_id;
+use super::status::{Failure, found, rets_status, settle};
 use crate::replica::{Answer, FEW};
 use smallvec::SmallVec;
 use std::ffi::c_void;
@@ -33,6 +32,30 @@ use std::ffi::c_void;
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rets_get(
+    r: *const rets_t,
+    db: i32,
+    key: *const c_void,
+    key_len: usize,
+    buf: *mut c_void,
+    buf_len: usize,
+    len: *mut usize,
+) -> rets_status {
+    guard_glance(
+        move || {
+            // SAFETY: the header asks for a living handle, a key and a buffer, or NULL.
+            let usual = unsafe { usual(r, db, key, key_len, buf, buf_len, len) };
+            let (r, db, key, out) = usual?;
+            let lacking = move |answer| found(answer).unwrap_or_else(|status| out.lacking(status));
+            r.lookups.glance(db, key, move |value, _| out.put_usual(value), lacking)
+        },
+        // SAFETY: as above.
+        move || unsafe { get(r, db, key, key_len, buf, buf_len, len) },
+    )
+}
+
+/// `rets_get` where more than a glance is needed, or something is wrong.
+#[cold]
+unsafe extern "C" fn get(
     r: *const rets_t,
     db: i32,
     key: *const c_void,
@@ -89,47 +112,78 @@ pub unsafe extern "C" fn rets_get_if_changed(
     buf_len: usize,
     len: *mut usize,
 ) -> rets_status {
+    guard_glance(
+        move || {
+            // SAFETY: the header asks for a living handle, a key and a buffer, or NULL.
+            let usual = unsafe { usual(r, db, key, key_len, buf, buf_len, len) };
+            // SAFETY: and for an initialised version.
+            let ((r, db, key, out), known) = (usual?, unsafe { Out::optional(version)? });
+            let copy = move |value: &[u8], version| copy_if_changed(value, version, known, out);
+            let lacking = move |answer| {
+                found(answer).unwrap_or_else(|status| {
+                    known.put(0);
+                    out.lacking(status)
+                })
+            };
+            r.lookups.glance(db, key, copy, lacking)
+        },
+        // SAFETY: as above.
+        move || unsafe { get_if_changed(r, db, key, key_len, version, buf, buf_len, len) },
+    )
+}
+
+/// `rets_get_if_changed` where more than a glance is needed, or something is wrong.
+#[cold]
+unsafe extern "C" fn get_if_changed(
+    r: *const rets_t,
+    db: i32,
+    key: *const c_void,
+    key_len: usize,
+    version: *mut u64,
+    buf: *mut c_void,
+    buf_len: usize,
+    len: *mut usize,
+) -> rets_status {
     guard(|| {
         // SAFETY: the header asks for a buffer, or NULL.
         let out = unsafe { OutBuf::keeping_len(buf, buf_len, len)? };
-        // SAFETY: the header asks for a living handle, a key and an initialised version, or NULL.
-        let outcome = unsafe { get_if_changed(r, db, (key, key_len), version, &out) };
-        match outcome.as_ref().map_err(Failure::status) {
-            Ok(()) | Err(rets_status::RETS_TOO_SMALL | rets_status::RETS_UNCHANGED) => {}
-            Err(_) => out.put_len(0),
+        let answer = || {
+            // SAFETY: the header asks for a living handle, a key and an initialised version, or
+            // NULL.
+            let (r, key, known) =
+                unsafe { (handle(r)?, bytes(key, key_len, "key")?, Out::new(version, "version")?) };
+            let copy = |value: &[u8], version| copy_if_changed(value, version, known, out);
+            let answer = r.lookups.get(database(db)?, key, copy);
+            if matches!(answer, Answer::NotFound | Answer::WrongType | Answer::Withheld) {
+                known.put(0);
+            }
+            settle(answer)
+        };
+        match answer() {
+            Ok(rets_status::RETS_OK) => Ok(()),
+            Ok(status) => Err(Failure::plain(status)),
+            Err(failure) => {
+                out.put_len(0);
+                Err(failure)
+            }
         }
-        outcome
     })
 }
 
-/// # Safety
-/// As the header says of `rets_get_if_changed`.
-unsafe fn get_if_changed(
-    r: *const rets_t,
-    db: i32,
-    key: (*const c_void, usize),
-    version: *mut u64,
-    out: &OutBuf,
-) -> Outcome {
-    // SAFETY: this function's own conditions.
-    let (r, key, place) =
-        unsafe { (handle(r)?, bytes(key.0, key.1, "key")?, Out::new(version, "version")?) };
-    // SAFETY: as above.
-    let known = unsafe { place.get() };
-    let answer = r.lookups.get(database(db)?, key, |value, version| {
-        // 0 is the caller's "none", so no version of ours may look like it.
-        let version = version.wrapping_add(1).max(1);
-        if version == known {
-            return Err(Failure::plain(rets_status::RETS_UNCHANGED));
-        }
-        out.put(value)?;
-        place.put(version);
-        Ok(())
-    });
-    if matches!(answer, Answer::NotFound | Answer::WrongType | Answer::Withheld) {
-        place.put(0);
+/// Copies what has another version than the caller knows.
+#[inline(always)]
+fn copy_if_changed(value: &[u8], version: u64, known: Out<u64>, out: OutBuf) -> rets_status {
+    // 0 is the caller's "none", so no version of ours may look like it.
+    let version = version.wrapping_add(1).max(1);
+    // SAFETY: whoever made it says that it is initialised.
+    if version == unsafe { known.get() } {
+        return rets_status::RETS_UNCHANGED;
     }
-    settle(answer)?
+    let status = out.put_usual(value);
+    if status == rets_status::RETS_OK {
+        known.put(version);
+    }
+    status
 }
 
 /// One question of rets_get_many(). It will never grow: an array of them has the same
@@ -249,309 +303,4 @@ impl Item {
 
 fn no_memory() -> Failure {
     Failure::plain(rets_status::RETS_NO_MEMORY)
-}
-
-/// Copies the value of a field of a hash.
-///
-/// @param[in]  r          the handle
-/// @param[in]  db         the database's number
-/// @param[in]  key        the key
-/// @param[in]  key_len    its length in bytes
-/// @param[in]  field      the field's name
-/// @param[in]  field_len  its length in bytes
-/// @param[out] buf        where to copy the value to; NULL if buf_len is 0
-/// @param[in]  buf_len    how much room there is; 0 asks for the length only
-/// @param[out] len        the value's length, also with RETS_TOO_SMALL; else 0
-/// @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_TOO_SMALL;
-///         RETS_WRONG_TYPE; RETS_WITHHELD: the key or the field; RETS_NOT_READY;
-///         RETS_STALE; RETS_STOPPED; RETS_INVALID for NULL or a negative db;
-///         RETS_FORKED; RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_hget(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    field: *const c_void,
-    field_len: usize,
-    buf: *mut c_void,
-    buf_len: usize,
-    len: *mut usize,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, two names and a buffer, or NULL.
-        let (out, r, key, field) = unsafe {
-            let out = OutBuf::new(buf, buf_len, len)?;
-            (out, handle(r)?, bytes(key, key_len, "key")?, bytes(field, field_len, "field")?)
-        };
-        settle(r.lookups.hget(database(db)?, key, field, |value, _| out.put(value)))?
-    })
-}
-
-/// Whether a key is there.
-///
-/// @param[in] r        the handle
-/// @param[in] db       the database's number
-/// @param[in] key      the key
-/// @param[in] key_len  its length in bytes
-/// @return RETS_OK: it is; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_exists(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle and a key, or NULL.
-        let (r, key) = unsafe { (handle(r)?, bytes(key, key_len, "key")?) };
-        settle(r.lookups.exists(database(db)?, key))
-    })
-}
-
-/// The type of a key.
-///
-/// @param[in]  r        the handle
-/// @param[in]  db       the database's number
-/// @param[in]  key      the key
-/// @param[in]  key_len  its length in bytes
-/// @param[out] type     the type; stays as it is unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_type(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    r#type: *mut rets_type_id,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, a key and a place, or NULL.
-        let (r, key, out) =
-            unsafe { (handle(r)?, bytes(key, key_len, "key")?, Out::new(r#type, "type")?) };
-        out.put(settle(r.lookups.kind(database(db)?, key))?.into());
-        Ok(())
-    })
-}
-
-/// When a key is due.
-///
-/// @param[in]  r        the handle
-/// @param[in]  db       the database's number
-/// @param[in]  key      the key
-/// @param[in]  key_len  its length in bytes
-/// @param[out] at_ms    the deadline in Unix milliseconds, -1 for none; stays as it is
-///                      unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_expires_at(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    at_ms: *mut i64,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, a key and a place, or NULL.
-        let (r, key, out) =
-            unsafe { (handle(r)?, bytes(key, key_len, "key")?, Out::new(at_ms, "at_ms")?) };
-        out.put(settle(r.lookups.expires_at(database(db)?, key))?.unwrap_or(-1));
-        Ok(())
-    })
-}
-
-/// When a field of a hash is due.
-///
-/// @param[in]  r          the handle
-/// @param[in]  db         the database's number
-/// @param[in]  key        the key
-/// @param[in]  key_len    its length in bytes
-/// @param[in]  field      the field's name
-/// @param[in]  field_len  its length in bytes
-/// @param[out] at_ms      the deadline in Unix milliseconds, -1 for none; stays as it
-///                        is unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND: no such key or no such field; RETS_WRONG_TYPE;
-///         RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED; RETS_INVALID for
-///         NULL or a negative db; RETS_FORKED; RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_hexpires_at(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    field: *const c_void,
-    field_len: usize,
-    at_ms: *mut i64,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, two names and a place, or NULL.
-        let (r, key, field, out) = unsafe {
-            let (key, field) = (bytes(key, key_len, "key")?, bytes(field, field_len, "field")?);
-            (handle(r)?, key, field, Out::new(at_ms, "at_ms")?)
-        };
-        out.put(settle(r.lookups.hget(database(db)?, key, field, |_, at| at))?.unwrap_or(-1));
-        Ok(())
-    })
-}
-
-/// How long a value is, as STRLEN, LLEN, SCARD, ZCARD and HLEN count: the bytes of a
-/// string, the elements of anything else, fields whose deadline has passed among
-/// them.
-///
-/// @param[in]  r        the handle
-/// @param[in]  db       the database's number
-/// @param[in]  key      the key
-/// @param[in]  key_len  its length in bytes
-/// @param[out] len      the length; 0 unless RETS_OK or RETS_INCOMPLETE
-/// @return RETS_OK; RETS_INCOMPLETE: the length was stored, but elements were withheld;
-///         RETS_NOT_FOUND; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_len(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    len: *mut usize,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a place, or NULL.
-        let out = unsafe { Out::new(len, "len")? };
-        out.put(0);
-        // SAFETY: the header asks for a living handle and a key, or NULL.
-        let (r, key) = unsafe { (handle(r)?, bytes(key, key_len, "key")?) };
-        let found = settle(r.lookups.len(database(db)?, key))?;
-        out.put(found.len);
-        if found.complete { Ok(()) } else { Err(Failure::plain(rets_status::RETS_INCOMPLETE)) }
-    })
-}
-
-/// Copies an element of a list.
-///
-/// @param[in]  r        the handle
-/// @param[in]  db       the database's number
-/// @param[in]  key      the key
-/// @param[in]  key_len  its length in bytes
-/// @param[in]  index    its place, from 0; negative counts from the tail, -1 the last
-/// @param[out] buf      where to copy it to; NULL if buf_len is 0
-/// @param[in]  buf_len  how much room there is; 0 asks for the length only
-/// @param[out] len      its length, also with RETS_TOO_SMALL; else 0
-/// @return RETS_OK; RETS_NOT_FOUND: no such key or no such place; RETS_TOO_SMALL;
-///         RETS_WRONG_TYPE; RETS_WITHHELD; RETS_NOT_READY; RETS_STALE; RETS_STOPPED;
-///         RETS_INVALID for NULL or a negative db; RETS_FORKED; RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_lindex(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    index: i64,
-    buf: *mut c_void,
-    buf_len: usize,
-    len: *mut usize,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, a key and a buffer, or NULL.
-        let (out, r, key) =
-            unsafe { (OutBuf::new(buf, buf_len, len)?, handle(r)?, bytes(key, key_len, "key")?) };
-        settle(r.lookups.element(database(db)?, key, index, |element| out.put(element)))?
-    })
-}
-
-/// Whether something is a member of a set.
-///
-/// @param[in] r           the handle
-/// @param[in] db          the database's number
-/// @param[in] key         the key
-/// @param[in] key_len     its length in bytes
-/// @param[in] member      the member
-/// @param[in] member_len  its length in bytes
-/// @return RETS_OK: it is; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
-///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_sismember(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    member: *const c_void,
-    member_len: usize,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle and two names, or NULL.
-        let (r, key, member) = unsafe {
-            (handle(r)?, bytes(key, key_len, "key")?, bytes(member, member_len, "member")?)
-        };
-        settle(r.lookups.contains(database(db)?, key, member))
-    })
-}
-
-/// The score of a member of a sorted set.
-///
-/// @param[in]  r           the handle
-/// @param[in]  db          the database's number
-/// @param[in]  key         the key
-/// @param[in]  key_len     its length in bytes
-/// @param[in]  member      the member
-/// @param[in]  member_len  its length in bytes
-/// @param[out] score       the score, perhaps infinite, never a NaN; stays as it is
-///                         unless RETS_OK
-/// @return RETS_OK; RETS_NOT_FOUND: no such key or no member; RETS_WRONG_TYPE;
-///         RETS_WITHHELD: the key or the member; RETS_NOT_READY; RETS_STALE;
-///         RETS_STOPPED; RETS_INVALID for NULL or a negative db; RETS_FORKED;
-///         RETS_PANIC
-///
-/// Threads: any, any number at a time, also inside callbacks. Since: 0.1
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rets_zscore(
-    r: *const rets_t,
-    db: i32,
-    key: *const c_void,
-    key_len: usize,
-    member: *const c_void,
-    member_len: usize,
-    score: *mut f64,
-) -> rets_status {
-    guard(|| {
-        // SAFETY: the header asks for a living handle, two names and a place, or NULL.
-        let (r, key, member, out) = unsafe {
-            let (key, member) = (bytes(key, key_len, "key")?, bytes(member, member_len, "member")?);
-            (handle(r)?, key, member, Out::new(score, "score")?)
-        };
-        out.put(settle(r.lookups.score(database(db)?, key, member))?);
-        Ok(())
-    })
 }

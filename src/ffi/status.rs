@@ -135,22 +135,24 @@ impl Failure {
         Self::invalid(format!("{name} is NULL or not aligned"))
     }
 
-    pub(super) fn status(&self) -> rets_status {
-        self.status
-    }
-
     /// Leaves the text for `rets_last_error` and hands on the status.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn tell(self) -> rets_status {
         LAST.with(|last| {
             last.status.set(self.status as c_int);
             last.detailed.set(self.text.is_some());
-            if let Some(text) = &self.text {
-                last.text.set(super::convert::fixed(text));
-            }
         });
+        if let Some(text) = self.text {
+            tell_text(text);
+        }
         self.status
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_text(text: Box<Cow<'static, str>>) {
+    LAST.with(|last| last.text.set(super::convert::fixed(&text)));
 }
 
 impl From<Error> for Failure {
@@ -161,7 +163,13 @@ impl From<Error> for Failure {
 
 /// What was found, or the status that says why not.
 pub(super) fn settle<T>(answer: Answer<T>) -> Result<T, Failure> {
-    let status = match answer {
+    found(answer).map_err(Failure::plain)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn found<T>(answer: Answer<T>) -> Result<T, rets_status> {
+    Err(match answer {
         Answer::Found(found) => return Ok(found),
         Answer::NotFound => RETS_NOT_FOUND,
         Answer::WrongType => RETS_WRONG_TYPE,
@@ -169,8 +177,7 @@ pub(super) fn settle<T>(answer: Answer<T>) -> Result<T, Failure> {
         Answer::NotReady => RETS_NOT_READY,
         Answer::Stale => RETS_STALE,
         Answer::Stopped => RETS_STOPPED,
-    };
-    Err(Failure::plain(status))
+    })
 }
 
 /// Bytes kept of the last error's text.

@@ -3,7 +3,7 @@
 #![allow(clippy::panic, clippy::indexing_slicing)]
 
 use super::event::shown;
-use super::guard::{InCallback, guard};
+use super::guard::{InCallback, guard, guard_glance};
 use super::rets_event_kind::*;
 use super::rets_status::*;
 use super::rets_type_id::*;
@@ -64,6 +64,12 @@ impl Bench {
         bench
     }
 
+    /// With a string that a glance finds.
+    fn and_usual(mut self) -> Self {
+        self.put("usual string", Some(Value::string(b"hello")), None, None);
+        self
+    }
+
     pub(super) fn put(
         &mut self,
         key: &str,
@@ -122,24 +128,59 @@ fn a_panic_becomes_a_status_with_its_text() {
     assert_eq!(guard(|| std::panic::panic_any("on purpose")), RETS_PANIC);
     assert!(last_error().ends_with("on purpose"), "{}", last_error());
     assert_eq!(guard(|| Ok(())), RETS_OK);
+    let glance = |what: &'static str| move || std::panic::panic_any(what);
+    assert_eq!(guard_glance(glance("at a glance"), || RETS_OK), RETS_PANIC);
+    assert!(last_error().ends_with("at a glance"), "{}", last_error());
+    assert_eq!(guard_glance(|| Some(RETS_NOT_FOUND), || RETS_OK), RETS_NOT_FOUND);
+    assert_eq!(last_error(), "not found");
+    assert_eq!(guard_glance(|| None, || RETS_TIMEOUT), RETS_TIMEOUT);
+}
+
+#[test]
+fn keys_and_values_of_every_length_are_found_and_copied_as_they_are() {
+    let mut bench = Bench::filled();
+    let key = |len: usize| "abcdefghijklmnopqrstuvwxyz".repeat(3)[..len].to_owned();
+    let value = |len: usize| "0123456789".repeat(200).as_bytes()[..len].to_vec();
+    for key_len in 0..40 {
+        for at in [None, Some(2_000)] {
+            for value_len in (0..70).chain([900, 1_100]) {
+                let (key, value) = (key(key_len), value(value_len));
+                bench.put(&key, Some(Value::string(&value)), at, None);
+                assert_eq!(bench.get(&key, value_len), (RETS_OK, value, value_len));
+            }
+            let (key, least) = (key(key_len), 1_099);
+            assert_eq!(bench.get(&key, least), (RETS_TOO_SMALL, vec![b'#'; least], 1_100));
+        }
+        let mut other = key(key_len).into_bytes();
+        for place in 0..key_len {
+            // As long, and another byte somewhere.
+            other[place] ^= 1;
+            let other = std::str::from_utf8(&other).unwrap();
+            assert_eq!(bench.get(other, 1), (RETS_NOT_FOUND, b"#".to_vec(), 0));
+        }
+    }
 }
 
 #[test]
 fn a_copy_is_all_or_nothing_at_every_size() {
-    let bench = Bench::filled();
-    for room in 0..5 {
-        assert_eq!(bench.get("string", room), (RETS_TOO_SMALL, vec![b'#'; room], 5));
+    let bench = Bench::filled().and_usual();
+    for key in ["string", "usual string"] {
+        for room in 0..5 {
+            assert_eq!(bench.get(key, room), (RETS_TOO_SMALL, vec![b'#'; room], 5));
+        }
+        assert_eq!(bench.get(key, 5), (RETS_OK, b"hello".to_vec(), 5));
+        assert_eq!(bench.get(key, 6), (RETS_OK, b"hello#".to_vec(), 5));
     }
-    assert_eq!(bench.get("string", 5), (RETS_OK, b"hello".to_vec(), 5));
-    assert_eq!(bench.get("string", 6), (RETS_OK, b"hello#".to_vec(), 5));
     assert_eq!(bench.get("empty", 0), (RETS_OK, vec![], 0));
     assert_eq!(bench.get("absent", 2), (RETS_NOT_FOUND, b"##".to_vec(), 0));
     assert_eq!(bench.get("list", 2), (RETS_WRONG_TYPE, b"##".to_vec(), 0));
     assert_eq!(bench.get("ghost", 2), (RETS_WITHHELD, b"##".to_vec(), 0));
-    let early = Bench::filled_but(Readable::NotYet);
-    assert_eq!(early.get("string", 6), (RETS_NOT_READY, b"######".to_vec(), 0));
-    let late = Bench::filled_but(Readable::Stopped);
-    assert_eq!(late.get("string", 6), (RETS_STOPPED, b"######".to_vec(), 0));
+    let early = Bench::filled_but(Readable::NotYet).and_usual();
+    let late = Bench::filled_but(Readable::Stopped).and_usual();
+    for key in ["string", "usual string"] {
+        assert_eq!(early.get(key, 6), (RETS_NOT_READY, b"######".to_vec(), 0));
+        assert_eq!(late.get(key, 6), (RETS_STOPPED, b"######".to_vec(), 0));
+    }
     let (mut len, key) = (0, "string");
     // SAFETY: NULL with no room asks for the length.
     let status = unsafe { rets_get(bench.r(), 0, p(key), 6, null_mut(), 0, &mut len) };
@@ -148,7 +189,12 @@ fn a_copy_is_all_or_nothing_at_every_size() {
 
 #[test]
 fn a_version_answers_unchanged_until_the_key_is_written() {
-    let mut bench = Bench::filled();
+    assert_versions_of("string");
+    assert_versions_of("usual string");
+}
+
+fn assert_versions_of(key: &str) {
+    let mut bench = Bench::filled().and_usual();
     let mut version = 0;
     let mut buf = [0u8; 8];
     let mut ask = |bench: &Bench, version: &mut u64, room: usize| {
@@ -156,7 +202,7 @@ fn a_version_answers_unchanged_until_the_key_is_written() {
         let to = buf.as_mut_ptr().cast();
         // SAFETY: all of it is ours and as large as said.
         let status = unsafe {
-            rets_get_if_changed(bench.r(), 0, p("string"), 6, version, to, room, &mut len)
+            rets_get_if_changed(bench.r(), 0, p(key), key.len(), version, to, room, &mut len)
         };
         (status, len)
     };
@@ -167,17 +213,17 @@ fn a_version_answers_unchanged_until_the_key_is_written() {
     assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
     bench.put("other", Some(Value::string(b"x")), None, None);
     assert_eq!(ask(&bench, &mut version, 8), (RETS_UNCHANGED, 99));
-    bench.put("string", Some(Value::string(b"hello")), None, None);
+    bench.put(key, Some(Value::string(b"hello")), None, None);
     assert_eq!(ask(&bench, &mut version, 8), (RETS_OK, 5));
     let list: List = ["a"].into_iter().map(bytes).collect();
     for (value, status) in [(None, RETS_WITHHELD), (Some(Value::List(list)), RETS_WRONG_TYPE)] {
         version = 5;
-        bench.put("string", value, None, None);
+        bench.put(key, value, None, None);
         assert_eq!(ask(&bench, &mut version, 8), (status, 0));
         assert_eq!(version, 0);
     }
     version = 5;
-    bench.put("string", Some(Value::string(b"x")), Some(999), None);
+    bench.put(key, Some(Value::string(b"x")), Some(999), None);
     assert_eq!(ask(&bench, &mut version, 8), (RETS_NOT_FOUND, 0));
     assert_eq!(version, 0);
     version = 5;

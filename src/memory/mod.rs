@@ -5,7 +5,7 @@ mod block;
 mod fetch;
 mod heap;
 
-pub use block::{Block, CONTENT_MAX, Lent, NOTE_BITS, block_size};
+pub use block::{Block, CONTENT_MAX, Head, Lent, NOTE_BITS, block_size};
 pub use fetch::fetch;
 pub use heap::{Heap, LINE, Lines};
 

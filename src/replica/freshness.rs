@@ -25,7 +25,7 @@ impl Freshness {
     }
 
     /// The option `max-staleness`, in milliseconds; 0 for none.
-    pub fn set_limit(&self, limit_ms: i64) {
+    pub(super) fn set_limit(&self, limit_ms: i64) {
         self.limit_ms.store(limit_ms, Relaxed);
     }
 
@@ -38,12 +38,6 @@ impl Freshness {
     pub fn age_ms(&self) -> Option<i64> {
         let as_of_ms = self.as_of_ms.load(Relaxed);
         (as_of_ms != NEVER).then(|| (self.ticks_ms)().saturating_sub(as_of_ms).max(0))
-    }
-
-    /// Whether there is a limit.
-    #[inline]
-    pub(super) fn has_limit(&self) -> bool {
-        self.limit_ms.load(Relaxed) > 0
     }
 
     /// Whether it is older than the limit. Without a limit no clock is read.

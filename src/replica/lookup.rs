@@ -72,9 +72,13 @@ pub enum Readable {
     Stopped = 2,
 }
 
+/// Besides what is [`Readable`]: nothing may be too old.
+const LIMITED: u8 = 4;
+
 /// What the engine tells the readers. One per replica, shared by all its [`Lookups`].
 pub struct View {
-    readable: AtomicU8,
+    /// What is [`Readable`], and perhaps [`LIMITED`]: all that a lookup asks before it looks.
+    gate: AtomicU8,
     hide_expired: AtomicBool,
     excluded: OnceLock<Excluded>,
     now_ms: Clock,
@@ -85,7 +89,7 @@ impl View {
     /// Not readable yet, hides what is expired, excludes nothing, and nothing is too old.
     pub fn new(now_ms: Clock, ticks_ms: Clock) -> Self {
         Self {
-            readable: AtomicU8::new(Readable::NotYet as u8),
+            gate: AtomicU8::new(Readable::NotYet as u8),
             hide_expired: AtomicBool::new(true),
             excluded: OnceLock::new(),
             now_ms,
@@ -100,13 +104,25 @@ impl View {
 
     /// Opens or closes the table for readers.
     pub fn set_readable(&self, readable: Readable) {
-        self.readable.store(readable as u8, Ordering::Release);
+        self.change_gate(|gate| Some(gate & LIMITED | readable as u8));
     }
 
     /// Opens the table for readers, unless it was closed for good at the same moment.
     pub fn let_readers_in(&self) {
-        let (from, to) = (Readable::NotYet as u8, Readable::Yes as u8);
-        let _ = self.readable.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        let is_closed = |gate| gate & !LIMITED == Readable::NotYet as u8;
+        self.change_gate(|gate| is_closed(gate).then_some(gate | Readable::Yes as u8));
+    }
+
+    /// The option `max-staleness`, in milliseconds; 0 for none.
+    pub fn set_max_staleness(&self, limit_ms: i64) {
+        self.freshness.set_limit(limit_ms);
+        let limited = if limit_ms > 0 { LIMITED } else { 0 };
+        self.change_gate(|gate| Some(gate & !LIMITED | limited));
+    }
+
+    fn change_gate(&self, change: impl Fn(u8) -> Option<u8>) {
+        // Release: who is let in sees what was loaded, and the limit.
+        let _ = self.gate.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change);
     }
 
     /// The option `hide-expired`.
@@ -122,7 +138,7 @@ impl View {
 
     /// Whether readers may look, and if not, what everything answers.
     pub(super) fn open(&self) -> Answer<()> {
-        match self.readable.load(Ordering::Acquire) {
+        match self.gate.load(Ordering::Acquire) & !LIMITED {
             1 => Answer::Found(()),
             2 => Answer::Stopped,
             _ => Answer::NotReady,
@@ -130,10 +146,14 @@ impl View {
     }
 
     /// As [`View::open`], for what must not be too old either; a raw view shows what there is.
-    #[inline]
     fn fresh(&self, raw: bool) -> Answer<()> {
-        let is_open = self.readable.load(Ordering::Acquire) == Readable::Yes as u8;
-        if is_open && !self.freshness.has_limit() { Answer::Found(()) } else { self.limited(raw) }
+        if self.is_open_to_all() { Answer::Found(()) } else { self.limited(raw) }
+    }
+
+    /// Whether readers may look, however old it is.
+    #[inline(always)]
+    fn is_open_to_all(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == Readable::Yes as u8
     }
 
     #[cold]
@@ -167,27 +187,19 @@ impl View {
         }
     }
 
-    #[inline]
-    fn string<R>(&self, found: Shown<'_>, f: impl FnOnce(Answer<(&[u8], u64)>) -> R) -> R {
+    /// `f` is told of a string.
+    #[inline(never)]
+    fn string<R>(&self, found: Shown<'_>, f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
         match found.plain() {
-            Some(string) if self.hides(string.expires_at_ms, false) => f(Answer::NotFound),
-            Some(string) => f(Answer::Found((string.bytes, string.version))),
-            None => self.other_than_plain(found, f),
+            Some(string) if self.hides(string.expires_at_ms, false) => Answer::NotFound,
+            Some(string) => Answer::Found(f(string.bytes, string.version)),
+            None => found.lend(|entry| {
+                self.shown(entry, false).then(|value| match value {
+                    Value::String(bytes) => Answer::Found(f(bytes, entry.version)),
+                    _ => Answer::WrongType,
+                })
+            }),
         }
-    }
-
-    #[cold]
-    fn other_than_plain<R>(
-        &self,
-        found: Shown<'_>,
-        f: impl FnOnce(Answer<(&[u8], u64)>) -> R,
-    ) -> R {
-        found.lend(|entry| {
-            f(self.shown(entry, false).then(|value| match value {
-                Value::String(bytes) => Answer::Found((&**bytes, entry.version)),
-                _ => Answer::WrongType,
-            }))
-        })
     }
 
     fn shown<'a>(&self, entry: &'a Entry, raw: bool) -> Answer<&'a Value> {
@@ -226,16 +238,35 @@ impl Lookups {
     }
 
     /// A string, with its version.
-    #[inline]
     pub fn get<R>(&self, db: Db, key: &[u8], f: impl FnOnce(&[u8], u64) -> R) -> Answer<R> {
         self.view.fresh(false).then(|()| {
             self.reader.read(db, key, |found| match found {
-                Some(found) => {
-                    self.view.string(found, |answer| answer.map(|(bytes, at)| f(bytes, at)))
-                }
+                Some(found) => self.view.string(found, f),
                 None => self.view.absent(db, key),
             })
         })
+    }
+
+    /// The same where a glance at the table tells, as nearly always; `None` where it does not.
+    /// `settle` is for whatever is not simply found.
+    #[inline(always)]
+    pub fn glance<R>(
+        &self,
+        db: Db,
+        key: &[u8],
+        f: impl FnOnce(&[u8], u64) -> R + Copy,
+        settle: impl FnOnce(Answer<R>) -> R,
+    ) -> Option<R> {
+        if !self.view.is_open_to_all() {
+            return None;
+        }
+        let other = |found: Option<Shown<'_>>| {
+            settle(match found {
+                Some(found) => self.view.string(found, f),
+                None => self.view.absent(db, key),
+            })
+        };
+        self.reader.glance(db, key, |string| f(string.bytes, string.version), other)
     }
 
     /// Many strings as they were at one offset, which is returned.
@@ -245,12 +276,20 @@ impl Lookups {
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
         self.view.fresh(false).then(|()| {
-            let stamp = self.reader.read_many(keys, |at, found| match (found, keys.get(at)) {
-                (Some(found), _) => {
-                    self.view.string(found, |answer| f(at, answer.map(|(bytes, _)| bytes)));
+            let stamp = self.reader.read_many(keys, |at, found| {
+                let absent = match (found, keys.get(at)) {
+                    (Some(found), _) => {
+                        self.view.string(found, |bytes, _| f(at, Answer::Found(bytes)))
+                    }
+                    (None, Some((db, key))) => self.view.absent(*db, key),
+                    (None, None) => Answer::NotFound,
+                };
+                match absent {
+                    Answer::Found(()) => {}
+                    Answer::NotFound => f(at, Answer::NotFound),
+                    Answer::WrongType => f(at, Answer::WrongType),
+                    _ => f(at, Answer::Withheld),
                 }
-                (None, Some((db, key))) => f(at, self.view.absent(*db, key)),
-                (None, None) => f(at, Answer::NotFound),
             });
             Answer::Found(stamp.offset)
         })
@@ -558,7 +597,7 @@ mod tests {
         bench.lookups = Lookups::new(bench.table.reader(), Arc::clone(&view));
         bench.put("k", Some(Value::string(b"v")), None, None);
         let freshness = view.freshness();
-        freshness.set_limit(100);
+        view.set_max_staleness(100);
         assert_eq!(freshness.age_ms(), None);
         assert_eq!(bench.string("k"), Answer::Found("v".into()), "nothing is known of its age");
         freshness.set_as_of(4_900);
@@ -578,7 +617,7 @@ mod tests {
         freshness.set_as_of(4_901);
         assert_eq!(bench.string("k"), Answer::Found("v".into()));
         freshness.set_as_of(0);
-        freshness.set_limit(0);
+        view.set_max_staleness(0);
         assert_eq!(bench.string("k"), Answer::Found("v".into()), "nothing is too old");
         view.set_readable(Readable::Stopped);
         assert_eq!(bench.string("k"), Answer::Stopped);

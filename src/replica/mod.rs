@@ -149,7 +149,7 @@ impl Replica {
         engine.config.set(name, value, running)?;
         *self.shared.primary.lock() = name_of(&engine.config.address);
         *self.shared.settings.lock() = settings_of(&engine.config);
-        self.shared.view.freshness().set_limit(engine.config.max_staleness_ms);
+        self.shared.view.set_max_staleness(engine.config.max_staleness_ms);
         self.shared.events.set_limit(engine.config.event_queue);
         if running {
             let control = &self.shared.control;
@@ -214,9 +214,10 @@ impl Replica {
         let settings = settings_of(&config);
         self.shared.view.set_hide_expired(config.hide_expired);
         let scope = settings.scope.clone();
-        self.shared
-            .view
-            .set_excluded(Box::new(move |db, key| !scope.store || !scope.admits(db, key)));
+        if !scope.store || !scope.admits_all() {
+            let excluded = move |db, key: &[u8]| !scope.store || !scope.admits(db, key);
+            self.shared.view.set_excluded(Box::new(excluded));
+        }
         let (feed, feeds) = crossbeam_channel::unbounded();
         let mut apply = Apply::new(self.env.clone(), self.shared.clone(), settings, table);
         let mut heal = None;

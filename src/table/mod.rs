@@ -44,7 +44,7 @@ pub use reader::{Entries, FEW, Reader};
 use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
-use index::{From, Gone, Root, Stored};
+use index::{From, Glance, Gone, Root, Stored};
 use layout::Layout;
 use parking_lot::{Mutex, MutexGuard};
 use sharing::{
@@ -136,6 +136,46 @@ impl Shared {
         sharing::pin(self.barrier.is_none())
     }
 
+    #[inline(always)]
+    fn pin_at_once(&self) -> Option<Pin> {
+        sharing::pin_at_once(self.barrier.is_none())
+    }
+
+    /// What nearly all lookups come to, in as few steps as can be, so that processors begin the
+    /// next lookup before this one's memory has come: `f` is told of a simple string under a key of
+    /// usual length. It is told and not returned, so that nobody asks twice what it was.
+    #[inline(always)]
+    fn glance<'a, R>(
+        &'a self,
+        pin: &'a Pin,
+        db: Db,
+        key: &[u8],
+        f: impl FnOnce(Plain<'a>) -> R,
+    ) -> Result<R, Glance<'a>> {
+        let hash = self.layout.hash(key);
+        let (databases, root) = self.root.at_rest(pin).ok_or(Glance::Unsure)?;
+        // Else a place that was found under one number may have got the content of another.
+        let stands = || self.root.is_at_rest(root);
+        let told = match databases.get(db) {
+            Some(database) => database.index.glance(pin, hash, key, stands, f),
+            None => Err(Glance::Unsure),
+        };
+        match told {
+            Err(Glance::Unsure) => Err(self.look(pin, db, hash, key)),
+            told => told,
+        }
+    }
+
+    /// The same for the few that are not where a glance falls, as long as the writer is elsewhere.
+    #[inline(never)]
+    fn look<'a>(&'a self, pin: &'a Pin, db: Db, hash: u64, key: &[u8]) -> Glance<'a> {
+        match self.find_at_rest(pin, db, hash, |shown| shown.has_key(key)) {
+            Some(Some(found)) => Glance::Other(found),
+            Some(None) => Glance::Absent,
+            None => Glance::Unsure,
+        }
+    }
+
     /// What is stored for a key that is `wanted`.
     #[inline(always)]
     fn find<'a>(
@@ -151,8 +191,7 @@ impl Shared {
         }
     }
 
-    /// What nearly all lookups come to, in as few steps as can be, so that processors begin the
-    /// next lookup before this one's memory has come. The outer `None` if there is more to it.
+    /// The same where the writer is elsewhere; the outer `None` if that does not tell.
     #[inline(always)]
     fn find_at_rest<'a>(
         &'a self,
@@ -162,7 +201,10 @@ impl Shared {
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
         let (databases, root) = self.root.at_rest(pin)?;
-        let found = databases.get(db)?.index.find_at_rest(pin, hash, wanted)?;
+        let found = match databases.get(db) {
+            Some(database) => database.index.find_at_rest(pin, hash, wanted)?,
+            None => None,
+        };
         // Else a place that was found under one number may have got the content of another.
         self.root.is_at_rest(root).then_some(found)
     }
@@ -187,7 +229,6 @@ impl Shared {
     }
 
     /// As above, however busy the writer is.
-    #[inline(always)]
     fn get<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Option<Shown<'a>> {
         let hash = self.layout.hash(key);
         self.find(pin, db, hash, |shown| shown.has_key(key)).unwrap_or_else(|Obstructed| {

@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::database::Db;
 use super::entry::{Counts, Entry};
-use super::index::{Segment, Shown, Start};
+use super::index::{Glance, Plain, Segment, Shown, Start};
 use super::sharing::{self, Ordering, Pin};
 use super::{Shared, Stamp, stamp_of};
 use crate::value::Bytes;
@@ -45,10 +45,33 @@ impl Reader {
 
     /// Shows what a key has; takes no lock and allocates nothing. What `f` is shown is lent: it
     /// copies out what it needs.
-    #[inline]
     pub fn read<R>(&self, db: Db, key: &[u8], f: impl FnOnce(Option<Shown<'_>>) -> R) -> R {
         let pin = self.shared.pin();
         f(self.shared.get(&pin, db, key))
+    }
+
+    /// Shows `simple` what nearly all lookups come to, and `other` what else a glance tells; `None`
+    /// where it tells nothing: in a thread that has not read before or is reading, of keys of
+    /// unusual length, and where there is more to it.
+    #[inline(always)]
+    pub fn glance<R>(
+        &self,
+        db: Db,
+        key: &[u8],
+        simple: impl FnOnce(Plain<'_>) -> R,
+        other: impl FnOnce(Option<Shown<'_>>) -> R,
+    ) -> Option<R> {
+        if !(8..=16).contains(&key.len()) {
+            return None;
+        }
+        let pin = self.shared.pin_at_once()?;
+        let found = match self.shared.glance(&pin, db, key, simple) {
+            Ok(answer) => return Some(answer),
+            Err(Glance::Other(found)) => Some(found),
+            Err(Glance::Absent) => None,
+            Err(Glance::Unsure) => return None,
+        };
+        Some(other(found))
     }
 
     /// What several keys have, all at one published unit, and which one that is. `f` runs once for
@@ -116,7 +139,7 @@ impl Reader {
         sought.iter().filter_map(|one| one.start).for_each(|start| start.fetch_stored());
         sought.iter_mut().all(|one| {
             let Some(start) = one.start else { return true };
-            let found = start.find_at_rest(|shown| one.is(shown));
+            let found = start.find_at_rest(pin, |shown| one.is(shown));
             found.map(|found| one.found = found).is_some()
         })
     }

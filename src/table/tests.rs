@@ -425,6 +425,56 @@ fn readers_outlive_the_writer() {
 }
 
 #[test]
+fn a_glance_tells_what_a_look_finds() {
+    const KEYS: usize = 3000;
+    for barrier in [None, System::new().barrier()] {
+        let mut table = Table::new(barrier);
+        let key = |n: usize| Bytes::from(format!("{n:0>len$}", len = 1 + n % 19).as_bytes());
+        let mut batch = Batch::new();
+        for n in (0..KEYS).step_by(2) {
+            let value = match n % 5 {
+                0 => Value::Hash([("field", Field::new(b"value"))].into_iter().collect()),
+                1 => Value::string(&[b'v'; 2000]),
+                _ => Value::string(n.to_string().as_bytes()),
+            };
+            let expires_at_ms = (n % 3 == 0).then_some(n as i64);
+            let ghost = n % 7 == 0;
+            let entry =
+                Entry { value: (!ghost).then_some(value), expires_at_ms, ..Entry::default() };
+            batch.put(&table, n as Db % 4, key(n), entry);
+        }
+        table.publish(batch, unit(70_000));
+        let reader = table.reader();
+        // Before that, the thread has nowhere to announce that it reads.
+        assert!(!reader.read(0, b"nobody", |found| found.is_some()));
+        let mut simple = 0;
+        for n in 0..KEYS {
+            for db in 0..5 {
+                let wanted = reader.read(db, &key(n), |found| found.map(Shown::entry));
+                let told = reader.glance(
+                    db,
+                    &key(n),
+                    |plain| {
+                        let entry = Entry::new(Value::string(plain.bytes), plain.expires_at_ms);
+                        (true, Some(Entry { version: plain.version, ..entry }))
+                    },
+                    |found| (false, found.map(Shown::entry)),
+                );
+                let is_usual = (8..=16).contains(&key(n).len());
+                assert_eq!(told.is_some(), is_usual, "nobody writes");
+                if let Some((is_simple, told)) = told {
+                    assert_eq!(told, wanted, "{n}");
+                    simple += usize::from(is_simple);
+                }
+            }
+        }
+        assert!(simple > KEYS / 20, "{simple} of them were told as such");
+        let nested = reader.read(0, b"nobody", |_| reader.glance(0, &key(8), |_| (), |_| ()));
+        assert_eq!(nested, None, "a thread that reads has a seat that says so");
+    }
+}
+
+#[test]
 fn the_sums_of_several_databases_belong_to_one_unit() {
     // Many databases between the two that a coin goes to and fro between: whoever adds up without
     // a lock over all of them is on the way for long enough to see it in both or in none.

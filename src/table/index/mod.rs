@@ -7,15 +7,17 @@
 
 #![allow(unsafe_code)]
 
+mod packed;
 mod root;
 mod segment;
 mod stored;
 
-pub use stored::{Plain, SLOT_BYTES, Shown};
+pub use packed::Plain;
+pub use stored::{SLOT_BYTES, Shown};
 
 pub(super) use root::Root;
 pub(super) use segment::Segment;
-pub(super) use stored::{Stored, shared_memory};
+pub(super) use stored::{Glance, Stored, shared_memory};
 
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin};
@@ -32,8 +34,9 @@ pub(super) struct Index {
 
 #[derive(Debug)]
 pub(super) struct Directory {
-    /// How many of a hash's bits choose one of ...
-    bits: u32,
+    /// How many of a hash's bits are left when its highest have chosen one of ... There is one bit
+    /// at least that chooses, so that lookups can shift by this without a further thought.
+    rest: u32,
     segments: Box<[AtomicUsize]>,
 }
 
@@ -61,6 +64,7 @@ pub struct From(pub(super) u64);
 /// Where a lookup begins. What it tells holds as long as no unit comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
+    segment: Segment,
     bucket: &'a Bucket,
     hash: u64,
 }
@@ -78,25 +82,39 @@ impl<'a> Start<'a> {
     #[inline(always)]
     pub(super) fn find_at_rest(
         &self,
+        pin: &'a Pin,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        segment::find_at_rest(self.bucket, self.hash, wanted)
+        self.segment.find_at_rest(pin, self.bucket, self.hash, wanted)
     }
 }
 
 impl Directory {
-    fn new(bits: u32, segments: Box<[AtomicUsize]>) -> *mut Self {
-        Box::into_raw(Box::new(Self { bits, segments }))
+    /// Of so many words as a number of bits can tell apart; of a single one it has two.
+    fn new(mut words: Vec<usize>) -> *mut Self {
+        if let [word] = words[..] {
+            words.push(word);
+        }
+        debug_assert!(words.len().is_power_of_two());
+        let bits = words.len().ilog2();
+        let segments = words.into_iter().map(AtomicUsize::new).collect();
+        Box::into_raw(Box::new(Self { rest: 64 - bits, segments }))
+    }
+
+    fn bits(&self) -> u32 {
+        64 - self.rest
     }
 
     #[inline]
     fn at(&self, hash: u64) -> usize {
-        ((hash >> 1) >> (63 - self.bits)) as usize
+        (hash >> self.rest) as usize
     }
 
     #[inline]
     fn segment(&self, hash: u64) -> Segment {
-        Segment(self.segments.get(self.at(hash)).map_or(0, |word| word.load(Ordering::Acquire)))
+        // SAFETY: there is one for whatever the highest bits are, see `new`.
+        let word = unsafe { self.segments.get_unchecked(self.at(hash)) };
+        Segment(word.load(Ordering::Acquire))
     }
 }
 
@@ -107,9 +125,8 @@ impl Index {
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
-        let segments =
-            segments.map(|_| AtomicUsize::new(Segment::new(&layout.heap, share, bits, born).0));
-        Self { directory: AtomicPtr::new(Directory::new(bits, segments.collect())) }
+        let segments = segments.map(|_| Segment::new(&layout.heap, share, bits, born).0);
+        Self { directory: AtomicPtr::new(Directory::new(segments.collect())) }
     }
 
     #[inline]
@@ -128,21 +145,36 @@ impl Index {
     /// Where a lookup begins, which the processor is told to fetch.
     #[inline]
     pub(super) fn start<'a>(&'a self, _: &'a Pin, hash: u64) -> Start<'a> {
-        let bucket = self.segment(hash).first(hash);
+        let segment = self.segment(hash);
+        let bucket = segment.first(hash);
         fetch(std::ptr::from_ref(bucket).addr());
-        Start { bucket, hash }
+        Start { segment, bucket, hash }
     }
 
-    /// What readers find that is `wanted`, if it is where it belongs and the writer is elsewhere;
-    /// the outer `None` if that does not tell.
+    /// As [`Segment::glance`].
+    #[inline(always)]
+    pub(super) fn glance<'a, R>(
+        &self,
+        pin: &'a Pin,
+        hash: u64,
+        key: &[u8],
+        stands: impl FnOnce() -> bool,
+        f: impl FnOnce(Plain<'a>) -> R,
+    ) -> Result<R, Glance<'a>> {
+        self.segment(hash).glance(pin, hash, key, stands, f)
+    }
+
+    /// What readers find that is `wanted`, if the writer is elsewhere; the outer `None` if that
+    /// does not tell.
     #[inline(always)]
     pub(super) fn find_at_rest<'a>(
         &self,
-        _: &'a Pin,
+        pin: &'a Pin,
         hash: u64,
         wanted: impl Fn(Shown<'a>) -> bool,
     ) -> Option<Option<Shown<'a>>> {
-        segment::find_at_rest(self.segment(hash).first(hash), hash, wanted)
+        let segment = self.segment(hash);
+        segment.find_at_rest(pin, segment.first(hash), hash, wanted)
     }
 
     /// What they find in any case; the outer `None` if the writer came in the way too often.
@@ -231,10 +263,19 @@ impl Index {
         segment.fetch_fields();
     }
 
+    /// The same of where a key will be added.
+    #[inline]
+    pub(super) fn own_fetch_place(&self, hash: u64) {
+        let segment = self.segment(hash);
+        fetch(segment.0);
+        fetch(std::ptr::from_ref(segment.first(hash)).addr());
+    }
+
     /// The same of what it will probably find; the bucket is there by now.
     #[inline]
     pub(super) fn own_fetch_stored(&self, hash: u64) {
-        Start { bucket: self.segment(hash).first(hash), hash }.fetch_stored();
+        let segment = self.segment(hash);
+        Start { segment, bucket: segment.first(hash), hash }.fetch_stored();
     }
 
     /// Where a key is.
@@ -246,6 +287,32 @@ impl Index {
     /// changes.
     pub(super) fn insert(&self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
         self.segment(hash).insert(hash, new, before);
+    }
+
+    /// Stores what is probably new, as [`Index::prepare`] and [`Index::insert`] together, where no
+    /// unit has to hear of it; gives it back if the key is there.
+    #[inline]
+    pub(super) fn add(
+        &self,
+        hash: u64,
+        new: Stored,
+        numbers: (u64, u64),
+        layout: &Layout,
+        gone: impl FnMut(Gone),
+    ) -> Result<(), Stored> {
+        let segment = self.segment(hash);
+        if segment.takes_another(numbers.1) {
+            if let Some(place) = segment.free_place(hash) {
+                segment.add_at(place, hash, new);
+                return Ok(());
+            }
+        }
+        if self.own_find(hash, new.show().key()).is_some() {
+            return Err(new);
+        }
+        self.prepare(hash, |_| 1, numbers, layout, gone);
+        self.insert(hash, new, |_| ());
+        Ok(())
     }
 
     /// Takes away what is at a place.
@@ -302,10 +369,9 @@ impl Index {
         gone: &mut impl FnMut(Gone),
     ) {
         let directory = self.directory();
-        if segment.depth() == directory.bits {
+        if segment.depth() == directory.bits() {
             let words = directory.segments.iter().map(|word| word.load(Ordering::Relaxed));
-            let twice = words.flat_map(|word| [AtomicUsize::new(word), AtomicUsize::new(word)]);
-            let new = Directory::new(directory.bits + 1, twice.collect());
+            let new = Directory::new(words.flat_map(|word| [word, word]).collect());
             let old = self.directory.swap(new, Ordering::Release);
             // SAFETY: it came from a box, and from now on nobody comes to it.
             gone(Gone::Directory(unsafe { Box::from_raw(old) }));
@@ -317,7 +383,7 @@ impl Index {
     /// Other segments in the place of one: the second for the upper half of its hashes.
     fn exchange(&self, old: Segment, hash: u64, [lower, upper]: [Segment; 2]) {
         let directory = self.directory();
-        let places = 1_usize << (directory.bits - old.depth());
+        let places = 1_usize << (directory.bits() - old.depth());
         let first = directory.at(hash) / places * places;
         for (at, word) in directory.segments.iter().enumerate().skip(first).take(places) {
             let new = if at < first + places.div_ceil(2) { lower } else { upper };

@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use super::stored::{Shown, Stored};
+use super::packed::Plain;
+use super::stored::{Glance, Shown, Stored};
 use crate::memory::{Heap, LINE, Lines, fetch};
 use crate::table::layout::Layout;
 use crate::table::sharing::{Bucket, Commit, Pin, SLOTS, tag_of};
@@ -23,7 +24,7 @@ const LARGEST: usize = 63;
 const SIZE_BITS: usize = LINE - 1;
 
 const _: () =
-    assert!(LARGEST <= LINE && size_of::<Bucket>() == LINE && align_of::<Bucket>() == LINE);
+    assert!(LARGEST <= SIZE_BITS && size_of::<Bucket>() == LINE && align_of::<Bucket>() == LINE);
 
 /// The fields of the bucket that comes first and has no slots: how many words there are, the
 /// segment's depth, which snapshot it is newer than, and how many buckets have spilled.
@@ -32,8 +33,8 @@ const DEPTH: usize = 1;
 const BORN: usize = 2;
 const SPILLS: usize = 3;
 
-/// The address of a segment, with its number of buckets less one in the bits to spare. Whoever has
-/// one makes sure that it is still there.
+/// The address of a segment, with its number of buckets in the bits to spare. Whoever has one makes
+/// sure that it is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::table) struct Segment(pub(in crate::table) usize);
 
@@ -66,7 +67,7 @@ impl Segment {
     pub(in crate::table) fn new(heap: &Heap, words: usize, depth: u32, born: u64) -> Self {
         let count = size_for(words);
         // A bucket of zeros is an empty one.
-        let segment = Self(heap.lines(count + 1).into_address() | (count - 1));
+        let segment = Self(heap.lines(count + 1).into_address() | count);
         segment.set(DEPTH, depth.into());
         segment.set(BORN, born);
         segment
@@ -75,7 +76,7 @@ impl Segment {
     /// How many buckets it has, without the one that comes first.
     #[inline]
     fn len(self) -> usize {
-        (self.0 & SIZE_BITS) + 1
+        self.0 & SIZE_BITS
     }
 
     /// With the one that comes first.
@@ -153,17 +154,84 @@ impl Segment {
     /// The buckets where a word of this hash may be, in this order.
     #[inline]
     pub(in crate::table) fn way<'a>(self, hash: u64) -> impl Iterator<Item = &'a Bucket> {
-        let buckets = self.buckets();
-        let (before, from) = buckets.split_at(self.home(hash).min(buckets.len()));
-        from.iter().chain(before)
+        let (len, home) = (self.len(), self.home(hash));
+        (home..home + len).map(move |at| {
+            // SAFETY: so many there are, and the home is one of them.
+            unsafe { self.bucket(if at < len { at } else { at - len }) }
+        })
     }
 
     /// The bucket where a word of this hash is, if that was not full.
     #[inline]
     pub(in crate::table) fn first<'a>(self, hash: u64) -> &'a Bucket {
+        // SAFETY: no hash's home is behind the last bucket.
+        unsafe { self.bucket(self.home(hash)) }
+    }
+
+    /// # Safety
+    /// There are more than `at`, without the one that comes first.
+    #[inline]
+    unsafe fn bucket<'a>(self, at: usize) -> &'a Bucket {
         let first = ptr::with_exposed_provenance::<Bucket>(self.0 & !SIZE_BITS);
-        // SAFETY: as for `all`; and no hash's home is behind the last bucket.
-        unsafe { &*first.add(1 + self.home(hash)) }
+        // SAFETY: as for `all`, and this function's own condition.
+        unsafe { &*first.add(1 + at) }
+    }
+
+    /// Tells `f` of a simple string that is there under a key of usual length, where a glance shows
+    /// it: the first of its tag, in the bucket where it belongs, and no unit is being published
+    /// there. `stands` is asked before anything is told.
+    #[inline(always)]
+    pub(in crate::table) fn glance<'a, R>(
+        self,
+        _: &'a Pin,
+        hash: u64,
+        key: &[u8],
+        stands: impl FnOnce() -> bool,
+        f: impl FnOnce(Plain<'a>) -> R,
+    ) -> Result<R, Glance<'a>> {
+        let bucket = self.first(hash);
+        let control = bucket.at_rest().ok_or(Glance::Unsure)?;
+        let Some(place) = control.with_tag(tag_of(hash)).next() else {
+            let is_absent = !control.is_spilled() && stands();
+            return Err(if is_absent { Glance::Absent } else { Glance::Unsure });
+        };
+        let word = bucket.word_at_rest(place).ok_or(Glance::Unsure)?;
+        fetch_rest(word);
+        // SAFETY: the tag was there, so the word was there before it; what it refers to goes into
+        // the bin when it is replaced, and the reader is pinned.
+        unsafe { Shown::of_taken(word) }.glance(key, stands, f)
+    }
+
+    /// What readers find that is `wanted`, if no unit is being published where they look; the outer
+    /// `None` if one is. `bucket` is the first.
+    #[inline(always)]
+    pub(in crate::table) fn find_at_rest<'a>(
+        self,
+        _: &'a Pin,
+        bucket: &'a Bucket,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        match look_at_rest(bucket, hash, &wanted)? {
+            (None, true) => self.find_further(hash, wanted),
+            (found, _) => Some(found),
+        }
+    }
+
+    /// The same in the buckets behind the first: one of sixteen keys is there.
+    #[inline(never)]
+    fn find_further<'a>(
+        self,
+        hash: u64,
+        wanted: impl Fn(Shown<'a>) -> bool,
+    ) -> Option<Option<Shown<'a>>> {
+        for bucket in self.way(hash).skip(1) {
+            match look_at_rest(bucket, hash, &wanted)? {
+                (None, true) => {}
+                (found, _) => return Some(found),
+            }
+        }
+        Some(None)
     }
 
     /// Has the processor fetch what the writer looks at before it changes anything here.
@@ -187,7 +255,8 @@ impl Segment {
                 let seen = unsafe { commit.look(bucket)? };
                 for place in seen.control.with_tag(tag_of(hash)) {
                     let Some(word) = commit.word(&seen, place) else { continue 'again };
-                    // SAFETY: as in `find_at_rest`.
+                    // SAFETY: what a slot refers to goes into the bin when it is replaced, and the
+                    // reader is pinned.
                     let shown = unsafe { Shown::of_slot(word) };
                     if shown.is_some_and(&wanted) {
                         return Some(shown);
@@ -227,35 +296,40 @@ impl Segment {
     }
 }
 
-/// Has the processor fetch what a word refers to. Most blocks lie in two lines, and where the value
-/// lies in the second is told by the first: not to wait for one after the other is worth a third.
+/// Has the processor fetch what a word refers to.
 #[inline]
 pub(in crate::table) fn fetch_stored(word: u64) {
     fetch(word as usize);
+    fetch_rest(word);
+}
+
+/// The same where it is looked at just now. Most blocks lie in two lines, and where the value is in
+/// the second is told by the first: not to wait for one after the other is worth a third.
+#[inline]
+fn fetch_rest(word: u64) {
     fetch(word as usize + LINE - 8);
 }
 
-/// What readers find that is `wanted`, where most are: in the bucket where they belong, and no unit
-/// is being published there. The outer `None` if that does not tell. Whoever has the bucket is
-/// pinned.
+/// What of a bucket is `wanted`, and whether there may be more behind it; `None` if a unit is being
+/// published there. Whoever has the bucket is pinned.
 #[inline(always)]
-pub(in crate::table) fn find_at_rest<'a>(
+fn look_at_rest<'a>(
     bucket: &'a Bucket,
     hash: u64,
     wanted: impl Fn(Shown<'a>) -> bool,
-) -> Option<Option<Shown<'a>>> {
+) -> Option<(Option<Shown<'a>>, bool)> {
     let control = bucket.at_rest()?;
     for place in control.with_tag(tag_of(hash)) {
         let word = bucket.word_at_rest(place)?;
-        fetch_stored(word);
-        // SAFETY: what a slot refers to goes into the bin when it is replaced, and the reader is
-        // pinned.
-        let shown = unsafe { Shown::of_slot(word) };
-        if shown.is_some_and(&wanted) {
-            return Some(shown);
+        fetch_rest(word);
+        // SAFETY: the tag was there, so the word was there before it; what it refers to goes into
+        // the bin when it is replaced, and the reader is pinned.
+        let shown = unsafe { Shown::of_taken(word) };
+        if wanted(shown) {
+            return Some((Some(shown), false));
         }
     }
-    (!control.is_spilled()).then_some(None)
+    Some((None, control.is_spilled()))
 }
 
 /// The writer's side.
@@ -312,6 +386,34 @@ impl Segment {
             return;
         }
         debug_assert!(false, "there was no room");
+    }
+
+    /// Whether one more fits in as it is, and no snapshot keeps it: what [`Index::prepare`] asks.
+    ///
+    /// [`Index::prepare`]: super::Index::prepare
+    #[inline]
+    pub(in crate::table) fn takes_another(self, frozen: u64) -> bool {
+        let words = self.used() + 1;
+        words <= self.room() && !self.is_untidy(words) && !self.is_older(frozen)
+    }
+
+    /// A free place where a word of this hash belongs, if nothing that may have the same key is
+    /// anywhere.
+    #[inline]
+    pub(in crate::table) fn free_place<'a>(self, hash: u64) -> Option<Spot<'a>> {
+        let bucket = self.first(hash);
+        let control = bucket.own_control();
+        if control.is_spilled() || control.with_tag(tag_of(hash)).next().is_some() {
+            return None;
+        }
+        control.free().map(|place| Spot { bucket, place })
+    }
+
+    /// Stores what is new at a free place.
+    #[inline]
+    pub(in crate::table) fn add_at(self, spot: Spot<'_>, hash: u64, new: Stored) {
+        spot.bucket.fill(spot.place, tag_of(hash), new.into_word());
+        self.set(USED, self.field(USED) + 1);
     }
 
     /// Takes away what is at a place of this segment.

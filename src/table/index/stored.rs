@@ -7,16 +7,17 @@
 
 #![allow(unsafe_code)]
 
-use crate::memory::{Block, CONTENT_MAX, Heap, Lent, NOTE_BITS, block_size, fetch};
+use super::packed::{
+    DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_LENS,
+    VERSION_SHIFT, elements, parts,
+};
+use crate::memory::{Block, CONTENT_MAX, Head, Heap, Lent, block_size, fetch};
 use crate::table::entry::{Entry, Share};
-use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value, split_length};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::ptr;
-
-/// Only these types are packed.
-const KINDS: [Type; 5] = [Type::String, Type::List, Type::Set, Type::Zset, Type::Hash];
 
 /// A slot of the index at its usual load, with a share of the bucket's control word: what each key
 /// takes at least.
@@ -47,10 +48,12 @@ const _: fn() = || {
     shared::<(Block, Apart)>();
 };
 
-/// A look at what is stored: its word.
+/// A look at what is stored: its word, and the head of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     word: NonZeroU64,
+    /// Of no block: nothing.
+    head: Head,
     is_there: PhantomData<&'a Apart>,
 }
 
@@ -60,132 +63,15 @@ enum Form<'a> {
     Apart(&'a Apart),
 }
 
-/// A block.
+/// What a glance tells of a key that has no simple string.
 #[derive(Clone, Copy, Debug)]
-struct Packed<'a> {
-    note: Note,
-    content: &'a [u8],
-}
-
-/// What is noted in a block's head: all that it takes to find the key and the value of a string.
-/// From the lowest bit on: the length of the key, that of the version (see [`VERSION_LENS`]), the
-/// place of the type in [`KINDS`], and whether there is a deadline.
-#[derive(Clone, Copy, Debug)]
-struct Note(u32);
-
-const KEY_BITS: u32 = 10;
-const VERSION_BITS: u32 = 3;
-const KIND_BITS: u32 = 3;
-
-const VERSION_SHIFT: u32 = KEY_BITS;
-const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
-const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
-
-/// How many bytes a version takes. None are the first unit's: what came with the first snapshot is
-/// most of many tables.
-const VERSION_LENS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 8];
-const FIRST: u64 = 1;
-
-const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
-
-impl Note {
-    #[inline]
-    fn bits(self, shift: u32, bits: u32) -> usize {
-        (self.0 >> shift & ((1 << bits) - 1)) as usize
-    }
-
-    #[inline]
-    fn key_len(self) -> usize {
-        self.bits(0, KEY_BITS)
-    }
-
-    #[inline]
-    fn version_len(self) -> usize {
-        VERSION_LENS[self.bits(VERSION_SHIFT, VERSION_BITS)]
-    }
-
-    #[inline]
-    fn kind(self) -> Type {
-        KINDS.get(self.bits(KIND_SHIFT, KIND_BITS)).copied().unwrap_or(Type::String)
-    }
-
-    /// Whether it is a string without a deadline.
-    #[inline]
-    fn is_simple(self) -> bool {
-        const { assert!(matches!(KINDS[0], Type::String)) };
-        self.0 >> KIND_SHIFT == 0
-    }
-
-    #[inline]
-    fn has_deadline(self) -> bool {
-        self.bits(DEADLINE_SHIFT, 1) != 0
-    }
-}
-
-/// A block taken apart. Of an aggregate, the value still begins with its number of elements and its
-/// mark.
-struct Parts<'a> {
-    kind: Type,
-    key: &'a [u8],
-    version: u64,
-    expires_at_ms: Option<i64>,
-    value: &'a [u8],
-}
-
-#[inline]
-fn parts<'a>(note: Note, content: &'a [u8]) -> Parts<'a> {
-    let (key, rest) = content.split_at_checked(note.key_len()).unwrap_or_default();
-    let (version, mut value) = rest.split_at_checked(note.version_len()).unwrap_or_default();
-    let mut expires_at_ms = None;
-    if !note.is_simple()
-        && let (true, Some((at, behind))) = (note.has_deadline(), value.split_first_chunk::<8>())
-    {
-        (expires_at_ms, value) = (Some(i64::from_le_bytes(*at)), behind);
-    }
-    let version = match (version.len(), rest.first_chunk()) {
-        (0, _) => FIRST,
-        // Without a loop of that length, which processors would have to guess.
-        (len, Some(bytes)) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * len)),
-        _ => version.iter().rev().fold(0, |version, byte| version << 8 | u64::from(*byte)),
-    };
-    let kind = if note.is_simple() { Type::String } else { note.kind() };
-    Parts { kind, key, version, expires_at_ms, value }
-}
-
-impl<'a> Packed<'a> {
-    #[inline]
-    fn key(self) -> &'a [u8] {
-        self.content.get(..self.note.key_len()).unwrap_or_default()
-    }
-
-    #[inline]
-    fn parts(self) -> Parts<'a> {
-        parts(self.note, self.content)
-    }
-
-    /// How long the key and the value are together.
-    #[inline]
-    fn lean_len(self) -> usize {
-        let note = self.note;
-        let deadline = if note.has_deadline() { size_of::<i64>() } else { 0 };
-        let mut between = note.version_len() + deadline;
-        if note.kind() != Type::String {
-            let rest = self.content.get(note.key_len() + between..).unwrap_or_default();
-            between += rest.len() - split_length(split_length(rest).1).1.len();
-        }
-        self.content.len().saturating_sub(between)
-    }
-}
-
-/// A string that is stored in one block.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain<'a> {
-    /// The value.
-    pub bytes: &'a [u8],
-    /// See [`Entry::version`].
-    pub version: u64,
-    /// See [`Entry::expires_at_ms`].
-    pub expires_at_ms: Option<i64>,
+pub(in crate::table) enum Glance<'a> {
+    /// It has something else in a block.
+    Other(Shown<'a>),
+    /// It is not there.
+    Absent,
+    /// That takes more than a look.
+    Unsure,
 }
 
 impl Stored {
@@ -317,9 +203,24 @@ impl<'a> Shown<'a> {
     /// # Safety
     /// The word came from [`Stored::into_word`], and what it refers to is not dropped as long as
     /// this is used.
-    #[inline]
+    #[inline(always)]
     pub(in crate::table) unsafe fn of(word: NonZeroU64) -> Self {
-        Self { word, is_there: PhantomData }
+        let head = match word.get() & APART {
+            // SAFETY: a word without a mark is that of a block.
+            0 => unsafe { Block::head_of_word(word) },
+            _ => Head::default(),
+        };
+        Self { word, head, is_there: PhantomData }
+    }
+
+    /// The same for the word of a slot that has something.
+    ///
+    /// # Safety
+    /// As above, and the word is not 0.
+    #[inline(always)]
+    pub(in crate::table) unsafe fn of_taken(word: u64) -> Self {
+        // SAFETY: the same conditions.
+        unsafe { Self::of(NonZeroU64::new_unchecked(word)) }
     }
 
     /// The same for the word of a slot; nothing for none.
@@ -347,11 +248,12 @@ impl<'a> Shown<'a> {
 
     #[inline]
     fn packed(self) -> Option<Packed<'a>> {
-        let word = self.word.get();
+        if self.word.get() & APART != 0 {
+            return None;
+        }
         // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
-        (word & APART == 0)
-            .then(|| unsafe { Block::lend_word(self.word) })
-            .map(|Lent { note, content }| Packed { note: Note(note), content })
+        let Lent { note, content } = unsafe { Block::lend_word(self.word, self.head) };
+        Some(Packed { note: Note(note), content })
     }
 
     #[inline]
@@ -365,23 +267,30 @@ impl<'a> Shown<'a> {
     /// Whether it is stored under this key.
     #[inline(always)]
     pub(in crate::table) fn has_key(self, key: &[u8]) -> bool {
-        let Some(Packed { note, content }) = self.packed() else { return self.is_apart_at(key) };
-        if note.key_len() != key.len() {
-            return false;
-        }
-        let Some(own) = content.get(..key.len()) else { return false };
-        let (Some(a), Some(b)) = (own.first_chunk::<8>(), key.first_chunk::<8>()) else {
-            return own == key;
-        };
-        let (Some(c), Some(d)) = (own.last_chunk::<8>(), key.last_chunk::<8>()) else {
-            return false;
-        };
+        let Some(packed) = self.packed() else { return self.is_apart_at(key) };
         // Most keys are decided by their ends, without a call.
-        let ends = [
-            u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
-            u64::from_le_bytes(*c) ^ u64::from_le_bytes(*d),
-        ];
-        ends[0] | ends[1] == 0 && (key.len() <= 16 || own == key)
+        match key.len() {
+            8..=16 => packed.has_ends(key),
+            17.. => packed.has_ends(key) && packed.key() == key,
+            _ => packed.note.key_len() == key.len() && packed.key() == key,
+        }
+    }
+
+    /// As the segment's; a string is simple in one block and without a deadline.
+    #[inline(always)]
+    pub(in crate::table) fn glance<R>(
+        self,
+        key: &[u8],
+        stands: impl FnOnce() -> bool,
+        f: impl FnOnce(Plain<'a>) -> R,
+    ) -> Result<R, Glance<'a>> {
+        let packed = self.packed().ok_or(Glance::Unsure)?;
+        // Two ends are all of a key of usual length.
+        debug_assert!((8..=16).contains(&key.len()));
+        if !packed.has_ends(key) || !stands() {
+            return Err(Glance::Unsure);
+        }
+        packed.simple().map(f).ok_or(Glance::Other(self))
     }
 
     #[cold]
@@ -410,8 +319,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A string, if it is one that is stored in one block: what most lookups are for, and cheaper
-    /// than [`Shown::lend`].
+    /// A string, if it is one that is stored in one block: cheaper than [`Shown::lend`].
     #[inline]
     pub fn plain(self) -> Option<Plain<'a>> {
         let packed = self.packed()?;
@@ -551,16 +459,6 @@ fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) ->
         && ptr::eq(parts.key, &**key)
         && ptr::eq(value, &*flat.bytes);
     is_this.then_some(block)
-}
-
-/// The value, and an aggregate's number of elements and mark.
-fn elements<'a>(parts: &Parts<'a>) -> (&'a [u8], (usize, usize)) {
-    if parts.kind == Type::String {
-        return (parts.value, (0, 0));
-    }
-    let (len, rest) = split_length(parts.value);
-    let (mark, rest) = split_length(rest);
-    (rest, (len, mark))
 }
 
 fn unpack(block: Block, parts: &Parts<'_>) -> Entry {

@@ -13,10 +13,11 @@ pub(crate) const MARK: u64 = 1 << 63;
 /// Of the control word: something that belongs here is in a bucket behind it.
 const SPILLED: u64 = 1 << 62;
 
-/// One in each of the tags, their highest bits, and the others.
+/// One in each of the tags.
 const ONES: u64 = 0x0001_0101_0101_0101;
-const TOPS: u64 = 0x0080_8080_8080_8080;
-const LOWS: u64 = 0x007f_7f7f_7f7f_7f7f;
+
+/// A bit for each slot.
+const ALL: u32 = (1 << SLOTS) - 1;
 
 /// Tags of seven slots, a byte each, and the flags above them. A slot without a tag is free.
 #[repr(C, align(64))]
@@ -29,7 +30,8 @@ pub(crate) struct Bucket {
 /// The tag of what has this hash; never that of a free slot.
 #[inline]
 pub(crate) fn tag_of(hash: u64) -> u8 {
-    ((hash >> 32) as u8).max(1)
+    let tag = (hash >> 32) as u8;
+    tag + u8::from(tag == 0)
 }
 
 /// The control word of a bucket, as it was read.
@@ -40,17 +42,17 @@ impl Control {
     /// The slots that have this tag, and no others: what was in a free one is gone.
     #[inline]
     pub(crate) fn with_tag(self, tag: u8) -> Places {
-        Places(!nonzero(self.0 ^ (u64::from(tag) * ONES)) & TOPS)
+        Places(alike(self.0, u64::from(tag) * ONES))
     }
 
     /// The slots that have something.
     pub(crate) fn taken(self) -> Places {
-        Places(nonzero(self.0))
+        Places(!alike(self.0, 0) & ALL)
     }
 
     /// A slot that has nothing.
     pub(crate) fn free(self) -> Option<usize> {
-        Places(!self.taken().0 & TOPS).next()
+        Places(alike(self.0, 0)).next()
     }
 
     /// What is not here may be in the next bucket.
@@ -65,15 +67,35 @@ impl Control {
     }
 }
 
-/// The highest bit of each of seven bytes that is not zero. No carry leaves its byte.
-#[inline]
-fn nonzero(bytes: u64) -> u64 {
-    (((bytes & LOWS) + LOWS) | bytes) & TOPS
+/// A bit for each of the lowest seven bytes that are the same in both.
+#[inline(always)]
+fn alike(a: u64, b: u64) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every such processor can do that.
+    unsafe {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_cvtsi64_si128, _mm_movemask_epi8};
+        let same = _mm_cmpeq_epi8(_mm_cvtsi64_si128(a as i64), _mm_cvtsi64_si128(b as i64));
+        _mm_movemask_epi8(same) as u32 & ALL
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    alike_anywhere(a, b)
 }
 
-/// Some slots of a bucket.
+/// The same on other processors.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn alike_anywhere(a: u64, b: u64) -> u32 {
+    const LOWS: u64 = 0x7f * ONES;
+    let other = a ^ b;
+    // The highest bit of each byte that is not zero; no carry leaves its byte.
+    let unlike = ((other & LOWS) + LOWS) | other;
+    // The highest bits side by side.
+    let same = (!unlike >> 7 & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    same as u32 & ALL
+}
+
+/// Some slots of a bucket, a bit each.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Places(u64);
+pub(crate) struct Places(u32);
 
 impl Iterator for Places {
     type Item = usize;
@@ -83,7 +105,7 @@ impl Iterator for Places {
         if self.0 == 0 {
             return None;
         }
-        let place = (self.0.trailing_zeros() / 8) as usize;
+        let place = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
         Some(place)
     }
@@ -192,6 +214,22 @@ mod tests {
             assert_eq!(control.taken().count() + free.len(), SLOTS);
             assert_eq!(control.free(), free.first().copied());
             assert_eq!((control.is_marked(), control.is_spilled()), (flags != 0, flags != 0));
+        }
+    }
+
+    #[test]
+    fn all_processors_find_the_same_alike() {
+        let mut word = 1_u64;
+        for n in 0..10_000_u64 {
+            word = word.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(n);
+            // Some bytes of the one in the other.
+            let mask = (0..8)
+                .filter(|byte| n >> byte & 1 != 0)
+                .fold(0, |mask, byte| mask | 0xff << (8 * byte));
+            let other = (word & mask) | (word.rotate_left(29) & !mask);
+            let naive = (0..SLOTS).filter(|byte| (word ^ other) >> (8 * byte) & 0xff == 0);
+            let naive = naive.fold(0, |bits, byte| bits | 1 << byte);
+            assert_eq!((alike(word, other), alike_anywhere(word, other)), (naive, naive));
         }
     }
 

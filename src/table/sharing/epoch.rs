@@ -112,10 +112,9 @@ impl Seat {
         let epoch = self.readers.epoch.load(Ordering::Acquire);
         // Release: it also says that whatever was read before is done with.
         self.epoch.store(epoch, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
         if fenced {
-            fence(Ordering::SeqCst);
-        } else {
-            compiler_fence(Ordering::SeqCst);
+            full_fence();
         }
     }
 
@@ -136,6 +135,11 @@ impl Seat {
         self.leave();
         self.taken.store(false, Ordering::Release);
     }
+}
+
+#[cold]
+fn full_fence() {
+    fence(Ordering::SeqCst);
 }
 
 /// What was taken out of the readers' way and waits for them to be done; dropping a thing gives it

@@ -14,7 +14,7 @@ mod sync;
 pub(super) use bucket::{Bucket, SLOTS, tag_of};
 pub(super) use commit::{Commit, Pending};
 pub(super) use epoch::Bin;
-pub(super) use seats::{Hold, Pin, forked, pin, readers};
+pub(super) use seats::{Hold, Pin, forked, pin, pin_at_once, readers};
 pub(super) use stamp::{Removals, SeqLock, WORDS};
 pub(super) use sync::{AtomicU64, AtomicUsize, Ordering};
 

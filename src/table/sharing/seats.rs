@@ -21,19 +21,22 @@ pub(in crate::table) fn forked() {
     }
 }
 
-/// A thread's seat, once it has read anything.
-struct Own(Cell<Option<&'static Seat>>);
+thread_local! {
+    /// This thread's seat, once it has read anything. Nothing has to be asked before it is looked
+    /// at, as it has no destructor: what ends with the thread is beside it.
+    static SEAT: Cell<Option<&'static Seat>> = const { Cell::new(None) };
+    static KEEPER: Keeper = const { Keeper };
+}
 
-impl Drop for Own {
+/// Gives up its thread's seat when the thread ends.
+struct Keeper;
+
+impl Drop for Keeper {
     fn drop(&mut self) {
-        if let Some(seat) = self.0.take() {
+        if let Some(seat) = SEAT.take() {
             seat.give_up();
         }
     }
-}
-
-thread_local! {
-    static SEAT: Own = const { Own(Cell::new(None)) };
 }
 
 /// As long as it is there, nothing is given back that its thread may have come to.
@@ -50,24 +53,26 @@ pub(crate) struct Pin {
 /// Begins to read. `fenced`: where writers pass no barrier for all threads.
 #[inline]
 pub(crate) fn pin(fenced: bool) -> Pin {
-    match SEAT.try_with(|own| own.0.get()) {
-        Ok(Some(seat)) if !seat.is_reading() => {
-            seat.enter(fenced);
-            Pin { seat: Some(seat), is_passing: false, here: PhantomData }
-        }
-        _ => pin_otherwise(fenced),
-    }
+    pin_at_once(fenced).unwrap_or_else(|| pin_otherwise(fenced))
+}
+
+/// The same for a thread that has read before, and is not reading.
+#[inline(always)]
+pub(crate) fn pin_at_once(fenced: bool) -> Option<Pin> {
+    let seat = SEAT.get().filter(|seat| !seat.is_reading())?;
+    seat.enter(fenced);
+    Some(Pin { seat: Some(seat), is_passing: false, here: PhantomData })
 }
 
 #[cold]
 fn pin_otherwise(fenced: bool) -> Pin {
-    let own = SEAT.try_with(|own| match own.0.get() {
-        Some(seat) => seat,
-        None => {
+    // Fails in a thread that is ending: nobody would give up what it takes now.
+    let own = KEEPER.try_with(|_| {
+        SEAT.get().unwrap_or_else(|| {
             let seat = readers().take_seat();
-            own.0.set(Some(seat));
+            SEAT.set(Some(seat));
             seat
-        }
+        })
     });
     let is_passing = own.is_err();
     let seat = own.unwrap_or_else(|_| readers().take_seat());

@@ -29,6 +29,10 @@ fn assert_portrait(key: &[u8], entry: &Entry, until: u64) {
     assert!(*entry.value.as_ref().unwrap() == portrait(key, unit), "{key:?} has {entry:?}");
 }
 
+fn assert_shown(key: &[u8], shown: Shown<'_>) {
+    shown.lend(|entry| assert_portrait(key, entry, u64::MAX));
+}
+
 impl Crowd {
     fn census(&self) -> i64 {
         self.there.iter().flatten().filter(|is_there| **is_there).count() as i64 + 1
@@ -122,10 +126,20 @@ fn look_around(reader: &Reader, mut dice: Dice, done: &AtomicBool) {
                     entry.iter().for_each(|entry| assert_portrait(key, entry, at.unit));
                 }
             }
+            300..1000 => {
+                let look = |found: Option<Shown<'_>>| {
+                    found.iter().for_each(|found| assert_shown(&key, *found));
+                };
+                let simple = |plain: Plain<'_>| {
+                    let entry = Entry::new(Value::string(plain.bytes), None);
+                    assert_portrait(&key, &Entry { version: plain.version, ..entry }, u64::MAX);
+                };
+                reader
+                    .glance(db, &key, simple, look)
+                    .unwrap_or_else(|| reader.read(db, &key, look));
+            }
             _ => reader.read(db, &key, |found| {
-                if let Some(found) = found {
-                    found.lend(|entry| assert_portrait(&key, entry, u64::MAX));
-                }
+                found.iter().for_each(|found| assert_shown(&key, *found));
             }),
         }
     }
