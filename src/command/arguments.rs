@@ -31,6 +31,12 @@ pub(super) fn database(argument: &[u8]) -> Result<u32, Failure> {
     number.ok_or_else(|| Failure::new("not the number of a database"))
 }
 
+/// An argument in capitals, so that it can be matched.
+#[inline(never)]
+pub(super) fn upper(argument: &[u8]) -> Vec<u8> {
+    argument.to_ascii_uppercase()
+}
+
 /// Whether an argument is this word, in any case.
 pub(super) fn is(argument: &[u8], word: &str) -> bool {
     argument.eq_ignore_ascii_case(word.as_bytes())
@@ -65,7 +71,7 @@ impl Clock {
 
     /// The clock that an option such as `PXAT` names.
     pub(super) fn named(option: &[u8]) -> Option<Self> {
-        match option.to_ascii_uppercase().as_slice() {
+        match upper(option).as_slice() {
             b"EX" => Some(Self::Seconds),
             b"PX" => Some(Self::Millis),
             b"EXAT" => Some(Self::UnixSeconds),
@@ -112,7 +118,7 @@ fn write_option(
         *deadline = Deadline::At(clock.deadline(argument(args, at + 1)?, now_ms)?);
         return Ok(2);
     }
-    match option.to_ascii_uppercase().as_slice() {
+    match upper(option).as_slice() {
         b"KEEPTTL" => {
             *deadline = Deadline::Keep;
             Ok(1)

@@ -1,6 +1,6 @@
 //! Commands on the bits of strings. Bit 0 is the highest of the first byte.
 
-use super::arguments::{argument, integer, is};
+use super::arguments::{argument, integer, is, upper};
 use super::string::{STRING_BYTES_MAX, source, text};
 use super::unit::{Due, Source};
 use super::{Applied, Failure, Unit};
@@ -158,7 +158,7 @@ fn field_writes(args: &[&[u8]]) -> Result<Vec<FieldWrite>, Failure> {
     let mut at = 2;
     while let Some(word) = args.get(at) {
         if is(word, "OVERFLOW") {
-            overflow = match argument(args, at + 1)?.to_ascii_uppercase().as_slice() {
+            overflow = match upper(argument(args, at + 1)?).as_slice() {
                 b"WRAP" => Overflow::Wrap,
                 b"SAT" => Overflow::Saturate,
                 b"FAIL" => Overflow::Fail,
@@ -215,7 +215,7 @@ fn combined(operation: &[u8], sources: &[Bytes], len: usize) -> Result<Vec<u8>, 
         others.iter().for_each(|other| merge(&mut any, other, |any, byte| any | byte));
         any
     };
-    match operation.to_ascii_uppercase().as_slice() {
+    match upper(operation).as_slice() {
         b"AND" => fold(|all, byte| all & byte),
         b"OR" => fold(|any, byte| any | byte),
         b"XOR" => fold(|odd, byte| odd ^ byte),

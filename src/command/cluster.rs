@@ -1,6 +1,6 @@
 //! Commands of clusters: what leaves a node with its slots.
 
-use super::arguments::{argument, integer, is};
+use super::arguments::{argument, integer, is, upper};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
 
@@ -87,7 +87,7 @@ pub(super) fn sflush(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 
 /// `CLUSTER FLUSHSLOT slot [ASYNC | SYNC]`; SETSLOT and SYNCSLOTS change no key
 pub(super) fn cluster(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
-    match args[1].to_ascii_uppercase().as_slice() {
+    match upper(args[1]).as_slice() {
         b"FLUSHSLOT" => {
             let slot = argument(args, 2)?;
             delete(unit, &[slot, slot])

@@ -4,7 +4,7 @@
 mod cell;
 mod shape;
 
-use super::arguments::{argument, integer, is};
+use super::arguments::{argument, integer, is, upper};
 use super::partial_sort::sort_front;
 use super::unit::Source;
 use super::zset::score;
@@ -106,7 +106,7 @@ impl<'a> Search<'a> {
         at: usize,
         option: &[u8],
     ) -> Result<Option<usize>, Failure> {
-        match option.to_ascii_uppercase().as_slice() {
+        match upper(option).as_slice() {
             b"ASC" => self.order = Some(Order::Nearest),
             b"DESC" => self.order = Some(Order::Farthest),
             b"ANY" => self.any = true,
@@ -140,7 +140,7 @@ impl<'a> Search<'a> {
         at: usize,
         option: &[u8],
     ) -> Result<usize, Failure> {
-        match option.to_ascii_uppercase().as_slice() {
+        match upper(option).as_slice() {
             b"STOREDIST" => {
                 self.stores_distances = true;
                 Ok(1)

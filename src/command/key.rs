@@ -1,6 +1,6 @@
 //! Commands on keys of any type: deletion, deadlines, names, databases.
 
-use super::arguments::{Clock, argument, database, integer, is};
+use super::arguments::{Clock, argument, database, integer, is, upper};
 use super::unit::{Due, Found};
 use super::{Applied, Failure, Unit, zset};
 use crate::change::Reason;
@@ -131,7 +131,7 @@ pub(super) fn restore(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let mut absolute = false;
     let mut at = 4;
     while let Some(option) = args.get(at) {
-        at += match option.to_ascii_uppercase().as_slice() {
+        at += match upper(option).as_slice() {
             b"REPLACE" => 1,
             b"ABSTTL" => {
                 absolute = true;

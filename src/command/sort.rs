@@ -5,7 +5,7 @@
 //! sorted, and before 2.8 and 3.0 elements of equal weight, or without any order asked for, were
 //! left in the order in which the primary's memory had them.
 
-use super::arguments::{argument, integer};
+use super::arguments::{argument, integer, upper};
 use super::unit::{Due, Found, Source};
 use super::{Applied, Failure, Unit};
 use crate::change::Reason;
@@ -50,7 +50,7 @@ impl<'a> Options<'a> {
 
     /// Reads one option and says how many arguments it takes.
     fn read_one(&mut self, args: &[&'a [u8]], at: usize, option: &[u8]) -> Result<usize, Failure> {
-        match option.to_ascii_uppercase().as_slice() {
+        match upper(option).as_slice() {
             b"ASC" => self.descending = false,
             b"DESC" => self.descending = true,
             b"ALPHA" => self.alpha = true,

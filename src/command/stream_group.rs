@@ -1,7 +1,7 @@
 //! Commands on the groups of streams: what they read, what is delivered to whom, what is
 //! acknowledged.
 
-use super::arguments::{argument, integer, is};
+use super::arguments::{argument, integer, is, upper};
 use super::stream::{Missing, counted_ids, edit, id, id_list, ids};
 use super::{Applied, Failure, Unit};
 use crate::value::{Group, Id, Pending, Stream};
@@ -70,7 +70,7 @@ enum Recount {
 
 impl Recount {
     fn named(mode: &[u8]) -> Option<Self> {
-        match mode.to_ascii_uppercase().as_slice() {
+        match upper(mode).as_slice() {
             b"SILENT" => Some(Self::OneLess),
             b"FAIL" => Some(Self::Same),
             b"FATAL" => Some(Self::Most),
@@ -217,7 +217,7 @@ pub(super) fn xclaim(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 /// `XGROUP CREATE | SETID | DESTROY | CREATECONSUMER | DELCONSUMER key group ...`
 pub(super) fn xgroup(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
     let (key, name, now_ms) = (args[2], args[3], unit.now_ms());
-    match args[1].to_ascii_uppercase().as_slice() {
+    match upper(args[1]).as_slice() {
         b"CREATE" => create(unit, args),
         b"SETID" => set_id(unit, args),
         b"DESTROY" => edit(unit, key, Missing::Ignore, |stream| {

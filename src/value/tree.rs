@@ -310,6 +310,7 @@ struct Change<'a> {
 
 impl Node {
     /// The first entry below.
+    #[inline(never)]
     fn first(&self) -> Option<&[u8]> {
         let mut node = self;
         loop {

@@ -53,6 +53,7 @@ pub(super) fn skipped_write(
     }
 }
 
+#[inline(never)]
 pub(super) fn ghost(primary: Option<Fingerprint>, due: Due) -> Entry {
     let frozen = due == Due::Unknown;
     let hold = Hold { frozen, fingerprint: primary, ..Hold::default() };

@@ -26,6 +26,7 @@ impl Unit<'_> {
         if self.is_heard { self.ask_gate(question) } else { Verdict::Keep }
     }
 
+    #[inline(never)]
     fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {
         let now_ms = self.setting.now_ms;
         let change = Change {

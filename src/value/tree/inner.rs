@@ -51,6 +51,7 @@ impl Children {
         self.0.get_mut(at)?.as_mut()
     }
 
+    #[inline(never)]
     pub(super) fn len(&self) -> usize {
         self.0.iter().position(Option::is_none).unwrap_or(FANOUT)
     }
@@ -143,6 +144,7 @@ impl Inner {
         &self.children
     }
 
+    #[inline(never)]
     pub(super) fn len(&self) -> usize {
         self.children.iter().map(|child| child.len()).sum()
     }
