@@ -177,9 +177,9 @@ impl Segment {
         unsafe { &*first.add(1 + at) }
     }
 
-    /// A simple string that is there under a key of usual length, where a glance shows it: the first
-    /// of its tag, in the bucket where it belongs, and no unit is being published there. `stands` is
-    /// asked before anything is told, so that nobody has to ask again what it was.
+    /// A simple string that is there under a key of usual length, where a glance shows it: the
+    /// first of its tag, in the bucket where it belongs, and no unit is being published there.
+    /// `stands` is asked before anything is told, so that nobody has to ask again what it was.
     #[inline(always)]
     pub(in crate::table) fn glance<'a>(
         self,
