@@ -120,10 +120,10 @@ slow:
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.
 bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
-bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb latency)
+bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb lookups-ets latency)
 
 bench:
-	@tests/support/install servers libhiredis-dev liblmdb-dev
+	@tests/support/install servers libhiredis-dev liblmdb-dev erlang-base
 	@$(MAKE) --no-print-directory $(bench_own) $(bench_peers) bench-maps
 	RETS_PART=$(PART) RETS_ROUNDS=$(ROUNDS) RETS_KEYS=$(KEYS) RETS_ELEMENTS=$(ELEMENTS) \
 	    RETS_COMMANDS=$(COMMANDS) RETS_SCALE=$(SCALE) RETS_TURN_MS=$(TURN_MS) \
@@ -151,6 +151,10 @@ $(target)/bench/lookups-redis: benches/lookups/redis.c benches/lookups/contender
 
 $(target)/bench/lookups-lmdb: benches/lookups/lmdb.c benches/lookups/contender.h
 	$(bench_cc) -pthread -llmdb
+
+$(target)/bench/lookups-ets: benches/lookups/ets.escript
+	@mkdir -p $(@D)
+	install -m 755 $< $@
 
 $(target)/bench/latency: benches/latency.c benches/lookups/contender.h include/rets.h | library
 	$(bench_cc) $(uses_rets) -lhiredis

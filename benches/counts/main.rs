@@ -25,9 +25,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{repository, target_dir};
 
-/// How often each case is done, and then twice as often.
-const TIMES: u64 = 2_000;
-
 /// Set for the run under callgrind.
 const INSIDE: &str = "RETS_COUNTS_INSIDE";
 
@@ -47,10 +44,10 @@ pub(crate) type Work<'a> = dyn FnMut() + 'a;
 
 fn main() {
     if std::env::var_os(INSIDE).is_some() {
-        cases::run(TIMES);
+        cases::run();
         return;
     }
-    let found: Vec<(&str, f64)> = CASES.iter().copied().zip(count()).collect();
+    let found: Vec<(&str, f64)> = CASES.iter().map(|(name, _)| *name).zip(count()).collect();
     let file = repository().join("benches/counts.baseline");
     let before = read(&file);
     println!("{:<44} {:>10} {:>10}   change", "instructions", "baseline", "now");
@@ -88,8 +85,10 @@ fn count() -> Vec<f64> {
     assert!(status.success(), "the run under callgrind failed: {status}");
     let totals: Vec<u64> =
         (1..=2 * CASES.len()).map(|n| total(folder.join(format!("out.{n}")))).collect();
-    let twice_less_once = |pair: &[u64]| (pair[1] as f64 - pair[0] as f64) / TIMES as f64;
-    totals.chunks(2).map(twice_less_once).collect()
+    let twice_less_once = |(pair, (_, times)): (&[u64], &(&str, u64))| {
+        (pair[1] as f64 - pair[0] as f64) / *times as f64
+    };
+    totals.chunks(2).zip(CASES).map(twice_less_once).collect()
 }
 
 fn total(dump: PathBuf) -> u64 {

@@ -2,9 +2,9 @@
 //! ABI, and in everything else that a program might ask instead.
 //!
 //! rets follows a source that is never slow (`feed.rs`), which is also its writer: the stream comes
-//! as fast as it is applied. Maps and LMDB are written to by a thread of their program, a server by
-//! a client that sends many commands at once. A dependent read of main memory, in a region as large
-//! as the data, is what the machine allows.
+//! as fast as it is applied. Maps, ets and LMDB are written to by a thread of their program, a
+//! server by a client that sends many commands at once. A dependent read of main memory, in a
+//! region as large as the data, is what the machine allows.
 
 use crate::contender::{Background, Program};
 use crate::feed::Feed;
@@ -261,10 +261,11 @@ fn peers(options: &Options, keys: &str, server: Arc<Server>) -> Vec<Contender> {
     let folder = tempfile::Builder::new().prefix("rets-").tempdir().expect("a folder");
     let program = Program::start("lookups-lmdb", &[folder.path().to_str().expect("a path"), keys]);
     let lmdb = Contender { _folder: Some(folder), ..Contender::new(&[("get", "LMDB")], program) };
+    let ets = Contender::new(&[("get", "ets:lookup")], Program::start("lookups-ets", &[keys]));
     let map = |modes: &'static [(&'static str, &'static str)]| {
         Contender::new(modes, Program::start("lookups-maps", &[modes[0].1, keys]))
     };
-    let mut all = vec![redis, lmdb];
+    let mut all = vec![redis, lmdb, ets];
     all.push(map(&[("get", "dashmap")]));
     all.push(map(&[("get", "sharded")]));
     all.push(map(&[("get", "papaya")]));
@@ -374,6 +375,7 @@ fn table(options: &Options, found: Vec<Vec<Found>>) -> Report {
             "read that depends on the one before it, in a region as large as the data. counted:",
             "the share of lookups during which no other program took the core; only those are",
             "timed.",
+            "ets:lookup: in Erlang, the median of short runs, since it can't see that.",
             "sharded: 64 parking_lot locks over hashbrown; hashbrown: one map, unprotected.",
         ]
         .map(String::from)
@@ -406,6 +408,7 @@ fn goals(found: &[Found]) -> Vec<Goal> {
         Goal::at_most("rets_get / main memory", 1.25, get(COLD) / of("main memory", COLD)),
         Goal::at_least("dashmap / rets_get", 2.2, of("dashmap", COLD) / get(COLD)),
         Goal::at_least("LMDB / rets_get", 8.0, of("LMDB", COLD) / get(COLD)),
+        Goal::at_least("ets:lookup / rets_get", 8.0, of("ets:lookup", COLD) / get(COLD)),
         Goal::at_least(
             "GET over a Unix socket / rets_get",
             180.0,

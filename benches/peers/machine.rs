@@ -4,6 +4,7 @@ use crate::Options;
 use crate::support::{Server, repository};
 use serde_json::{Map, Value, json};
 use std::fs::read_to_string;
+use std::process::Command;
 
 /// Crates that are peers.
 const CRATES: [&str; 5] = ["dashmap", "hashbrown", "papaya", "parking_lot", "scc"];
@@ -58,5 +59,12 @@ pub(crate) fn peers(options: &Options) -> Value {
             ["MDB_VERSION_MAJOR", "MDB_VERSION_MINOR", "MDB_VERSION_PATCH"],
         ),
     ]);
+    peers.insert("Erlang/OTP".to_owned(), otp().into());
     peers.into()
+}
+
+fn otp() -> String {
+    let release = "io:put_chars(erlang:system_info(otp_release)), halt().";
+    let said = Command::new("erl").args(["-noshell", "-eval", release]).output();
+    said.map_or_else(|_| "?".to_owned(), |said| String::from_utf8_lossy(&said.stdout).into_owned())
 }

@@ -40,7 +40,7 @@ impl Scope {
             && !self.exclude_keys.iter().any(|pattern| glob_match(pattern, key))
     }
 
-    /// Whether every key is.
+    /// Whether every key of every database is followed.
     pub fn admits_all(&self) -> bool {
         self.databases.is_none() && self.keys.is_empty() && self.exclude_keys.is_empty()
     }

@@ -108,7 +108,7 @@ impl Block {
             block.cast::<u32>().write(head);
             let mut at = block.add(HEAD);
             let mut put = |part: &[u8]| {
-                at.copy_from_nonoverlapping(NonNull::from(part).cast(), part.len());
+                copy(part, at);
                 at = at.add(part.len());
             };
             first.into_iter().for_each(&mut put);
@@ -122,6 +122,23 @@ impl Block {
     pub fn lent_by(&self, heap: &Heap) -> Option<Lent<'_>> {
         // SAFETY: it is there as long as this.
         (self.is_in_heap() && unsafe { heap.has(self.0) }).then(|| unsafe { self.lent() })
+    }
+
+    /// A block that is an allocation, its content put together.
+    pub fn joined(parts: &[&[u8]]) -> Self {
+        let len = parts.iter().map(|part| part.len()).sum();
+        if len == 0 {
+            return Self::default();
+        }
+        let (block, mut content) = Self::allocated(len);
+        for part in parts {
+            // SAFETY: it has room for all of them, and nobody else has it.
+            unsafe {
+                content.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                content = content.add(part.len());
+            }
+        }
+        Self::of_allocated(block)
     }
 
     /// For whoever keeps it as a word of 64 bits, of which the lowest two are zero; `None` of
@@ -179,6 +196,16 @@ impl Block {
         fetch(self.0.as_ptr().addr());
     }
 
+    /// Asks main memory for so many bytes of the content, be they there or not, and for what stands
+    /// before it.
+    #[inline]
+    pub fn fetch(&self, from: usize, len: usize) {
+        let at = self.0.as_ptr().addr();
+        fetch(at);
+        let first = at + from;
+        (first..first + size_of::<Apart>() + len).step_by(heap::LINE).for_each(fetch);
+    }
+
     fn is_in_heap(&self) -> bool {
         self.0.as_ptr().addr() & APART == 0
     }
@@ -214,6 +241,40 @@ impl Block {
     }
 }
 
+/// Copies bytes, without a call where they are few.
+///
+/// # Safety
+/// There is room for as many, which are not these.
+#[inline(always)]
+unsafe fn copy(from: &[u8], to: NonNull<u8>) {
+    let len = from.len();
+    let from = NonNull::from(from).cast::<u8>();
+    // SAFETY: of both there are so many bytes; what is shorter than two pieces is copied as two
+    // that overlap.
+    unsafe {
+        match len {
+            0..4 => (0..len).for_each(|at| to.add(at).write(from.add(at).read())),
+            4..8 => copy_ends::<u32>(from, to, len),
+            8..=16 => copy_ends::<u64>(from, to, len),
+            17..=32 => copy_ends::<u128>(from, to, len),
+            _ => to.copy_from_nonoverlapping(from, len),
+        }
+    }
+}
+
+/// # Safety
+/// As above; there are at least as many bytes as one of these has, and at most twice as many.
+#[inline(always)]
+unsafe fn copy_ends<T>(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+    let last = len - size_of::<T>();
+    // SAFETY: both ends lie within.
+    unsafe {
+        let ends = (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
+        to.cast::<T>().write_unaligned(ends.0);
+        to.add(last).cast::<T>().write_unaligned(ends.1);
+    }
+}
+
 fn layout(len: usize) -> Layout {
     let layout = Layout::new::<Apart>();
     match Layout::from_size_align(layout.size().saturating_add(len), layout.align()) {
@@ -242,13 +303,7 @@ unsafe fn lend<'a>(block: *const u8, head: Head) -> Lent<'a> {
 
 impl From<&[u8]> for Block {
     fn from(bytes: &[u8]) -> Self {
-        if bytes.is_empty() {
-            return Self::default();
-        }
-        let (block, content) = Self::allocated(bytes.len());
-        // SAFETY: it has room for them, and nobody else has it.
-        unsafe { content.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Self::of_allocated(block)
+        Self::joined(&[bytes])
     }
 }
 

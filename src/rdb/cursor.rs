@@ -146,7 +146,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length, or any other number of the kind.
+    #[inline]
     pub(super) fn length(&mut self) -> Parsed<u64> {
+        // As most are.
+        if let (Some(short @ ..0x40), 0) = (self.bytes.get(self.at), self.pass) {
+            self.at += 1;
+            return Ok(u64::from(*short));
+        }
         match self.any_length()? {
             Length::Number(number) => Ok(number),
             Length::Special(_) => Err(bad("a string's encoding stands where a length belongs")),
@@ -177,6 +183,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string, copied or unpacked into `out`.
+    #[inline]
     pub(super) fn string_to(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
         if let Some(text) = self.text(out)? {
             out.clear();
@@ -186,7 +193,37 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string as it lies in the bytes at hand; None where it was unpacked into `out`.
+    #[inline]
     pub(super) fn text(&mut self, out: &mut Vec<u8>) -> Parsed<Option<&'a [u8]>> {
+        match self.short_text() {
+            None => self.any_text(out),
+            short => Ok(short),
+        }
+    }
+
+    /// A plain string of less than 16 KiB that is there, as most are. Nothing is passed otherwise.
+    #[inline(always)]
+    fn short_text(&mut self) -> Option<&'a [u8]> {
+        if self.pass > 0 {
+            return None;
+        }
+        let rest = self.bytes.get(self.at..)?;
+        let (&first, behind) = rest.split_first()?;
+        let (len, behind) = match first >> 6 {
+            0 => (usize::from(first), behind),
+            1 => {
+                let (&low, behind) = behind.split_first()?;
+                (usize::from(first & 0x3f) << 8 | usize::from(low), behind)
+            }
+            _ => return None,
+        };
+        let text = behind.get(..len)?;
+        self.at += rest.len() - behind.len() + len;
+        Some(text)
+    }
+
+    #[inline(never)]
+    fn any_text(&mut self, out: &mut Vec<u8>) -> Parsed<Option<&'a [u8]>> {
         let number = match self.string_form()? {
             StringForm::Raw(len) => return self.take(believable(len)?).map(Some),
             StringForm::Int8 => i64::from(self.array().map(i8::from_le_bytes)?),

@@ -3,6 +3,7 @@
 use super::packed::{Packed, Rest};
 
 /// A walk over an intset.
+#[derive(Clone, Copy)]
 pub(super) struct Intset<'a> {
     rest: Rest<'a>,
     width: u32,
@@ -18,6 +19,7 @@ impl<'a> Intset<'a> {
     }
 
     /// None is the end: whether all are there was seen from the header.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Packed<'a>> {
         match self.width {
             2 => self.rest.number::<2>(),

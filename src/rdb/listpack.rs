@@ -10,9 +10,11 @@ const UNCOUNTED: u16 = u16::MAX;
 const END: u8 = 0xff;
 
 /// A walk over a listpack.
+#[derive(Clone, Copy)]
 pub(super) struct Listpack<'a> {
     rest: Rest<'a>,
-    left: Option<u16>,
+    count: u16,
+    seen: usize,
 }
 
 impl<'a> Listpack<'a> {
@@ -21,28 +23,14 @@ impl<'a> Listpack<'a> {
         let total = rest.u32_le()?;
         let count = rest.array().map(u16::from_le_bytes)?;
         let fits = usize::try_from(total) == Ok(bytes.len()) && bytes.len() > HEADER;
-        let left = (count != UNCOUNTED).then_some(count);
-        fits.then_some(Self { rest, left })
-    }
-
-    /// The outer None is damage, the inner one the end.
-    #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<Option<Packed<'a>>> {
-        match self.short() {
-            Some(element) => {
-                self.left = self.left.map(|left| left - 1);
-                Some(Some(element))
-            }
-            None => self.any(),
-        }
+        fits.then_some(Self { rest, count, seen: 0 })
     }
 
     /// The next element, if one byte tells its size, as for most. Nothing is passed otherwise.
     #[inline(always)]
-    fn short(&mut self) -> Option<Packed<'a>> {
+    pub(super) fn short(&mut self) -> Option<Packed<'a>> {
         let (&first, behind) = self.rest.0.split_first()?;
         let (element, behind) = match first {
-            0x00..=0x7f => (Packed::Number(i64::from(first)), behind),
             0x80..=0xbf => {
                 let (text, behind) = behind.split_at_checked(usize::from(first & 0x3f))?;
                 (Packed::Text(text), behind)
@@ -53,38 +41,39 @@ impl<'a> Listpack<'a> {
             }
         };
         let (&back, behind) = behind.split_first()?;
-        if usize::from(back) + behind.len() + 1 != self.rest.0.len() || self.left == Some(0) {
+        if usize::from(back) + behind.len() + 1 != self.rest.0.len() {
             return None;
         }
         self.rest.0 = behind;
+        self.seen += 1;
         Some(element)
     }
 
+    /// Whether all elements were passed, and are as many as it says.
+    #[inline(always)]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.0 == [END] && (self.count == UNCOUNTED || usize::from(self.count) == self.seen)
+    }
+
+    /// The next element, whatever its size; None where it is damaged or missing.
     #[inline(never)]
-    fn any(&mut self) -> Option<Option<Packed<'a>>> {
+    pub(super) fn any(&mut self) -> Option<Packed<'a>> {
         let before = self.rest.0;
         let first = self.rest.byte()?;
         if first == END {
-            return (self.rest.0.is_empty() && self.left.unwrap_or(0) == 0).then_some(None);
-        }
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(1)?;
+            // Something follows, or there are not as many elements as it says.
+            return None;
         }
         let element = element(first, &mut self.rest)?;
         self.pass_back_length(before.len() - self.rest.0.len())?;
-        Some(Some(element))
+        self.seen += 1;
+        Some(element)
     }
 
     /// Behind each element its size stands once more, in as many bytes as that takes. Servers
     /// before Redis 8.8 and Valkey 9.1 wrote one byte more than needed for sizes of 2^14-1, 2^21-1
     /// and 2^28-1, so what is there has to be looked at.
     fn pass_back_length(&mut self, size: usize) -> Option<()> {
-        if let (Some((&back, rest)), 0..0x80) = (self.rest.0.split_first(), size) {
-            if usize::from(back) == size {
-                self.rest.0 = rest;
-                return Some(());
-            }
-        }
         let shortest = match size {
             0..0x80 => 1,
             0x80..0x4000 => 2,

@@ -11,25 +11,32 @@ const LENGTH_EXTENDED: usize = 7;
 /// What a back reference copies at least; lengths count from here.
 const COPY_BASE: usize = 2;
 
-/// Unpacks into `out`, which is emptied first. False if the bytes are damaged or don't give exactly
-/// `len` bytes.
+/// What is copied at once where there is room, also where fewer bytes are wanted: those behind are
+/// written anew by what comes next.
+const PIECE: usize = 16;
+
+/// Unpacks into `out`, and whatever that had is gone. False if the bytes are damaged or don't give
+/// exactly `len` bytes.
 pub(super) fn unpack(packed: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
-    out.clear();
     if len > packed.len().saturating_mul(EXPANSION_MAX) {
         return false;
     }
-    out.reserve(len);
-    unpack_into(packed, len, out).is_some() && out.len() == len
+    // What it has need not be cleared.
+    out.resize(len, 0);
+    unpack_into(packed, out) == Some(len)
 }
 
-fn unpack_into(packed: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = packed;
+/// How many bytes it gave.
+fn unpack_into(packed: &[u8], out: &mut [u8]) -> Option<usize> {
+    let (mut rest, mut at) = (packed, 0);
     while let Some((&control, tail)) = rest.split_first() {
         rest = tail;
         if control < LITERAL_END {
-            let (literals, tail) = rest.split_at_checked(usize::from(control) + 1)?;
+            let count = usize::from(control) + 1;
+            let (literals, tail) = rest.split_at_checked(count)?;
+            copy_literals(rest, literals, out.get_mut(at..)?)?;
             rest = tail;
-            out.extend_from_slice(literals);
+            at += count;
         } else {
             let mut count = usize::from(control >> 5);
             if count == LENGTH_EXTENDED {
@@ -40,31 +47,50 @@ fn unpack_into(packed: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
             let (&low, tail) = rest.split_first()?;
             rest = tail;
             let distance = (usize::from(control & 0x1f) << 8 | usize::from(low)) + 1;
-            copy_back(out, distance, count + COPY_BASE)?;
-        }
-        if out.len() > len {
-            return None;
+            at = copy_back(out, at, distance, count + COPY_BASE)?;
         }
     }
+    Some(at)
+}
+
+/// Copies literals, with which `rest` begins, to the front.
+#[inline(always)]
+fn copy_literals(rest: &[u8], literals: &[u8], to: &mut [u8]) -> Option<()> {
+    if literals.len() <= PIECE {
+        if let (Some(from), Some(to)) = (rest.first_chunk(), to.first_chunk_mut::<PIECE>()) {
+            *to = *from;
+            return Some(());
+        }
+    }
+    to.get_mut(..literals.len())?.copy_from_slice(literals);
     Some(())
 }
 
-/// Appends `count` bytes from `distance` back. Where the two overlap the copy repeats itself: each
-/// round may take everything from the start on, which is always whole repetitions.
-fn copy_back(out: &mut Vec<u8>, distance: usize, count: usize) -> Option<()> {
-    let from = out.len().checked_sub(distance)?;
-    let mut left = count;
-    while left > 0 {
-        let take = left.min(out.len() - from);
-        out.extend_from_within(from..from + take);
-        left -= take;
+/// Copies `count` bytes from `distance` back, and returns what is behind them. Where the two
+/// overlap the copy repeats itself: each round may take everything from the start on, which is
+/// always whole repetitions.
+#[inline(always)]
+fn copy_back(out: &mut [u8], at: usize, distance: usize, count: usize) -> Option<usize> {
+    let from = at.checked_sub(distance)?;
+    if count <= PIECE && distance >= PIECE && out.len() - at >= PIECE {
+        let (before, to) = out.split_at_mut_checked(at)?;
+        *to.first_chunk_mut::<PIECE>()? = *before.get(from..)?.first_chunk()?;
+        return Some(at + count);
     }
-    Some(())
+    let end = at.checked_add(count).filter(|end| *end <= out.len())?;
+    let mut at = at;
+    while at < end {
+        let take = (end - at).min(at - from);
+        out.copy_within(from..from + take, at);
+        at += take;
+    }
+    Some(end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn unpacked(packed: &[u8], len: usize) -> Option<Vec<u8>> {
         let mut out = b"what was there before".to_vec();
@@ -76,8 +102,38 @@ mod tests {
         assert_eq!(unpacked(b"\x02abc", 3).unwrap(), b"abc");
         assert_eq!(unpacked(b"\x02abc\x20\x02", 6).unwrap(), b"abcabc");
         assert_eq!(unpacked(b"\x00a\xe0\x01\x00", 11).unwrap(), b"aaaaaaaaaaa");
+        let long = unpacked(b"\x13abcdefghijklmnopqrst\xe0\x09\x13\x02xyz\x60\x12", 46).unwrap();
+        assert_eq!(long, b"abcdefghijklmnopqrstabcdefghijklmnopqrxyzcdefg");
         assert_eq!(unpacked(b"\x01ab\x80\x01", 8).unwrap(), b"abababab");
         assert_eq!(unpacked(b"", 0).unwrap(), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn unpacks_what_is_put_together_byte_by_byte(
+            steps in proptest::collection::vec((any::<bool>(), 0..9000_usize, 0..300_usize), 0..60)
+        ) {
+            let (mut packed, mut wanted) = (Vec::new(), vec![b'.']);
+            packed.extend_from_slice(b"\0.");
+            for (is_literal, place, count) in steps {
+                if is_literal {
+                    let literals = (0..count % 32 + 1).map(|n| (place + n) as u8);
+                    packed.push((count % 32) as u8);
+                    packed.extend(literals.clone());
+                    wanted.extend(literals);
+                    continue;
+                }
+                let distance = place % wanted.len().min(8192) + 1;
+                let (count, low) = (count % 262 + 1, (distance - 1) as u8);
+                let high = ((distance - 1) >> 8) as u8;
+                match count {
+                    ..7 => packed.extend([(count as u8) << 5 | high, low]),
+                    _ => packed.extend([7 << 5 | high, (count - 7) as u8, low]),
+                }
+                (0..count + 2).for_each(|_| wanted.push(wanted[wanted.len() - distance]));
+            }
+            prop_assert_eq!(unpacked(&packed, wanted.len()), Some(wanted));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::types::{self, Dialect, Row, VALKEY_VERSION_MIN};
 use super::{Checksum, Filter, ItemOf, Lent, opcode};
 use crate::error::Kind;
 use crate::text;
+use std::convert::Infallible;
 
 /// The magic and the version together, whichever magic it is.
 const HEADER: usize = 9;
@@ -27,11 +28,13 @@ pub(super) enum Buffer {
     Text,
 }
 
-/// An item as the machine leaves it.
-type Item = ItemOf<Buffer, Made>;
+/// An item as the machine leaves it, but for a key.
+type Item = ItemOf<Buffer, Infallible>;
 
 /// What came out of a run.
 pub(super) enum Event {
+    /// A key with its value, which the machine has.
+    Entry,
     Item(Item),
     /// The last byte that the checksum covers was used: [`Machine::expect_checksum`] comes next.
     EndOfKeys,
@@ -61,8 +64,10 @@ pub(super) struct Machine {
     key: Vec<u8>,
     /// ... if one is.
     in_key: bool,
-    /// The deadline of the next key or of the one that is being read.
+    /// The deadline of the next key, or of the one that is being read or was.
     expires_at_ms: Option<i64>,
+    /// The value of the last key.
+    made: Made,
     buffers: Buffers,
 }
 
@@ -77,6 +82,7 @@ impl Machine {
             key: Vec::new(),
             in_key: false,
             expires_at_ms: None,
+            made: Made::Text,
             buffers: Buffers::default(),
         }
     }
@@ -90,13 +96,25 @@ impl Machine {
         self.in_key.then_some((self.db, &self.key))
     }
 
-    /// The item with its bytes, until the next run.
+    /// The key that came out with its value, until the next run.
+    #[inline]
+    pub(super) fn lend_entry(&mut self) -> Lent<'_> {
+        Lent::Entry {
+            db: self.db,
+            key: self.key.as_slice(),
+            value: self.made.lend(&mut self.buffers),
+            expires_at_ms: self.expires_at_ms.take(),
+        }
+    }
+
+    /// Any other item with its bytes, until the next run.
+    #[inline(never)]
     pub(super) fn lend(&self, item: Item) -> Lent<'_> {
         let bytes = |buffer| match buffer {
             Buffer::Key => self.key.as_slice(),
             Buffer::Text => self.buffers.text.as_slice(),
         };
-        item.map(bytes, |made| made.lend(&self.buffers))
+        item.map(bytes, |never| match never {})
     }
 
     /// An estimate of the memory that the value in the making takes.
@@ -134,12 +152,27 @@ impl Machine {
         self.buffers.shrink(SCRATCH_MAX);
     }
 
+    #[inline]
     fn step(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
+        if let State::Between = self.state {
+            let number = cursor.byte()?;
+            return match number {
+                opcode::LEAST.. => self.opcode(number, cursor),
+                _ => self.key(number, cursor),
+            };
+        }
+        self.go_on(cursor)
+    }
+
+    /// With whatever was begun.
+    #[inline(never)]
+    fn go_on(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         match &mut self.state {
+            State::Between => return Ok(None),
             State::Header => return self.header(cursor).map(Some),
-            State::Between => return self.between(cursor),
             State::Building(builder) => {
                 let made = builder.run(cursor, &mut self.buffers)?;
+                self.state = State::Between;
                 return Ok(self.built(made));
             }
             State::Skipping(skipper) => {
@@ -186,8 +219,9 @@ impl Machine {
         Ok(Event::Item(Item::Header { version: self.version, valkey }))
     }
 
-    fn between(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
-        let number = cursor.byte()?;
+    /// What stands between keys.
+    #[inline(never)]
+    fn opcode(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         match number {
             opcode::EOF => {
                 return Ok(Some(if self.version < CHECKSUM_VERSION_MIN {
@@ -242,7 +276,8 @@ impl Machine {
             opcode::FUNCTION_PRE_GA | opcode::HASH_TEMPLATE_OR_UPDATE => {
                 return Err(self.opcode_refused(number));
             }
-            _ => self.key(number, cursor)?,
+            // There are no others.
+            ..opcode::LEAST => return self.key(number, cursor),
         }
         Ok(None)
     }
@@ -266,33 +301,43 @@ impl Machine {
         Stop::Bad(Kind::Unsupported, format!("opcode {number} ({name}) is not supported"))
     }
 
-    /// The key behind a type, and what is to become of its value.
-    fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<()> {
+    /// The key behind a type, and its value as far as it is there.
+    #[inline]
+    fn key(&mut self, number: u8, cursor: &mut Cursor<'_>) -> Parsed<Option<Event>> {
         let row = types::row(number, self.dialect);
-        if row != Row::Unknown {
+        if *row != Row::Unknown {
             cursor.string_to(&mut self.key)?;
             self.in_key = true;
         }
         let layout = row.layout(number, self.dialect, self.version)?;
-        let wanted = self.filter.as_mut().is_none_or(|filter| filter(self.db, &self.key));
-        self.state = if wanted {
-            State::Building(Builder::new(layout))
-        } else {
-            State::Skipping(Skipper::new(layout))
-        };
-        Ok(())
+        cursor.commit();
+        if self.filter.as_mut().is_some_and(|filter| !filter(self.db, &self.key)) {
+            self.state = State::Skipping(Skipper::new(layout));
+            return Ok(None);
+        }
+        let mut builder = Builder::new(layout);
+        match builder.run(cursor, &mut self.buffers) {
+            Ok(made) => Ok(self.built(made)),
+            Err(stop) => {
+                self.state = State::Building(builder);
+                Err(stop)
+            }
+        }
     }
 
+    #[inline]
     fn built(&mut self, made: Option<Made>) -> Option<Event> {
-        self.state = State::Between;
         self.in_key = false;
-        let expires_at_ms = self.expires_at_ms.take();
-        Some(Event::Item(Item::Entry {
-            db: self.db,
-            key: Buffer::Key,
-            value: made?,
-            expires_at_ms,
-        }))
+        match made {
+            Some(made) => {
+                self.made = made;
+                Some(Event::Entry)
+            }
+            None => {
+                self.expires_at_ms = None;
+                None
+            }
+        }
     }
 
     fn skipped(&mut self) -> Option<Event> {

@@ -21,7 +21,7 @@ mod types;
 mod ziplist;
 mod zipmap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::text;
 use crate::value::{Bytes, Content, Value};
 use cursor::Stop;
@@ -185,17 +185,22 @@ impl Decoder {
             let (used, pass) = cursor.committed();
             self.input.advance(used, pass, outcome.as_ref().err());
             match outcome {
+                Ok(Event::Entry) => return Ok(Some(self.machine.lend_entry())),
                 Ok(Event::Item(item)) => return Ok(Some(self.machine.lend(item))),
                 Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
                 Err(Stop::Need(_)) => {}
-                Err(Stop::Bad(kind, text)) => {
-                    let error = Error::new(kind, format!("snapshot {}: {text}", self.place()));
-                    self.failed = Some(error.clone());
-                    return Err(error);
-                }
+                Err(Stop::Bad(kind, text)) => return Err(self.fail(kind, &text)),
             }
         }
         Ok(None)
+    }
+
+    /// From now on it fails.
+    #[cold]
+    fn fail(&mut self, kind: Kind, text: &str) -> Error {
+        let error = Error::new(kind, format!("snapshot {}: {text}", self.place()));
+        self.failed = Some(error.clone());
+        error
     }
 
     /// Where it is, for messages.

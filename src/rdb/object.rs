@@ -4,7 +4,7 @@
 use super::array;
 use super::cursor::{Cursor, Parsed, Stop, bad};
 use super::module::{self, ModuleValue};
-use super::packed::{Block, Walk};
+use super::packed::{self, Block, Packed, Walk};
 use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
 use crate::value::{
@@ -32,6 +32,7 @@ struct Head {
 }
 
 impl Head {
+    #[inline]
     fn read(layout: &Layout, cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let least_deadline = if layout.least_deadline { cursor.i64_le()? } else { 0 };
         let count = if layout.counted { cursor.length()? } else { 1 };
@@ -50,10 +51,13 @@ pub(super) struct Buffers {
     pub(super) text: Vec<u8>,
     /// The elements of [`Made::Packed`], or of what is in the making.
     packer: Packer,
+    /// That of [`Made::Value`]: it is large, and seldom.
+    value: Option<Value>,
 }
 
 impl Buffers {
     /// Gives back what only something large needed.
+    #[inline]
     pub(super) fn shrink(&mut self, max: usize) {
         for buffer in [&mut self.scratch, &mut self.text] {
             if buffer.capacity() > max {
@@ -67,23 +71,33 @@ impl Buffers {
     pub(super) fn gathered(&self) -> usize {
         self.packer.block().len()
     }
+
+    fn keep(&mut self, value: Value) -> Made {
+        self.value = Some(value);
+        Made::Value
+    }
 }
 
-/// A value that was made.
+/// Where the value is that was made.
+#[derive(Clone, Copy)]
 pub(super) enum Made {
     /// A string that is in its buffer.
     Text,
     /// A small aggregate, the elements of which are in their buffer.
     Packed(Flat<()>),
-    Value(Value),
+    Value,
 }
 
 impl Made {
-    pub(super) fn lend(self, buffers: &Buffers) -> Content<'_> {
+    #[inline]
+    pub(super) fn lend(self, buffers: &mut Buffers) -> Content<'_> {
         match self {
             Self::Text => Content::Flat(Flat::string(buffers.text.as_slice())),
             Self::Packed(flat) => Content::Flat(flat.map(|()| buffers.packer.block())),
-            Self::Value(value) => Content::Value(value),
+            Self::Value => match buffers.value.take() {
+                Some(value) => Content::Value(value),
+                None => Content::Flat(Flat::string(&[])),
+            },
         }
     }
 }
@@ -92,13 +106,14 @@ impl Made {
 pub(super) enum Builder {
     Text,
     Elements(Elements),
-    Array { layout: Layout, array: Array, left: Option<u64> },
+    Array { layout: &'static Layout, array: Array, left: Option<u64> },
     Module(ModuleValue),
     Stream(Box<StreamReader>),
 }
 
 impl Builder {
-    pub(super) fn new(layout: Layout) -> Self {
+    #[inline]
+    pub(super) fn new(layout: &'static Layout) -> Self {
         match layout.family {
             Type::String => Self::Text,
             Type::List | Type::Set | Type::Zset | Type::Hash => {
@@ -106,7 +121,7 @@ impl Builder {
             }
             Type::Array => Self::Array { layout, array: Array::default(), left: None },
             Type::Module => Self::Module(ModuleValue::default()),
-            Type::Stream => Self::Stream(Box::new(stream_reader(&layout, false))),
+            Type::Stream => Self::Stream(Box::new(stream_reader(layout, false))),
         }
     }
 
@@ -135,7 +150,7 @@ impl Builder {
                     cursor.commit();
                 }
                 let array = Value::Array(std::mem::take(array));
-                return Ok((!array.is_empty()).then_some(Made::Value(array)));
+                return Ok((!array.is_empty()).then(|| buffers.keep(array)));
             }
             Self::Module(module) => {
                 module.run(cursor)?;
@@ -147,7 +162,7 @@ impl Builder {
                 Value::Stream(std::mem::replace(&mut **stream, empty).finish())
             }
         };
-        Ok(Some(Made::Value(value)))
+        Ok(Some(buffers.keep(value)))
     }
 
     /// An estimate of the memory that it takes so far.
@@ -164,7 +179,7 @@ impl Builder {
 fn text(cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Made> {
     if let Some(text) = cursor.text(&mut buffers.text)? {
         if text.len() > TEXT_LENT_MAX {
-            return Ok(Made::Value(Value::string(text)));
+            return Ok(buffers.keep(Value::string(text)));
         }
         buffers.text.clear();
         buffers.text.extend_from_slice(text);
@@ -182,7 +197,7 @@ fn stream_reader(layout: &Layout, skip: bool) -> StreamReader {
 
 /// A list, set, sorted set or hash in the making.
 pub(super) struct Elements {
-    layout: Layout,
+    layout: &'static Layout,
     /// None until it was read; then it counts down.
     head: Option<Head>,
     /// What was gathered so far, where it is more than a small value has.
@@ -191,13 +206,13 @@ pub(super) struct Elements {
 
 impl Elements {
     fn run(&mut self, cursor: &mut Cursor<'_>, buffers: &mut Buffers) -> Parsed<Option<Made>> {
-        let Layout { family, form, .. } = self.layout;
+        let Layout { family, form, .. } = *self.layout;
         let Buffers { scratch, packer, .. } = buffers;
         let head = match &mut self.head {
             Some(head) => head,
             none => {
                 packer.begin(family);
-                none.insert(Head::read(&self.layout, cursor)?)
+                none.insert(Head::read(self.layout, cursor)?)
             }
         };
         while head.count > 0 {
@@ -216,17 +231,17 @@ impl Elements {
         }
         let is_packed = matches!(form, Form::Blocks(_));
         let Some(mut value) = self.value.take() else {
-            let content = packer.finish(is_packed).map_err(|Twice| twice(family))?;
-            return Ok(content.map(|content| match content {
-                Content::Flat(flat) => Made::Packed(flat.map(|_| ())),
-                Content::Value(value) => Made::Value(value),
-            }));
+            return Ok(match packer.finish(is_packed).map_err(|Twice| twice(family))? {
+                None => None,
+                Some(Content::Flat(flat)) => Some(Made::Packed(flat.map(|_| ()))),
+                Some(Content::Value(value)) => Some(buffers.keep(value)),
+            });
         };
         packer.move_to(&mut value).map_err(|Twice| twice(family))?;
         if let Value::Zset(zset) = &mut value {
             zset.set_packed(is_packed);
         }
-        Ok(Some(Made::Value(value)))
+        Ok(Some(buffers.keep(value)))
     }
 }
 
@@ -266,7 +281,14 @@ fn list_part(
         packer.element(string);
         return Ok(());
     };
-    let mut walk = Walk::new(block, string)?;
+    match Walk::new(block, string)? {
+        Walk::Listpack(walk) => list_block(packer, walk),
+        walk => list_block(packer, walk),
+    }
+}
+
+#[inline(always)]
+fn list_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
     while let Some(element) = walk.next()? {
         packer.element(element.text().as_ref());
     }
@@ -284,9 +306,20 @@ fn set_part(
         packer.member(string);
         return Ok(());
     };
-    let mut walk = Walk::new(block, string)?;
+    match Walk::new(block, string)? {
+        Walk::Listpack(walk) => set_block(packer, walk),
+        Walk::Intset(walk) => set_block(packer, walk),
+        walk => set_block(packer, walk),
+    }
+}
+
+#[inline(always)]
+fn set_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
     while let Some(member) = walk.next()? {
-        packer.member(member.text().as_ref());
+        match member {
+            Packed::Text(member) => packer.member(member),
+            Packed::Number(member) => packer.number(member),
+        }
     }
     Ok(())
 }
@@ -299,11 +332,10 @@ fn zset_part(
 ) -> Parsed<()> {
     let string = cursor.string(scratch)?;
     if let Form::Blocks(block) = form {
-        let mut walk = Walk::new(block, string)?;
-        while let Some(member) = walk.next()? {
-            packer.scored(member.text().as_ref(), walk.partner()?.to_score()?);
-        }
-        return Ok(());
+        return match Walk::new(block, string)? {
+            Walk::Listpack(walk) => zset_block(packer, walk),
+            walk => zset_block(packer, walk),
+        };
     }
     let score = match form {
         Form::ScoreText => cursor.double_text()?,
@@ -313,6 +345,14 @@ fn zset_part(
         return Err(bad("a score is not a number"));
     }
     packer.scored(string, score);
+    Ok(())
+}
+
+#[inline(always)]
+fn zset_block<'a>(packer: &mut Packer, mut walk: impl packed::Elements<'a>) -> Parsed<()> {
+    while let Some(member) = walk.next()? {
+        packer.scored(member.text().as_ref(), walk.partner()?.to_score()?);
+    }
     Ok(())
 }
 
@@ -326,7 +366,10 @@ fn hash_part(
     let mut expires_at_ms = match form {
         Form::Blocks(block) | Form::BlockWithDeadlines(block) => {
             let with_deadlines = matches!(form, Form::BlockWithDeadlines(_));
-            return hash_block(packer, block, with_deadlines, cursor.string(scratch)?);
+            return match Walk::new(block, cursor.string(scratch)?)? {
+                Walk::Listpack(walk) => hash_block(packer, with_deadlines, walk),
+                walk => hash_block(packer, with_deadlines, walk),
+            };
         }
         Form::DeadlineFirst => match cursor.length()? {
             0 => None,
@@ -360,8 +403,12 @@ fn deadline(from: i64, distance: u64) -> Parsed<i64> {
         .ok_or_else(|| bad(format!("a field's deadline can't be {distance} ms after {from}")))
 }
 
-fn hash_block(packer: &mut Packer, block: Block, with_deadlines: bool, bytes: &[u8]) -> Parsed<()> {
-    let mut walk = Walk::new(block, bytes)?;
+#[inline(always)]
+fn hash_block<'a>(
+    packer: &mut Packer,
+    with_deadlines: bool,
+    mut walk: impl packed::Elements<'a>,
+) -> Parsed<()> {
     while let Some(name) = walk.next()? {
         let value = walk.partner()?;
         let expires_at_ms = if with_deadlines { walk.partner()?.to_deadline()? } else { None };
@@ -373,7 +420,7 @@ fn hash_block(packer: &mut Packer, block: Block, with_deadlines: bool, bytes: &[
 
 /// A value that is passed over.
 pub(super) struct Skipper {
-    layout: Layout,
+    layout: &'static Layout,
     left: Option<u64>,
     /// The parts of the current element before this one were passed.
     part: usize,
@@ -381,9 +428,9 @@ pub(super) struct Skipper {
 }
 
 impl Skipper {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: &'static Layout) -> Self {
         let is_stream = layout.family == Type::Stream;
-        let stream = is_stream.then(|| Box::new(stream_reader(&layout, true)));
+        let stream = is_stream.then(|| Box::new(stream_reader(layout, true)));
         Self { layout, left: None, part: 0, stream }
     }
 
@@ -394,7 +441,7 @@ impl Skipper {
         }
         let left = match &mut self.left {
             Some(left) => left,
-            none => none.insert(Head::read(&self.layout, cursor)?.count),
+            none => none.insert(Head::read(self.layout, cursor)?.count),
         };
         while *left > 0 {
             while let Some(part) = self.layout.parts.get(self.part) {

@@ -28,3 +28,5 @@ pub(super) const SLOT_INFO: u8 = 244;
 pub(super) const KEY_META_OR_SLOT_IMPORT: u8 = 243;
 /// Redis: names of fields that hashes share. Valkey: a command among the keys.
 pub(super) const HASH_TEMPLATE_OR_UPDATE: u8 = 242;
+/// Below are the types of keys.
+pub(super) const LEAST: u8 = HASH_TEMPLATE_OR_UPDATE;

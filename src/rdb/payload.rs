@@ -52,5 +52,5 @@ fn value(cursor: &mut Cursor<'_>, version: u32) -> Parsed<Value> {
         return Err(bad("more bytes follow the value"));
     }
     let made = made.ok_or_else(|| bad("the value has no elements"))?;
-    Ok(made.lend(&buffers).into_value())
+    Ok(made.lend(&mut buffers).into_value())
 }

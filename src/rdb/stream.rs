@@ -2,7 +2,7 @@
 //! layout is no sequence of like elements, so it has a machine of its own.
 
 use super::cursor::{Cursor, Parsed, bad};
-use super::packed::{Block, Packed, Walk};
+use super::packed::{Block, Elements, Packed, Walk};
 use crate::text::format_i64;
 use crate::value::{Bytes, Group, Id, Idmp, Message, Pending, Stream, StreamBuilder};
 use std::borrow::Cow;

@@ -78,7 +78,7 @@ pub(super) struct Layout {
 }
 
 /// What a number means.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Row {
     Known(Layout),
     /// Something that exists and can't be read yet.
@@ -106,8 +106,31 @@ const fn with_least_deadline(row: Row) -> Row {
     }
 }
 
+/// What is behind these numbers is an opcode or unknown.
+const NUMBERS: usize = 34;
+
+/// The rows of both projects.
+static ROWS: [[Row; NUMBERS]; 2] = [rows(Dialect::Redis), rows(Dialect::Valkey)];
+
+const fn rows(dialect: Dialect) -> [Row; NUMBERS] {
+    let mut rows = [Row::Unknown; NUMBERS];
+    let mut number = 0;
+    while number < NUMBERS {
+        rows[number] = row_of(number as u8, dialect);
+        number += 1;
+    }
+    rows
+}
+
 /// The row of a type.
-pub(super) fn row(number: u8, dialect: Dialect) -> Row {
+#[inline]
+pub(super) fn row(number: u8, dialect: Dialect) -> &'static Row {
+    ROWS.get(dialect as usize)
+        .and_then(|rows| rows.get(usize::from(number)))
+        .unwrap_or(&Row::Unknown)
+}
+
+const fn row_of(number: u8, dialect: Dialect) -> Row {
     use Dialect::{Redis, Valkey};
     use Part::{DoubleText, EightBytes, Length, ModuleData, SlotValue, Text};
     match (number, dialect) {
@@ -160,7 +183,13 @@ pub(super) fn row(number: u8, dialect: Dialect) -> Row {
 
 impl Row {
     /// The layout of the type with this row, or the error that says why it can't be read.
-    pub(super) fn layout(self, number: u8, dialect: Dialect, version: u32) -> Parsed<Layout> {
+    #[inline]
+    pub(super) fn layout(
+        &'static self,
+        number: u8,
+        dialect: Dialect,
+        version: u32,
+    ) -> Parsed<&'static Layout> {
         match self {
             Self::Known(layout) => Ok(layout),
             Self::Named(name) => {

@@ -10,6 +10,7 @@ const END: u8 = 0xff;
 const LONG_PREVIOUS: u8 = 0xfe;
 
 /// A walk over a ziplist. What only a walk backwards needs is not looked at.
+#[derive(Clone, Copy)]
 pub(super) struct Ziplist<'a> {
     rest: Rest<'a>,
     left: Option<u16>,

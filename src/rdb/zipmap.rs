@@ -10,6 +10,7 @@ const LONG: u8 = 254;
 const END: u8 = 0xff;
 
 /// A walk over a zipmap: name, value, name, value and so on.
+#[derive(Clone, Copy)]
 pub(super) struct Zipmap<'a> {
     rest: Rest<'a>,
     left: Option<u8>,

@@ -138,7 +138,10 @@ impl Load {
             _ => Target::Aside(Aside::new(table)),
         };
         Self {
-            decoder: Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
+            decoder: match scope.admits_all() {
+                true => Decoder::new(),
+                false => Decoder::with_filter(Box::new(move |db, key| scope.admits(db, key))),
+            },
             transfer,
             position,
             begun_at_ms,
@@ -309,11 +312,7 @@ impl Load {
         around: &mut Surroundings<'_>,
         gate: &mut dyn FnMut() -> G,
     ) -> Result<()> {
-        let Scope { databases: None, keys: filter, exclude_keys, store: true } = around.scope
-        else {
-            return Ok(());
-        };
-        if !filter.is_empty() || !exclude_keys.is_empty() {
+        if !around.scope.store || !around.scope.admits_all() {
             return Ok(());
         }
         let expected = keys.min(EXPECTED_MAX.saturating_sub(self.announced)) as usize;
@@ -487,13 +486,19 @@ impl Load {
 
     fn drain_aside(&mut self, table: &Table) -> Result<Drained> {
         for _ in 0..KEYS_PER_BATCH {
-            match self.decoder.next()? {
-                Some(Item::Entry { db, key, value, expires_at_ms }) => {
-                    self.put_aside(db, key, value, expires_at_ms, table)?;
+            let Target::Aside(aside) = &mut self.target else { break };
+            match self.decoder.lend()? {
+                Some(Lent::Entry { db, key, value, expires_at_ms }) => {
+                    let is_told = is_in(&self.told_in_vain, db, key);
+                    let twice = aside.put(db, key, value, expires_at_ms, is_told, table);
+                    if let Some(key) = twice {
+                        return Err(self.duplicate(db, &key));
+                    }
                     self.keys += 1;
                 }
-                Some(Item::Resize { db, keys, .. }) => return Ok(Drained::Announced(db, keys)),
+                Some(Lent::Resize { db, keys, .. }) => return Ok(Drained::Announced(db, keys)),
                 Some(item) => {
+                    let item = item.into_owned();
                     if self.note(item) {
                         return Ok(Drained::All);
                     }
@@ -571,8 +576,8 @@ fn check_stop(around: &Surroundings<'_>) -> Result<()> {
     Ok(())
 }
 
-fn is_in(told_in_vain: &ToldInVain, db: Db, key: &Bytes) -> bool {
-    !told_in_vain.is_empty() && told_in_vain.contains(&(db, key.clone()))
+fn is_in(told_in_vain: &ToldInVain, db: Db, key: &[u8]) -> bool {
+    !told_in_vain.is_empty() && told_in_vain.contains(&(db, Bytes::from(key)))
 }
 
 fn is_unchanged(old: &Entry, value: &Value, at: Option<i64>) -> bool {

@@ -18,13 +18,22 @@ pub struct Fill<'t> {
     /// Where the last key belongs, and those of `waiting` with it.
     database: Option<(Db, Arc<Database>)>,
     waiting: Vec<(u64, Stored)>,
+    /// What they add to the sums.
+    new: Counts,
     /// The first key that was there before.
     twice: Option<(Db, Bytes)>,
 }
 
 impl<'t> Fill<'t> {
     pub(super) fn new(shared: &'t Shared, stamp: Stamp) -> Self {
-        Self { shared, stamp, database: None, waiting: Vec::new(), twice: None }
+        Self {
+            shared,
+            stamp,
+            database: None,
+            waiting: Vec::new(),
+            new: Counts::default(),
+            twice: None,
+        }
     }
 
     /// Adds a key. It is in place at the latest when this is finished.
@@ -33,11 +42,13 @@ impl<'t> Fill<'t> {
         self.turn_to(db);
         if let Some((_, database)) = &self.database {
             // It is there by the time when all of the others have come.
-            database.index.own_fetch(hash);
+            database.index.own_fetch_place(hash);
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;
-        self.waiting.push((hash, Stored::of(heap, key, content, version, expires_at_ms)));
+        let stored = Stored::of(heap, key, content, version, expires_at_ms);
+        self.new.add_share(stored.share());
+        self.waiting.push((hash, stored));
     }
 
     /// Puts in place what is not yet; the first key that was there before, if there was one.
@@ -60,23 +71,20 @@ impl<'t> Fill<'t> {
         let shared = self.shared;
         let mut writing = shared.writing.lock();
         let numbers = writing.numbers(shared);
-        let mut new = Counts::default();
+        let (new, mut vain) = (std::mem::take(&mut self.new), Counts::default());
         if let Some((db, database)) = &self.database {
             for (hash, stored) in self.waiting.drain(..) {
-                let key = stored.show().key();
-                if database.index.own_find(hash, key).is_some() {
-                    self.twice.get_or_insert_with(|| (*db, Bytes::from(key)));
-                    continue;
-                }
                 let gone = |gone: Gone| writing.throw_away(gone.weight(), Waste::Index(gone));
-                new.add_share(stored.share());
-                database.index.prepare(hash, |_| 1, numbers, &shared.layout, gone);
-                database.index.insert(hash, stored, |_| ());
+                let added = database.index.add(hash, stored, numbers, &shared.layout, gone);
+                if let Err(stored) = added {
+                    vain.add_share(stored.share());
+                    self.twice.get_or_insert_with(|| (*db, Bytes::from(stored.show().key())));
+                }
             }
-            database.sums.change(&new, &Counts::default());
+            database.sums.change(&new, &vain);
         }
         shared.stamp.begin();
-        shared.sums.change(&new, &Counts::default());
+        shared.sums.change(&new, &vain);
         shared.stamp.end(self.stamp.words());
         publish::sweep(shared, writing);
     }

@@ -46,6 +46,10 @@ impl Order for ByIndex {
     fn head(index: u64) -> Head {
         head_of(&[&index.to_be_bytes()])
     }
+
+    fn lead(index: u64) -> u64 {
+        index
+    }
 }
 
 impl Array {

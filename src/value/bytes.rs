@@ -39,6 +39,14 @@ impl Bytes {
         (self.block == other.block).then_some(&self.block)
     }
 
+    /// Asks main memory for all of it at once, and for no more than this: going through it would
+    /// ask for one line after the other.
+    #[inline]
+    pub fn fetch(&self, len_max: usize) {
+        // How long it is would have to be fetched before.
+        self.block.fetch(self.before as usize, len_max);
+    }
+
     /// See [`Block::foresee`].
     #[inline]
     pub fn foresee(&self) {
@@ -72,9 +80,15 @@ impl Borrow<[u8]> for Bytes {
     }
 }
 
+impl From<Block> for Bytes {
+    fn from(block: Block) -> Self {
+        Self { block, before: 0, behind: 0 }
+    }
+}
+
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self { block: Block::from(bytes), before: 0, behind: 0 }
+        Self::from(Block::from(bytes))
     }
 }
 

@@ -43,13 +43,15 @@ fn entry(name: &[u8], field: Field<'_>) -> SmallVec<[u8; 128]> {
 }
 
 /// How long an entry is.
+#[inline]
 pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
-    let head = Length::of(name.len() << 1).len();
+    let head = name.len() << 1;
+    let head = if head < 0x80 { 1 } else { Length::of(head).len() };
     head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
 }
 
 /// Hands out the pieces of an entry.
-#[inline]
+#[inline(always)]
 pub(super) fn write(mut put: impl FnMut(&[u8]), name: &[u8], field: Field<'_>) {
     let head = name.len() << 1 | usize::from(field.expires_at_ms.is_some());
     if head < 0x80 {

@@ -26,14 +26,83 @@ const ZERO: u8 = FIRST + 16;
 const POSITIVE: [u8; 9] = [8, 8, 16, 8, 1, 1, 1, 1, 1];
 const NEGATIVE: [u8; 9] = [1, 2, 4, 2, 1, 1, 1, 1, 1];
 
+/// The same for finding how many further bytes there are: the least distance from the border
+/// between both signs with so many of them, and how many first bytes are for fewer.
+const STEPS: [[(u64, u8); 9]; 2] = [steps(POSITIVE), steps(NEGATIVE)];
+
+/// As many further bytes as the least distance of so many bits has.
+const LENGTHS: [[u8; 65]; 2] = [lengths(STEPS[0]), lengths(STEPS[1])];
+
+const fn steps(classes: [u8; 9]) -> [(u64, u8); 9] {
+    let mut steps = [(0, 0); 9];
+    let mut len = 0;
+    while len < 8 {
+        let (border, first) = steps[len];
+        steps[len + 1] = (border + ((classes[len] as u64) << (8 * len)), first + classes[len]);
+        len += 1;
+    }
+    steps
+}
+
+const fn lengths(steps: [(u64, u8); 9]) -> [u8; 65] {
+    let mut lengths = [0; 65];
+    let mut bits = 1;
+    while bits < 65 {
+        let mut len = 0;
+        while len < 8 && steps[len + 1].0 <= 1 << (bits - 1) {
+            len += 1;
+        }
+        lengths[bits] = len as u8;
+        bits += 1;
+    }
+    lengths
+}
+
 /// Bytes that a number takes at most.
-const NUMBER_BYTES_MAX: usize = 9;
+pub(super) const NUMBER_BYTES_MAX: usize = 9;
+
+/// A number in the fewest bytes, and zeros behind them.
+#[derive(Clone, Copy)]
+pub(super) struct Number {
+    bytes: [u8; NUMBER_BYTES_MAX],
+    len: usize,
+}
 
 /// A string as it lies in memory.
 pub(super) enum Packed<'a> {
     Itself(&'a [u8]),
-    Number([u8; NUMBER_BYTES_MAX], usize),
+    Number(Number),
     Escaped(SmallVec<[u8; 32]>),
+}
+
+impl Number {
+    /// Of so many of these bytes; those behind them are zeros.
+    pub(super) fn of(bytes: [u8; NUMBER_BYTES_MAX], len: usize) -> Self {
+        Self { bytes, len }
+    }
+
+    /// Of so many of the highest bytes of a word; those behind them are zeros.
+    #[inline(always)]
+    fn of_word(word: u64, len: usize) -> Self {
+        let mut bytes = [0; NUMBER_BYTES_MAX];
+        bytes[..8].copy_from_slice(&word.to_be_bytes());
+        Self { bytes, len }
+    }
+
+    /// With the zeros.
+    #[inline(always)]
+    pub(super) fn padded(&self) -> &[u8; NUMBER_BYTES_MAX] {
+        &self.bytes
+    }
+}
+
+impl Deref for Number {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl Deref for Packed<'_> {
@@ -43,7 +112,7 @@ impl Deref for Packed<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Itself(bytes) => bytes,
-            Self::Number(bytes, len) => bytes.get(..*len).unwrap_or_default(),
+            Self::Number(number) => number,
             Self::Escaped(bytes) => bytes,
         }
     }
@@ -64,7 +133,7 @@ enum Form<'a> {
 pub(super) fn pack(string: &[u8]) -> Packed<'_> {
     match string.first() {
         Some(b'0'..=b'9' | b'-') => match parse_i64(string) {
-            Some(number) => pack_number(number),
+            Some(number) => Packed::Number(pack_number(number)),
             None => Packed::Itself(string),
         },
         Some(FIRST..=ESCAPE) => {
@@ -87,33 +156,55 @@ pub(super) fn unpack(packed: &[u8]) -> Unpacked<'_> {
     })
 }
 
+/// Whether this is a string that does not lie in memory as it is.
+#[inline(always)]
+pub(super) fn is_packed(string: &[u8]) -> bool {
+    matches!(string.first(), Some(b'0'..=b'9' | b'-' | FIRST..=ESCAPE))
+}
+
 /// A number in the fewest bytes.
-pub(super) fn pack_number(number: i64) -> Packed<'static> {
+#[inline]
+pub(super) fn pack_number(number: i64) -> Number {
+    const TWO: (u64, u8) = STEPS[0][1];
+    const THREE: (u64, u8) = STEPS[0][2];
+    const FOUR: (u64, u8) = STEPS[0][3];
+    // What most numbers are, without a table.
+    let distance = number as u64;
+    let ((border, first), len) = match distance {
+        _ if distance < TWO.0 => ((0, 0), 0),
+        _ if distance < THREE.0 => (TWO, 1),
+        _ if distance < FOUR.0 => (THREE, 2),
+        _ => return pack_any(number),
+    };
+    let whole = (u64::from(ZERO + first) << (8 * len)) + (distance - border);
+    Number::of_word(whole << (56 - 8 * len), len + 1)
+}
+
+#[inline(never)]
+fn pack_any(number: i64) -> Number {
+    let negative = usize::from(number < 0);
+    let flip = (number >> 63) as u64;
     // The distance from the border between both signs.
-    let (mut left, classes) =
-        if number < 0 { (!number as u64, NEGATIVE) } else { (number as u64, POSITIVE) };
-    let (mut first, mut len) = (0, 0);
-    for codes in classes {
-        let room = u64::from(codes).checked_shl(8 * len);
-        match room {
-            Some(room) if left >= room => {
-                left -= room;
-                first += codes;
-                len += 1;
-            }
-            _ => break,
-        }
+    let distance = number as u64 ^ flip;
+    let bits = 64 - distance.leading_zeros() as usize;
+    let (lengths, steps) = (&LENGTHS[negative], &STEPS[negative]);
+    let mut len = usize::from(lengths.get(bits).copied().unwrap_or_default());
+    // No two borders are that near to each other.
+    let next = steps.get(len + 1).map_or(u64::MAX, |(border, _)| *border);
+    len += usize::from(distance >= next && len < 8);
+    let (border, first) = steps.get(len).copied().unwrap_or_default();
+    let left = distance - border;
+    if len == 8 {
+        let mut bytes = [0; NUMBER_BYTES_MAX];
+        bytes[0] = if negative == 1 { ZERO - 1 - first } else { ZERO + first };
+        bytes[1..].copy_from_slice(&(left ^ flip).to_be_bytes());
+        return Number { bytes, len: 9 };
     }
-    let high = left.checked_shr(8 * len).unwrap_or(0) as u8;
-    let mut bytes = [0; NUMBER_BYTES_MAX];
-    bytes[0] = ZERO + first + high;
-    let (len, low) = (len as usize, left.to_be_bytes());
-    bytes[1..=len].copy_from_slice(&low[8 - len..]);
-    if number < 0 {
-        bytes[0] = ZERO - 1 - first - high;
-        bytes[1..=len].iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    Packed::Number(bytes, len + 1)
+    // Those below zero count down, and so do all of their bytes together.
+    let up = u64::from(ZERO + first) << (8 * len);
+    let down = (u64::from(ZERO - first) << (8 * len)).wrapping_sub(1);
+    let whole = if negative == 1 { down - left } else { up + left };
+    Number::of_word(whole << (56 - 8 * len), len + 1)
 }
 
 /// Whether a number is what these bytes begin with.

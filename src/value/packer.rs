@@ -1,10 +1,9 @@
 //! Aggregates put together from elements that come in any order, as a snapshot has them: small ones
 //! become a single block, and nothing is allocated for any of their elements.
 
-use super::packed::{pack, unpack};
-use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, push_length, split_length};
+use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number, unpack};
+use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
 use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, sort, zset};
-use std::cmp::Ordering;
 
 /// An element is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,27 +13,62 @@ pub struct Twice;
 #[derive(Debug)]
 pub struct Packer {
     kind: Type,
-    /// Entries as the type has them, one behind the other, each with its length in front.
+    /// Entries as the type has them, one behind the other, each with its length in front; and room
+    /// for more behind ...
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    /// ... this.
+    end: usize,
+    /// Where the last entry begins, and its rank.
+    last: (usize, u64),
+    /// Each entry comes behind the one before, so that none is there twice either.
     is_sorted: bool,
     len: usize,
     /// How many fields have a deadline.
     volatile: usize,
-    /// The same bytes as they were before they were sorted.
+    /// What is needed to sort: where the entries begin, each below its rank; and the same bytes as
+    /// they were.
+    places: Vec<u128>,
     unsorted: Vec<u8>,
-    /// Of the members of a sorted set.
-    digests: Vec<u64>,
+    /// The members of a sorted set.
+    seen: Seen,
 }
 
-/// An entry that is to be put in order.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// What decides about its order, as far as 8 bytes can.
-    rank: u64,
-    /// With its length.
-    start: usize,
-    end: usize,
+/// Says of few names that all of them are distinct, most of the time.
+#[derive(Debug)]
+struct Seen {
+    /// The last turn in which a name came to each place.
+    turns: Vec<u16>,
+    turn: u16,
+    /// Two have come to the same place.
+    perhaps_twice: bool,
+}
+
+/// Places for names: with ten of them, two come to the same once in fifty times.
+const SEEN_BITS: u32 = 11;
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { turns: vec![0; 1 << SEEN_BITS], turn: 0, perhaps_twice: false }
+    }
+}
+
+impl Seen {
+    fn begin(&mut self) {
+        self.perhaps_twice = false;
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.turns.fill(0);
+            self.turn = 1;
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, digest: u64) {
+        if let Some(last) = self.turns.get_mut((digest >> (64 - SEEN_BITS)) as usize) {
+            self.perhaps_twice |= *last == self.turn;
+            *last = self.turn;
+        }
+    }
 }
 
 impl Default for Packer {
@@ -42,12 +76,14 @@ impl Default for Packer {
         Self {
             kind: Type::List,
             bytes: Vec::new(),
-            places: Vec::new(),
+            end: 0,
+            last: (0, 0),
             is_sorted: true,
             len: 0,
             volatile: 0,
+            places: Vec::new(),
             unsorted: Vec::new(),
-            digests: Vec::new(),
+            seen: Seen::default(),
         }
     }
 }
@@ -55,15 +91,15 @@ impl Default for Packer {
 impl Packer {
     /// Begins anew, with a list, set, sorted set or hash.
     pub fn begin(&mut self, kind: Type) {
-        self.bytes.clear();
+        (self.kind, self.end, self.is_sorted) = (kind, 0, true);
+        (self.len, self.volatile) = (0, 0);
         self.places.clear();
-        self.digests.clear();
-        (self.kind, self.is_sorted, self.len, self.volatile) = (kind, true, 0, 0);
+        self.seen.begin();
     }
 
     /// The elements so far, as they lie in a block; only what is finished is in its order.
     pub fn block(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.end).unwrap_or_default()
     }
 
     /// How many elements there are so far.
@@ -79,77 +115,125 @@ impl Packer {
     /// Adds an element to the end of a list.
     #[inline(always)]
     pub fn element(&mut self, element: &[u8]) {
-        self.begin_entry(element.len());
-        self.bytes.extend_from_slice(element);
+        let (to, at) = self.begin_entry(element.len());
+        let at = put(to, at, element);
+        self.end_entry(at);
     }
 
     /// Adds a member to a set.
+    #[inline(always)]
     pub fn member(&mut self, member: &[u8]) {
-        let member = pack(member);
-        let start = self.begin_entry(member.len());
-        self.bytes.extend_from_slice(&member);
-        self.place(start, rank_of_name(&member), &member);
+        if is_packed(member) {
+            return self.packed_member(member);
+        }
+        self.own_member(member);
+    }
+
+    #[inline(never)]
+    fn packed_member(&mut self, member: &[u8]) {
+        self.own_member(&pack(member));
+    }
+
+    #[inline(always)]
+    fn own_member(&mut self, member: &[u8]) {
+        let (to, at) = self.begin_entry(member.len());
+        let at = put(to, at, member);
+        let start = self.end_entry(at);
+        self.place(start, rank_of_name(member), member);
+    }
+
+    /// Adds an integer to a set.
+    #[inline(always)]
+    pub fn number(&mut self, member: i64) {
+        let member = pack_number(member);
+        let (to, at) = self.begin_entry(member.len());
+        let at = put_number(to, at, &member);
+        let start = self.end_entry(at);
+        let rank = member.padded().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        self.place(start, rank, &member);
     }
 
     /// Adds a member to a sorted set. The score is a number.
+    #[inline(always)]
     pub fn scored(&mut self, member: &[u8], score: f64) {
         let packed = zset::packed_score(score);
-        let start = self.begin_entry(packed.len() + member.len());
-        self.bytes.extend_from_slice(&packed);
-        self.bytes.extend_from_slice(member);
-        self.digests.push(digest(member));
+        let (to, at) = self.begin_entry(packed.len() + member.len());
+        let at = put_number(to, at, &packed);
+        let at = put(to, at, member);
+        let start = self.end_entry(at);
+        self.seen.add(digest(member));
         self.place(start, rank_of_score(score), member);
     }
 
     /// Adds a field to a hash.
+    #[inline(always)]
     pub fn field(&mut self, name: &[u8], field: Field<'_>) {
-        let start = self.begin_entry(hash::entry_len(name, field));
-        hash::write(|bytes| self.bytes.extend_from_slice(bytes), name, field);
+        let (to, mut at) = self.begin_entry(hash::entry_len(name, field));
+        hash::write(|bytes| at = put(to, at, bytes), name, field);
+        let start = self.end_entry(at);
         self.volatile += usize::from(field.expires_at_ms.is_some());
         self.place(start, rank_of_name(name), name);
     }
 
-    /// Where an entry of so many bytes begins, with its length.
+    /// Where an entry of so many bytes is to be written, and from which place there on: in front is
+    /// its length. There is room for all of it, and for a number.
     #[inline(always)]
-    fn begin_entry(&mut self, len: usize) -> usize {
-        let start = self.bytes.len();
-        self.bytes.reserve(len + LENGTH_BYTES_MAX);
-        match u8::try_from(len) {
-            Ok(short @ ..0x80) => self.bytes.push(short),
-            _ => push_length(&mut self.bytes, len),
+    fn begin_entry(&mut self, len: usize) -> (&mut [u8], usize) {
+        let most = len + LENGTH_BYTES_MAX + NUMBER_BYTES_MAX;
+        if self.bytes.len() - self.end < most {
+            self.make_room(most);
         }
+        let to = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let at = match u8::try_from(len) {
+            Ok(short @ ..0x80) => put(to, 0, &[short]),
+            _ => put(to, 0, &Length::of(len)),
+        };
+        (to, at)
+    }
+
+    /// It takes so many bytes with its length. Returns where it begins.
+    #[inline(always)]
+    fn end_entry(&mut self, taken: usize) -> usize {
+        let start = self.end;
+        self.end += taken;
         self.len += 1;
         start
     }
 
-    #[inline(always)]
-    fn place(&mut self, start: usize, rank: u64, name: &[u8]) {
-        if let Some(last) = self.places.last() {
-            self.is_sorted &= match last.rank.cmp(&rank) {
-                Ordering::Less => true,
-                Ordering::Equal => self.name(last) < name,
-                Ordering::Greater => false,
-            };
-        }
-        self.places.push(Place { rank, start, end: self.bytes.len() });
+    #[cold]
+    fn make_room(&mut self, more: usize) {
+        let least = self.end.saturating_add(more);
+        self.bytes.resize(least.max(2 * self.bytes.len()).max(LEAF_BYTES), 0);
     }
 
-    fn name(&self, place: &Place) -> &[u8] {
-        name(self.kind, &self.bytes, place)
+    #[inline(always)]
+    fn place(&mut self, start: usize, rank: u64, name: &[u8]) {
+        let (last, last_rank) = self.last;
+        let is_behind = self.len == 1 || last_rank < rank;
+        if !is_behind && self.is_sorted {
+            self.is_sorted = last_rank == rank && self.name(last) < name;
+        }
+        self.last = (start, rank);
+        self.places.push(u128::from(rank) << 64 | start as u128);
+    }
+
+    /// The name in the entry that begins there.
+    fn name(&self, start: usize) -> &[u8] {
+        name_at(self.kind, &self.bytes, start)
     }
 
     /// What there is as a value, lent where it is small; none where there is no element.
     /// `is_packed` tells how the primary keeps a sorted set.
     pub fn finish(&mut self, is_packed: bool) -> Result<Option<Content<'_>>, Twice> {
-        self.sort();
-        if self.has_twice() {
+        if self.seen.perhaps_twice && self.has_twice() {
             return Err(Twice);
         }
+        self.sort()?;
         let Self { kind, len, .. } = *self;
         if len == 0 {
             return Ok(None);
         }
-        let bytes = self.bytes.as_slice();
+        let bytes = self.block();
         if bytes.len() <= LEAF_BYTES && (kind != Type::Zset || len <= zset::SCANNED_MAX) {
             let mark = match kind {
                 Type::Hash => self.volatile,
@@ -169,8 +253,8 @@ impl Packer {
     /// Moves all elements over to an aggregate of the same type; those of a list to its end.
     pub fn move_to(&mut self, value: &mut Value) -> Result<(), Twice> {
         // What is next to each other is looked for in the same places.
-        self.sort();
-        let mut rest = self.bytes.as_slice();
+        self.sort()?;
+        let mut rest = self.block();
         let mut is_new = true;
         while is_new && !rest.is_empty() {
             let (len, behind) = split_length(rest);
@@ -197,42 +281,39 @@ impl Packer {
         if is_new { Ok(()) } else { Err(Twice) }
     }
 
-    fn sort(&mut self) {
+    /// Puts the entries in order, unless they are; of a set or hash, none may be there twice.
+    fn sort(&mut self) -> Result<(), Twice> {
         if self.is_sorted {
-            return;
+            return Ok(());
+        }
+        let Self { kind, bytes, end, places, unsorted, .. } = self;
+        std::mem::swap(bytes, unsorted);
+        places.sort_unstable();
+        let has_equals = places.windows(2).any(|pair| pair[0] >> 64 == pair[1] >> 64);
+        let has_twice = has_equals && sort_equals(*kind, unsorted, places);
+        bytes.resize(bytes.len().max(*end), 0);
+        let mut at = 0;
+        for place in places {
+            let entry = unsorted.get(*place as u64 as usize..).unwrap_or_default();
+            let (len, behind) = split_length(entry);
+            let len = len + entry.len() - behind.len();
+            at = put(bytes, at, entry.get(..len).unwrap_or_default());
         }
         self.is_sorted = true;
-        let Self { kind, bytes, places, unsorted, .. } = self;
-        std::mem::swap(bytes, unsorted);
-        let names = |place: &Place| name(*kind, unsorted, place);
-        places.sort_unstable_by(|a, b| a.rank.cmp(&b.rank).then_with(|| names(a).cmp(names(b))));
-        bytes.clear();
-        for place in places {
-            let start = bytes.len();
-            bytes.extend_from_slice(unsorted.get(place.start..place.end).unwrap_or_default());
-            (place.start, place.end) = (start, bytes.len());
-        }
+        if has_twice { Err(Twice) } else { Ok(()) }
     }
 
-    /// Whether two of the entries, which are sorted, have the same name.
-    fn has_twice(&mut self) -> bool {
-        match self.kind {
-            Type::Zset => {
-                self.digests.sort_unstable();
-                self.digests.windows(2).any(|pair| pair[0] == pair[1]) && {
-                    let mut names: Vec<_> = self.places.iter().map(|p| self.name(p)).collect();
-                    sort(&mut names, |a, b| a.cmp(b));
-                    names.windows(2).any(|pair| pair[0] == pair[1])
-                }
-            }
-            Type::Set | Type::Hash => self.places.windows(2).any(|pair| {
-                pair[0].rank == pair[1].rank && self.name(&pair[0]) == self.name(&pair[1])
-            }),
-            _ => false,
-        }
+    /// Whether two members of a sorted set, which was not put in order yet, have the same name.
+    #[cold]
+    fn has_twice(&self) -> bool {
+        let names = self.places.iter().map(|place| self.name(*place as u64 as usize));
+        let mut names: Vec<(u64, &[u8])> = names.map(|name| (rank_of_name(name), name)).collect();
+        sort(&mut names, |a, b| a.cmp(b));
+        names.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     /// Gives back what one large aggregate needed.
+    #[inline]
     pub fn shrink(&mut self, bytes: usize) {
         if self.bytes.capacity().max(self.unsorted.capacity()) > bytes {
             *self = Self::default();
@@ -240,8 +321,23 @@ impl Packer {
     }
 }
 
-fn name<'a>(kind: Type, bytes: &'a [u8], place: &Place) -> &'a [u8] {
-    let (_, entry) = split_length(bytes.get(place.start..place.end).unwrap_or_default());
+/// Puts those of the same rank in order, too. Whether two have the same name.
+#[cold]
+fn sort_equals(kind: Type, bytes: &[u8], places: &mut [u128]) -> bool {
+    let name = |place: u128| name_at(kind, bytes, place as u64 as usize);
+    sort(places, |a, b| (a >> 64).cmp(&(b >> 64)).then_with(|| name(*a).cmp(name(*b))));
+    let is_same = |a: u128, b: u128| a >> 64 == b >> 64 && name(a) == name(b);
+    places.windows(2).any(|pair| is_same(pair[0], pair[1]))
+}
+
+/// The name in the entry that begins there.
+fn name_at(kind: Type, bytes: &[u8], start: usize) -> &[u8] {
+    let (len, rest) = split_length(bytes.get(start..).unwrap_or_default());
+    name(kind, rest.get(..len).unwrap_or_default())
+}
+
+/// The name in an entry.
+fn name(kind: Type, entry: &[u8]) -> &[u8] {
     match kind {
         Type::Hash => hash::parts(entry).0,
         Type::Zset => zset::parts(entry).0,
@@ -249,7 +345,65 @@ fn name<'a>(kind: Type, bytes: &'a [u8], place: &Place) -> &'a [u8] {
     }
 }
 
+/// Copies bytes to a place, and returns the one behind them.
+#[inline(always)]
+fn put(to: &mut [u8], at: usize, bytes: &[u8]) -> usize {
+    let end = at + bytes.len();
+    if let Some(to) = to.get_mut(at..end) {
+        copy(to, bytes);
+    }
+    end
+}
+
+#[inline(always)]
+fn put_number(to: &mut [u8], at: usize, number: &Number) -> usize {
+    if let Some(to) = to.get_mut(at..).and_then(|to| to.first_chunk_mut()) {
+        *to = *number.padded();
+    }
+    at + number.len()
+}
+
+/// Copies as many bytes as there are, without a call where they are few.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0 => {}
+        1..4 => {
+            let middle = from.len() / 2;
+            if let (Some(a), Some(b), Some(c)) = (from.first(), from.get(middle), from.last()) {
+                if let Some(to) = to.get_mut(middle) {
+                    *to = *b;
+                }
+                if let Some(to) = to.first_mut() {
+                    *to = *a;
+                }
+                if let Some(to) = to.last_mut() {
+                    *to = *c;
+                }
+            }
+        }
+        4..8 => copy_ends::<4>(to, from),
+        8..=16 => copy_ends::<8>(to, from),
+        17..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies at most twice as many bytes, at least as many: the two ends, which may overlap.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) {
+        if let Some(to) = to.first_chunk_mut::<N>() {
+            *to = *first;
+        }
+        if let Some(to) = to.last_chunk_mut::<N>() {
+            *to = *last;
+        }
+    }
+}
+
 /// The first bytes, in their order.
+#[inline(always)]
 fn rank_of_name(name: &[u8]) -> u64 {
     if let Some(first) = name.first_chunk::<8>() {
         return u64::from_be_bytes(*first);
@@ -264,16 +418,19 @@ fn rank_of_name(name: &[u8]) -> u64 {
 }
 
 /// In the order of the scores, where -0 and 0 are one.
+#[inline(always)]
 fn rank_of_score(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
 /// Seldom the same for two names, unless somebody wants it to be.
+#[inline(always)]
 fn digest(name: &[u8]) -> u64 {
-    let first = rank_of_name(name).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let first = rank_of_name(name).wrapping_mul(ODD);
     let last = name.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
-    (first ^ first >> 32).wrapping_add(last).wrapping_add(name.len() as u64)
+    (first ^ first >> 32).wrapping_add(last).wrapping_add(name.len() as u64).wrapping_mul(ODD)
 }
 
 #[cfg(test)]
@@ -362,6 +519,28 @@ mod tests {
                     prop_assert_eq!(in_parts.memory(), wanted.memory());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn integers_are_packed_as_their_texts_are() {
+        let numbers = [5, 7, 8, 0, -3, i64::MIN, 1 << 20, 2056, -600, i64::MAX, 1 << 40];
+        let (mut as_numbers, mut as_texts) = (Packer::default(), Packer::default());
+        for packer in [&mut as_numbers, &mut as_texts] {
+            packer.begin(Type::Set);
+            packer.member(b"text");
+        }
+        for number in numbers {
+            as_numbers.number(number);
+            as_texts.member(number.to_string().as_bytes());
+        }
+        let [found, wanted] = [&mut as_numbers, &mut as_texts].map(value);
+        assert_eq!(found, wanted);
+        assert!(found.is_ok_and(|value| value.is_some_and(|value| value.len() == 12)));
+        for twice in [5, i64::MIN] {
+            as_numbers.begin(Type::Set);
+            [twice, 6, twice].into_iter().for_each(|number| as_numbers.number(number));
+            assert_eq!(value(&mut as_numbers), Err(Twice));
         }
     }
 

@@ -13,14 +13,17 @@
 mod block;
 mod builder;
 mod inner;
+mod iter;
 mod lost;
 mod order;
 
 use super::Bytes;
-use block::{Entries, entries, fetch, offset};
-use inner::{ChildIter, Children, Inner, MERGED_FANOUT, Siblings};
+use crate::memory::Block;
+use block::{entries, offset};
+use inner::{Children, Inner, MERGED_FANOUT, Siblings};
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,6 +31,7 @@ pub(super) use block::{LENGTH_BYTES_MAX, Length};
 pub(super) use order::{ByName, Head, Name, Order, Unordered, Whole, compare_bytes, head_of};
 
 pub(super) use builder::Builder;
+pub(super) use iter::Iter;
 
 pub use block::{push_length, split_length};
 
@@ -69,7 +73,18 @@ enum Node {
 #[derive(Clone, Debug)]
 struct Child {
     node: Node,
-    len: usize,
+    /// Not none: so a place for a child takes no more than a child.
+    len: NonZeroUsize,
+}
+
+impl Child {
+    fn new(len: usize, node: Node) -> Self {
+        Self { node, len: NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN) }
+    }
+
+    fn len(&self) -> usize {
+        self.len.get()
+    }
 }
 
 impl<O: Order> Tree<O> {
@@ -126,7 +141,9 @@ impl<O: Order> Tree<O> {
             }
         }
         let Some(Node::Leaf(block)) = node else { return Err(before) };
-        find_in(block, before, |entry| O::compare(O::key(entry), key))
+        self.fetch(block);
+        let lead = O::lead(key);
+        find_in(block, before, |entry| order_of::<O>(entry, lead, key))
     }
 
     /// The same by an order that only the caller knows: `order` tells how an entry compares to what
@@ -137,6 +154,7 @@ impl<O: Order> Tree<O> {
             node = inner.enter(inner.child_by(&mut order), &mut before);
         }
         let Some(Node::Leaf(block)) = node else { return Err(before) };
+        self.fetch(block);
         find_in(block, before, order).map(|(at, _)| at)
     }
 
@@ -150,7 +168,22 @@ impl<O: Order> Tree<O> {
             }
         }
         let Node::Leaf(block) = node else { return None };
-        find_in(block, 0, |entry| O::compare(O::key(entry), key)).ok().map(|(_, entry)| entry)
+        self.fetch(block);
+        let lead = O::lead(key);
+        let mut entries = entries(block);
+        let found = entries.find_map(|entry| match order_of::<O>(entry, lead, key) {
+            Ordering::Less => None,
+            Ordering::Equal => Some(Some(entry)),
+            Ordering::Greater => Some(None),
+        });
+        found.flatten()
+    }
+
+    /// Asks main memory for all of a leaf.
+    #[inline]
+    fn fetch(&self, leaf: &Bytes) {
+        // How long it is is known of the only one.
+        leaf.fetch(self.leaf().map_or(LEAF_BYTES, |leaf| leaf.len()));
     }
 
     /// The first entry that is `wanted`, whatever their order.
@@ -182,12 +215,7 @@ impl<O: Order> Tree<O> {
 
     /// The entries from this place on.
     pub(super) fn iter_from(&self, index: usize) -> Iter<'_> {
-        let mut iter = Iter { stack: Vec::new(), leaf: entries(&[]), left: 0 };
-        if index < self.len {
-            iter.left = self.len - index;
-            iter.descend(self.root.as_ref(), index);
-        }
-        iter
+        Iter::new(self.root.as_ref(), self.len, index)
     }
 
     /// Puts an entry at this place; those from there on move up. A place behind the end is the end.
@@ -238,8 +266,8 @@ impl<O: Order> Tree<O> {
         self.root = Some(if siblings.is_empty() {
             root
         } else {
-            let below: usize = siblings.iter().map(|child| child.len).sum();
-            let first = Child { node: root, len: self.len - below };
+            let below: usize = siblings.iter().map(Child::len).sum();
+            let first = Child::new(self.len - below, root);
             Node::Inner(Arc::new(Inner::new::<O>([first].into_iter().chain(siblings))))
         });
         self.collapse();
@@ -315,15 +343,16 @@ impl Node {
                 let inner = Arc::make_mut(inner);
                 let Some(child) = inner.child_mut(at) else { return Siblings::new() };
                 let siblings = child.node.splice::<O>(index, change);
-                child.len += usize::from(change.insert.is_some());
-                child.len -= usize::from(change.remove);
-                child.len -= siblings.iter().map(|sibling| sibling.len).sum::<usize>();
-                if child.len == 0 {
+                let new = child.len() + usize::from(change.insert.is_some());
+                let gone = usize::from(change.remove);
+                let moved = siblings.iter().map(Child::len).sum::<usize>();
+                let Some(len) = NonZeroUsize::new(new - gone - moved) else {
                     inner.remove(at);
                     return Siblings::new();
-                }
+                };
+                child.len = len;
                 let behind = inner.edited::<O>(at, index == 0, siblings);
-                if change.remove {
+                if change.shrunk > change.grown {
                     merge_around::<O>(inner, at);
                 }
                 behind.into_iter().collect()
@@ -345,17 +374,17 @@ impl Node {
                 let inner = Arc::make_mut(inner);
                 inner.retain::<O>(|child| {
                     let start = range.start.max(before);
-                    let end = range.end.min(before + child.len);
+                    let end = range.end.min(before + child.len());
                     let local = start.saturating_sub(before)..end.saturating_sub(before);
-                    before += child.len;
+                    before += child.len();
                     if local.is_empty() {
                         return true;
                     }
-                    if local.len() == child.len {
+                    let Some(len) = NonZeroUsize::new(child.len() - local.len()) else {
                         removed += child.node.bytes();
                         return false;
-                    }
-                    child.len -= local.len();
+                    };
+                    child.len = len;
                     removed += child.node.remove_range::<O>(local);
                     true
                 });
@@ -380,9 +409,16 @@ impl Inner {
     /// The child at this place; `before` grows by how many entries are before it.
     fn enter(&self, at: usize, before: &mut usize) -> Option<&Node> {
         let passed = self.children().iter().take(at);
-        *before += passed.map(|child| child.len).sum::<usize>();
+        *before += passed.map(Child::len).sum::<usize>();
         self.children().get(at).map(|child| &child.node)
     }
+}
+
+/// How an entry compares to a key with this lead.
+#[inline(always)]
+fn order_of<O: Order>(entry: &[u8], lead: u64, key: O::Key<'_>) -> Ordering {
+    let own = O::key(entry);
+    O::lead(own).cmp(&lead).then_with(|| O::compare(own, key))
 }
 
 /// What is sought in a leaf that so many entries are before.
@@ -391,7 +427,6 @@ fn find_in(
     mut before: usize,
     mut order: impl FnMut(&[u8]) -> Ordering,
 ) -> Result<(usize, &[u8]), usize> {
-    fetch(block);
     for entry in entries(block) {
         match order(entry) {
             Ordering::Less => before += 1,
@@ -407,17 +442,25 @@ fn find_in(
 fn locate(children: &Children, mut index: usize, between: bool) -> (usize, usize) {
     let (mut last, mut len) = (0, 0);
     for (at, child) in children.iter().enumerate() {
-        if index < child.len || (between && index == child.len) {
+        if index < child.len() || (between && index == child.len()) {
             return (at, index);
         }
-        index -= child.len;
-        (last, len) = (at, child.len);
+        index -= child.len();
+        (last, len) = (at, child.len());
     }
     (last, len)
 }
 
 /// Merges a child with its neighbours where they are small enough together.
 fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
+    // Most are not; and a look at the neighbours would have to wait for them.
+    let is_small = |child: &Child| match &child.node {
+        Node::Leaf(leaf) => leaf.len() <= MERGED_BYTES,
+        Node::Inner(inner) => inner.children().len() <= MERGED_FANOUT,
+    };
+    if !inner.children().get(at).is_some_and(is_small) {
+        return;
+    }
     for at in [at, at.wrapping_sub(1)] {
         let children = inner.children();
         let (Some(left), Some(right)) = (children.get(at), children.get(at.wrapping_add(1))) else {
@@ -435,8 +478,8 @@ fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
             }
             _ => continue,
         };
-        let len = left.len + right.len;
-        inner.merge(at, Child { node, len });
+        let len = left.len() + right.len();
+        inner.merge(at, Child::new(len, node));
     }
 }
 
@@ -465,8 +508,7 @@ fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> (Bytes, S
     }
     .into_iter();
     let first = parts.next().unwrap_or_default();
-    let siblings =
-        parts.map(|block| Child { len: entries(&block).count(), node: Node::Leaf(block) });
+    let siblings = parts.map(|block| Child::new(entries(&block).count(), Node::Leaf(block)));
     (first, siblings.collect())
 }
 
@@ -486,18 +528,9 @@ fn moved_in_leaf(block: &[u8], from: usize, to: usize, entry: &[u8]) -> Option<B
     })
 }
 
-/// A block of these parts, which are put together on the way where they are no more than a leaf.
+/// A leaf of these parts.
 fn joined(parts: &[&[u8]]) -> Bytes {
-    let mut leaf = [0; LEAF_BYTES];
-    let mut end = 0;
-    for part in parts {
-        match leaf.get_mut(end..end + part.len()) {
-            Some(place) => place.copy_from_slice(part),
-            None => return Bytes::from(parts.concat()),
-        }
-        end += part.len();
-    }
-    Bytes::from(&leaf[..end])
+    Block::joined(parts).into()
 }
 
 /// Cuts a block into leaves: two of about the same size, or three where large entries need it.
@@ -516,62 +549,6 @@ fn cut(block: &[u8]) -> Vec<Bytes> {
     parts.push(block[start..].into());
     parts
 }
-
-/// Entries in their order.
-#[derive(Clone, Debug)]
-pub(super) struct Iter<'a> {
-    /// What is still to come on each level above the leaf in hand.
-    stack: Vec<ChildIter<'a>>,
-    leaf: Entries<'a>,
-    left: usize,
-}
-
-impl<'a> Iter<'a> {
-    fn descend(&mut self, node: Option<&'a Node>, mut index: usize) {
-        let Some(mut node) = node else { return };
-        loop {
-            match node {
-                Node::Leaf(block) => {
-                    self.leaf = entries(block);
-                    for _ in 0..index {
-                        self.leaf.next();
-                    }
-                    return;
-                }
-                Node::Inner(inner) => {
-                    let (at, within) = locate(inner.children(), index, false);
-                    let mut rest = inner.children().iter_from(at);
-                    let Some(child) = rest.next() else { return };
-                    self.stack.push(rest);
-                    (node, index) = (&child.node, within);
-                }
-            }
-        }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            if let Some(entry) = self.leaf.next() {
-                self.left -= 1;
-                return Some(entry);
-            }
-            match self.stack.last_mut()?.next() {
-                Some(child) => self.descend(Some(&child.node), 0),
-                None => drop(self.stack.pop()),
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Iter<'_> {}
 
 impl<'e, O: Order> FromIterator<&'e [u8]> for Tree<O> {
     /// Builds a tree with full leaves.
@@ -608,7 +585,7 @@ mod tests {
                     let mut sums = (0, 0, 0);
                     for child in children.iter() {
                         let (depth, len, bytes) = walk::<O>(&child.node, false)?;
-                        prop_assert_eq!(len, child.len);
+                        prop_assert_eq!(len, child.len());
                         prop_assert!(sums.0 == 0 || sums.0 == depth, "leaves at two depths");
                         sums = (depth, sums.1 + len, sums.2 + bytes);
                     }

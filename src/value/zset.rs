@@ -1,6 +1,6 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
-use super::packed::{is_number, pack_number, split_number};
+use super::packed::{NUMBER_BYTES_MAX, Number, is_number, pack_number, split_number};
 use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
 use super::{Bytes, sort};
 use smallvec::SmallVec;
@@ -33,16 +33,18 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A score as it lies in front of its member: as an integer where it is one; else as many bytes of
 /// the double as don't just have zeros behind them, and in front of them how many they are.
-pub(super) fn packed_score(score: f64) -> SmallVec<[u8; 16]> {
+#[inline]
+pub(super) fn packed_score(score: f64) -> Number {
     let whole = score as i64;
     if score.abs() < WHOLE_MAX && (whole as f64).to_bits() == score.to_bits() {
-        return SmallVec::from_slice(&pack_number(whole));
+        return pack_number(whole);
     }
     let bits = score.to_bits();
     let len = 8 - bits.trailing_zeros() as usize / 8;
-    let mut packed = SmallVec::from_slice(&[len as u8]);
-    packed.extend_from_slice(bits.to_be_bytes().get(..len).unwrap_or_default());
-    packed
+    let mut packed = [0; NUMBER_BYTES_MAX];
+    packed[0] = len as u8;
+    packed[1..].copy_from_slice(&bits.to_be_bytes());
+    Number::of(packed, 1 + len)
 }
 
 /// A score in front of a member.
@@ -95,10 +97,14 @@ impl Order for ByScore {
     }
 
     fn head((member, score): (&[u8], f64)) -> Head {
+        head_of(&[&Self::lead((member, score)).to_be_bytes(), member])
+    }
+
+    #[inline]
+    fn lead((_, score): (&[u8], f64)) -> u64 {
         // Adding zero makes one of both zeros.
         let bits = (score + 0.0).to_bits();
-        let ordered = if bits >> 63 == 0 { bits | 1 << 63 } else { !bits };
-        head_of(&[&ordered.to_be_bytes(), member])
+        if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
     }
 }
 

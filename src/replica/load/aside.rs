@@ -1,12 +1,12 @@
 //! A load beside the table that is being read, and the step from one to the other: the gate hears
 //! the difference, then readers move over.
 
-use super::{Load, Surroundings, Target, check_stop, is_in, is_unchanged};
+use super::{Load, Surroundings, check_stop, is_in, is_unchanged};
 use crate::change::{Gate, Reason};
 use crate::command::{Unit, known_fingerprint};
 use crate::error::Result;
 use crate::table::{Db, Entry, Generation, Place, Table};
-use crate::value::{ABSENT, Bytes, Value};
+use crate::value::{ABSENT, Bytes, Content, Flat};
 
 /// A dataset in the making.
 pub(super) struct Aside {
@@ -25,37 +25,50 @@ impl Aside {
     pub(super) fn memory(&self) -> usize {
         self.generation.memory() - self.adopted
     }
+
+    /// Adds a key; returns it if it is there already. What is as it was is taken over from the
+    /// table, unless what there is is to be told, so that a resync of unchanged data takes little
+    /// more memory than the data does. Such an entry is known by its version: what is new has none
+    /// yet.
+    pub(super) fn put(
+        &mut self,
+        db: Db,
+        key: &[u8],
+        content: Content<'_>,
+        expires_at_ms: Option<i64>,
+        is_told: bool,
+        table: &Table,
+    ) -> Option<Bytes> {
+        let old = table.item(db, key).filter(|_| !is_told);
+        let same = match (old, content) {
+            (Some((key, old)), Content::Flat(flat)) if has_flat(&old, flat, expires_at_ms) => {
+                Ok((key, old))
+            }
+            (old, content) => {
+                let value = content.into_value();
+                let is_same = |old: &Entry| is_unchanged(old, &value, expires_at_ms);
+                old.filter(|(_, old)| is_same(old)).ok_or(value)
+            }
+        };
+        let (key, entry) = match same {
+            Ok((key, entry)) => {
+                self.adopted += entry.shared_memory(key.len());
+                (key, entry)
+            }
+            Err(value) => (Bytes::from(key), Entry::new(value, expires_at_ms)),
+        };
+        self.generation.put(db, key.clone(), entry).map(|_| key)
+    }
+}
+
+/// Whether an entry is whole and has this small value, which need not be made to tell.
+fn has_flat(old: &Entry, flat: Flat<&[u8]>, expires_at_ms: Option<i64>) -> bool {
+    let value = old.value.as_ref().filter(|_| old.hold.is_none());
+    old.expires_at_ms == expires_at_ms
+        && value.and_then(Flat::of).is_some_and(|old| old.lend() == flat)
 }
 
 impl Load {
-    /// What is as it was is taken over from the table, so that a resync of unchanged data takes
-    /// little more memory than the data does. Such an entry is known by its version: what is new
-    /// has none yet.
-    pub(super) fn put_aside(
-        &mut self,
-        db: Db,
-        key: Bytes,
-        value: Value,
-        expires_at_ms: Option<i64>,
-        table: &Table,
-    ) -> Result<()> {
-        let Target::Aside(aside) = &mut self.target else { return Ok(()) };
-        let old = table.item(db, &key);
-        let is_told = is_in(&self.told_in_vain, db, &key);
-        let is_same = |old: &Entry| !is_told && is_unchanged(old, &value, expires_at_ms);
-        let (key, entry) = match old.filter(|(_, old)| is_same(old)) {
-            Some((key, entry)) => {
-                aside.adopted += entry.shared_memory(key.len());
-                (key, entry)
-            }
-            None => (key, Entry::new(value, expires_at_ms)),
-        };
-        if aside.generation.put(db, key.clone(), entry).is_some() {
-            return Err(self.duplicate(db, &key));
-        }
-        Ok(())
-    }
-
     /// The gate hears the difference, then readers move over.
     pub(super) fn move_over<G: Gate>(
         &mut self,

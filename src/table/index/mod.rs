@@ -262,6 +262,14 @@ impl Index {
         segment.fetch_fields();
     }
 
+    /// The same of where a key will be added.
+    #[inline]
+    pub(super) fn own_fetch_place(&self, hash: u64) {
+        let segment = self.segment(hash);
+        fetch(segment.0);
+        fetch(std::ptr::from_ref(segment.first(hash)).addr());
+    }
+
     /// The same of what it will probably find; the bucket is there by now.
     #[inline]
     pub(super) fn own_fetch_stored(&self, hash: u64) {
@@ -278,6 +286,32 @@ impl Index {
     /// changes.
     pub(super) fn insert(&self, hash: u64, new: Stored, before: impl Fn(&Bucket)) {
         self.segment(hash).insert(hash, new, before);
+    }
+
+    /// Stores what is probably new, as [`Index::prepare`] and [`Index::insert`] together, where no
+    /// unit has to hear of it; gives it back if the key is there.
+    #[inline]
+    pub(super) fn add(
+        &self,
+        hash: u64,
+        new: Stored,
+        numbers: (u64, u64),
+        layout: &Layout,
+        gone: impl FnMut(Gone),
+    ) -> Result<(), Stored> {
+        let segment = self.segment(hash);
+        if segment.takes_another(numbers.1) {
+            if let Some(place) = segment.free_place(hash) {
+                segment.add_at(place, hash, new);
+                return Ok(());
+            }
+        }
+        if self.own_find(hash, new.show().key()).is_some() {
+            return Err(new);
+        }
+        self.prepare(hash, |_| 1, numbers, layout, gone);
+        self.insert(hash, new, |_| ());
+        Ok(())
     }
 
     /// Takes away what is at a place.

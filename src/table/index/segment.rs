@@ -387,6 +387,34 @@ impl Segment {
         debug_assert!(false, "there was no room");
     }
 
+    /// Whether one more fits in as it is, and no snapshot keeps it: what [`Index::prepare`] asks.
+    ///
+    /// [`Index::prepare`]: super::Index::prepare
+    #[inline]
+    pub(in crate::table) fn takes_another(self, frozen: u64) -> bool {
+        let words = self.used() + 1;
+        words <= self.room() && !self.is_untidy(words) && !self.is_older(frozen)
+    }
+
+    /// A free place where a word of this hash belongs, if nothing that may have the same key is
+    /// anywhere.
+    #[inline]
+    pub(in crate::table) fn free_place<'a>(self, hash: u64) -> Option<Spot<'a>> {
+        let bucket = self.first(hash);
+        let control = bucket.own_control();
+        if control.is_spilled() || control.with_tag(tag_of(hash)).next().is_some() {
+            return None;
+        }
+        control.free().map(|place| Spot { bucket, place })
+    }
+
+    /// Stores what is new at a free place.
+    #[inline]
+    pub(in crate::table) fn add_at(self, spot: Spot<'_>, hash: u64, new: Stored) {
+        spot.bucket.fill(spot.place, tag_of(hash), new.into_word());
+        self.set(USED, self.field(USED) + 1);
+    }
+
     /// Takes away what is at a place of this segment.
     pub(in crate::table) fn remove(self, spot: &Spot<'_>) -> Option<Stored> {
         self.set(USED, self.field(USED).saturating_sub(1));

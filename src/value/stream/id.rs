@@ -72,6 +72,10 @@ impl Order for ById {
     fn head(id: Id) -> Head {
         head_of(&[&id.ms.to_be_bytes(), &id.seq.to_be_bytes()])
     }
+
+    fn lead(id: Id) -> u64 {
+        id.ms
+    }
 }
 
 impl fmt::Display for Id {

@@ -1,11 +1,7 @@
 //! The packed block of bytes that a leaf is: entries one behind the other, each with its length in
 //! front.
 
-use std::hint;
 use std::ops::Deref;
-
-/// What a cache fetches at once.
-const LINE_BYTES: usize = 64;
 
 /// Bytes that a length takes at most.
 pub(in crate::value) const LENGTH_BYTES_MAX: usize = 10;
@@ -72,13 +68,6 @@ fn split_long_length(block: &[u8]) -> (usize, &[u8]) {
         }
     }
     (0, &[])
-}
-
-/// Asks main memory for all of a block at once, which takes little longer than for its first line:
-/// going through the entries would ask for one line after the other.
-#[inline]
-pub(super) fn fetch(block: &[u8]) {
-    hint::black_box(block.iter().step_by(LINE_BYTES).fold(0, |all, byte| all ^ byte));
 }
 
 /// Where the entry at this place begins.

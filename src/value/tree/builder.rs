@@ -32,7 +32,7 @@ impl Builder {
         self.bytes += self.block.len();
         self.all += self.len;
         let node = Node::Leaf(self.block.as_slice().into());
-        self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
+        self.leaves.push(Child::new(std::mem::take(&mut self.len), node));
         self.block.clear();
     }
 
@@ -52,7 +52,7 @@ impl Builder {
             let mut rest = level.into_iter().peekable();
             while rest.peek().is_some() {
                 let inner = Inner::new::<O>(rest.by_ref().take(FANOUT));
-                above.push(Child { len: inner.len(), node: Node::Inner(Arc::new(inner)) });
+                above.push(Child::new(inner.len(), Node::Inner(Arc::new(inner))));
             }
             level = above;
         }

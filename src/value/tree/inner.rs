@@ -7,10 +7,10 @@
 
 use super::order::{HEAD_BYTES, Head, Order};
 use super::{Child, Node};
-use crate::memory;
+use crate::memory::{self, LINE};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
-use std::hint;
+use std::ptr;
 use std::sync::Arc;
 
 /// Children of an inner node. An edit copies the nodes above its leaf, and counts one more owner
@@ -26,7 +26,8 @@ const COMMON_MAX: usize = HEAD_BYTES - size_of::<Window>();
 /// Bytes of a head, as large as a number.
 type Window = u32;
 
-/// There are as many as there are children but the first. Behind the last there is this.
+/// There are as many as there are children but the first. Behind the last there is this, once at
+/// least: so they fill whole lines, and are compared many at a time.
 const NO_WINDOW: Window = Window::MAX;
 
 /// What stands in front of what is shared.
@@ -50,12 +51,6 @@ impl Children {
         self.0.get_mut(at)?.as_mut()
     }
 
-    /// Asks for all of them at once, while nobody knows yet which of them is needed.
-    #[inline]
-    fn fetch(&self) {
-        hint::black_box(self.0.iter().step_by(2).fold(false, |all, child| all ^ child.is_some()));
-    }
-
     pub(super) fn len(&self) -> usize {
         self.0.iter().position(Option::is_none).unwrap_or(FANOUT)
     }
@@ -67,6 +62,20 @@ impl Children {
     /// Those from this place on.
     pub(super) fn iter_from(&self, at: usize) -> ChildIter<'_> {
         self.0.get(at..).unwrap_or_default().iter().flatten()
+    }
+
+    /// The only place where there is another node than there, if it is the only one.
+    pub(super) fn only_difference<'a>(&'a self, other: &'a Self) -> Option<(&'a Child, &'a Child)> {
+        let mut found = None;
+        for pair in self.0.iter().zip(&other.0) {
+            match pair {
+                (Some(a), Some(b)) if a.node.is(&b.node) => {}
+                (Some(a), Some(b)) if found.is_none() => found = Some((a, b)),
+                (None, None) => break,
+                _ => return None,
+            }
+        }
+        found
     }
 
     /// There must be room for one.
@@ -99,7 +108,7 @@ impl FromIterator<Child> for Children {
 pub(super) struct Inner {
     /// Of the heads of all first entries but the first child's: what is before the second child is
     /// in the first.
-    windows: [Window; FANOUT - 1],
+    windows: [Window; FANOUT],
     /// Where the windows begin, ...
     begin: u8,
     /// ... and what all those heads have before.
@@ -121,7 +130,7 @@ impl Inner {
     pub(super) fn new<O: Order>(children: impl IntoIterator<Item = Child>) -> Self {
         let mut inner = Self {
             children: children.into_iter().collect(),
-            windows: [NO_WINDOW; FANOUT - 1],
+            windows: [NO_WINDOW; FANOUT],
             common: [0; COMMON_MAX],
             begin: 0,
         };
@@ -135,7 +144,7 @@ impl Inner {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.children.iter().map(|child| child.len).sum()
+        self.children.iter().map(|child| child.len()).sum()
     }
 
     fn common(&self) -> &[u8] {
@@ -156,7 +165,7 @@ impl Inner {
 
     /// Sets all windows.
     fn tell_apart<O: Order>(&mut self) {
-        self.windows = [NO_WINDOW; FANOUT - 1];
+        self.windows = [NO_WINDOW; FANOUT];
         let heads: SmallVec<[Head; FANOUT]> = self.children.iter_from(1).map(head::<O>).collect();
         let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
         let common = first.iter().zip(last).take_while(|(a, b)| a == b).count().min(COMMON_MAX);
@@ -176,19 +185,34 @@ impl Inner {
         }
     }
 
+    /// Asks main memory for all of it at once, while nobody knows yet what is needed.
+    #[inline]
+    fn fetch(&self) {
+        let at = ptr::from_ref(self).addr();
+        (0..size_of::<Self>()).step_by(LINE).for_each(|line| memory::fetch(at + line));
+    }
+
     /// The child in which this is, or would have to be.
     #[inline]
     pub(super) fn child_of<O: Order>(&self, key: O::Key<'_>, head: &Head) -> usize {
-        let window = match window(head, self.common()) {
-            Ok(window) => window,
-            Err(Ordering::Greater) => return self.children.len().saturating_sub(1),
-            Err(_) => return 0,
-        };
-        self.children.fetch();
-        let before = self.windows.iter().filter(|other| **other < window).count();
-        if self.windows.get(before) != Some(&window) {
-            return before;
+        self.fetch();
+        match window(head, self.common()) {
+            Ok(window) => {
+                let before = self.windows.iter().map(|other| u32::from(*other < window));
+                let before = before.sum::<u32>() as usize;
+                match self.windows.get(before) == Some(&window) {
+                    true => self.child_of_alike::<O>(key, window, before),
+                    false => before,
+                }
+            }
+            Err(Ordering::Greater) => self.children.len().saturating_sub(1),
+            Err(_) => 0,
         }
+    }
+
+    /// The same where the windows of some children don't tell, of which the first is behind this.
+    #[cold]
+    fn child_of_alike<O: Order>(&self, key: O::Key<'_>, window: Window, before: usize) -> usize {
         let alike = self.windows[before..].iter().take_while(|other| **other == window).count();
         let unsure = self.children.iter_from(before + 1).take(alike);
         before + not_behind(unsure, |first| O::compare(O::key(first), key))
@@ -220,8 +244,7 @@ impl Inner {
             self.tell_from_before::<O>(at);
         }
         for (place, sibling) in (at + 1..).zip(siblings) {
-            let end = self.windows.len() - 1;
-            self.windows.copy_within(place - 1..end, place);
+            self.windows.copy_within(place - 1..FANOUT - 2, place);
             self.children.insert(place, sibling);
             self.tell_from_before::<O>(place);
         }
@@ -237,7 +260,7 @@ impl Inner {
         let cut = if behind == all.len() { FANOUT } else { all.len() / 2 };
         let right = Self::new::<O>(all.drain(cut..));
         *self = Self::new::<O>(all);
-        Child { len: right.len(), node: Node::Inner(Arc::new(right)) }
+        Child::new(right.len(), Node::Inner(Arc::new(right)))
     }
 
     /// Takes a child away.
@@ -246,7 +269,6 @@ impl Inner {
             self.children.remove(at);
             let window = at.saturating_sub(1);
             self.windows.copy_within(window + 1.., window);
-            self.windows[FANOUT - 2] = NO_WINDOW;
         }
     }
 

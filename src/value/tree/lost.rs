@@ -17,15 +17,33 @@ impl<O: Order> Tree<O> {
     /// was edited. It takes about as long as the edits did.
     pub(in crate::value) fn lost_to<'a>(&'a self, later: &'a Self) -> usize {
         let (Some(own), Some(later)) = (&self.root, &later.root) else { return self.memory() };
-        let (mut lost, mut depths) = (0, (own.depth(), later.depth()));
-        let (mut own, mut later) = (Level::from_elem(own, 1), Level::from_elem(later, 1));
+        let (mut own, mut later, mut before) = (own, later, 0);
+        // Most edits are in one place: they differ on the way to one leaf.
+        while let (Node::Inner(a), Node::Inner(b)) = (own, later) {
+            let Some((a, b)) = a.children().only_difference(b.children()) else { break };
+            before += own.size();
+            (own, later) = (&a.node, &b.node);
+        }
+        before + own.lost_to(later).unwrap_or_else(|| self.memory())
+    }
+}
+
+impl Node {
+    /// About the bytes of the nodes that this one has and the other one has not; `None` where they
+    /// are very many.
+    fn lost_to<'a>(&'a self, later: &'a Self) -> Option<usize> {
+        if let (Self::Leaf(_), Self::Leaf(_)) = (self, later) {
+            return Some(if self.is(later) { 0 } else { self.size() });
+        }
+        let (mut lost, mut depths) = (0, (self.depth(), later.depth()));
+        let (mut own, mut later) = (Level::from_elem(self, 1), Level::from_elem(later, 1));
         loop {
             let (gone, new) = different(&own, &later);
             if gone.is_empty() {
-                return lost;
+                return Some(lost);
             }
             if gone.len() > LOST_MAX {
-                return self.memory();
+                return None;
             }
             // One level further down, in both where they are as far from their leaves.
             let below = |nodes: Level<'a>| nodes.into_iter().flat_map(Node::below).collect();
@@ -41,9 +59,7 @@ impl<O: Order> Tree<O> {
             );
         }
     }
-}
 
-impl Node {
     /// Whether both are the same node.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
@@ -78,18 +94,21 @@ impl Node {
 
 /// Of the nodes of one level of two trees, without those that both have. They are in one order, and
 /// in the place of one node there are not many others.
-fn different<'a>(own: &Level<'a>, other: &Level<'a>) -> (Level<'a>, Level<'a>) {
+fn different<'a>(own: &[&'a Node], other: &[&'a Node]) -> (Level<'a>, Level<'a>) {
     const NEAR: usize = 8;
-    let (mut gone, mut new, mut rest) = (Level::new(), Level::new(), other.as_slice());
+    let same = |(a, b): &(&&Node, &&Node)| a.is(b);
+    let before = own.iter().zip(other).take_while(same).count();
+    let (own, mut rest) = (&own[before..], &other[before..]);
+    let (mut gone, mut new) = (Level::new(), Level::new());
     for node in own {
         match rest.iter().take(NEAR).position(|other| node.is(other)) {
             Some(at) => {
-                new.extend_from_slice(&rest[..at]);
+                new.extend(rest[..at].iter().copied());
                 rest = &rest[at + 1..];
             }
             None => gone.push(node),
         }
     }
-    new.extend_from_slice(rest);
+    new.extend(rest.iter().copied());
     (gone, new)
 }

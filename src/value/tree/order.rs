@@ -22,6 +22,10 @@ pub(in crate::value) trait Order {
     fn compare(a: Self::Key<'_>, b: Self::Key<'_>) -> Ordering;
 
     fn head(key: Self::Key<'_>) -> Head;
+
+    /// A number by which most entries of a leaf are told apart: of two keys with different ones,
+    /// the smaller one has the smaller one.
+    fn lead(key: Self::Key<'_>) -> u64;
 }
 
 /// There is no order, or only the type above knows it: [`super::Tree::find_by`] finds things.
@@ -39,6 +43,10 @@ impl Order for Unordered {
 
     fn head((): ()) -> Head {
         [0; HEAD_BYTES]
+    }
+
+    fn lead((): ()) -> u64 {
+        0
     }
 }
 
@@ -78,6 +86,17 @@ impl<N: Name> Order for ByName<N> {
     fn head(key: &[u8]) -> Head {
         head_of(&[key])
     }
+
+    #[inline]
+    fn lead(key: &[u8]) -> u64 {
+        match key.first_chunk() {
+            Some(first) => u64::from_be_bytes(*first),
+            None => {
+                let bytes = key.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+                bytes.checked_shl(u64::BITS - 8 * key.len() as u32).unwrap_or(0)
+            }
+        }
+    }
 }
 
 /// As the slices compare, most of them without a call.
@@ -106,4 +125,25 @@ pub(in crate::value) fn head_of(parts: &[&[u8]]) -> Head {
         rest = behind;
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_leads_or_heads_tell_apart_is_in_their_order(
+            a in proptest::collection::vec(0u8..3, 0..12),
+            b in proptest::collection::vec(0u8..3, 0..12)
+        ) {
+            let lead = <ByName<Whole> as Order>::lead;
+            let order = compare_bytes(&a, &b);
+            prop_assert_eq!(order, a.cmp(&b));
+            for first in [lead(&a).cmp(&lead(&b)), head_of(&[&a]).cmp(&head_of(&[&b]))] {
+                prop_assert!(first.is_eq() || first == order);
+            }
+        }
+    }
 }
