@@ -1,7 +1,7 @@
 //! Lookups of strings: of one, of one that has changed, and of many at one moment.
 
 use super::convert::{Out, OutBuf, bytes, database, handle, usual};
-use super::guard::{Outcome, guard, guard_glance};
+use super::guard::{guard, guard_glance};
 use super::life::rets_t;
 use super::status::{Failure, found, rets_status, settle};
 use crate::replica::{Answer, FEW};
@@ -179,6 +179,12 @@ fn copy_if_changed(value: &[u8], version: u64, known: Out<u64>, out: OutBuf) -> 
     if version == unsafe { known.get() } {
         return rets_status::RETS_UNCHANGED;
     }
+    copy_changed(value, version, known, out)
+}
+
+/// By itself, so that what is unchanged has little to do.
+#[inline(never)]
+fn copy_changed(value: &[u8], version: u64, known: Out<u64>, out: OutBuf) -> rets_status {
     let status = out.put_usual(value);
     if status == rets_status::RETS_OK {
         known.put(version);
@@ -238,30 +244,28 @@ pub unsafe extern "C" fn rets_get_many(
         if n > isize::MAX as usize / size_of::<rets_item>() {
             return Err(Failure::invalid("n is far too large"));
         }
-        let mut keys = SmallVec::<[_; FEW]>::new();
         let mut asked = SmallVec::<[_; FEW]>::new();
-        keys.try_reserve_exact(n).map_err(|_| no_memory())?;
         asked.try_reserve_exact(n).map_err(|_| no_memory())?;
         for at in 0..n {
             // SAFETY: the header asks for n items.
             let item = unsafe { Item::at(items, at) };
             // SAFETY: the header asks each item for a key and a buffer, or NULL.
             match unsafe { item.question() } {
-                Ok((db, key, out)) => {
-                    keys.push((db, key));
-                    asked.push((item, out));
-                }
-                Err(failure) => item.finish(Err(failure)),
+                Ok((db, key, out)) => asked.push((db, Asked { item, key, out })),
+                Err(failure) => item.finish(failure.tell()),
             }
         }
-        let answer = r.lookups.get_many(&keys, |at, answer| {
-            if let Some((item, out)) = asked.get(at) {
-                item.finish(settle(answer).and_then(|value| out.put(value)));
+        let answer = r.lookups.get_many(&asked, |at, answer| {
+            if let Some((_, Asked { item, out, .. })) = asked.get(at) {
+                match found(answer) {
+                    Ok(value) => item.finish_usual(out.put_usual(value)),
+                    Err(status) => item.finish_usual(status),
+                }
             }
         });
         if matches!(answer, Answer::NotReady | Answer::Stale | Answer::Stopped) {
-            for (item, _) in &asked {
-                item.finish(settle(answer).map(|_| ()));
+            for (_, Asked { item, .. }) in &asked {
+                item.finish(settle(answer).map_or_else(Failure::tell, |_| rets_status::RETS_OK));
             }
         }
         let at = settle(answer)?;
@@ -294,10 +298,31 @@ impl Item {
         }
     }
 
-    fn finish(&self, outcome: Outcome) {
-        let status = outcome.map_or_else(Failure::tell, |()| rets_status::RETS_OK);
+    #[inline(always)]
+    fn finish_usual(&self, status: rets_status) {
+        self.finish(match status {
+            rets_status::RETS_OK => status,
+            other => Failure::plain(other).tell(),
+        });
+    }
+
+    #[inline(always)]
+    fn finish(&self, status: rets_status) {
         // SAFETY: the item is the caller's to be written to.
         unsafe { (&raw mut (*self.0).status).write(status) }
+    }
+}
+
+/// An item that can be answered.
+struct Asked<'a> {
+    item: Item,
+    key: &'a [u8],
+    out: OutBuf,
+}
+
+impl AsRef<[u8]> for Asked<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.key
     }
 }
 

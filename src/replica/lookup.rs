@@ -270,25 +270,28 @@ impl Lookups {
     }
 
     /// Many strings as they were at one offset, which is returned.
-    pub fn get_many(
+    pub fn get_many<K: AsRef<[u8]>>(
         &self,
-        keys: &[(Db, &[u8])],
+        keys: &[(Db, K)],
         mut f: impl FnMut(usize, Answer<&[u8]>),
     ) -> Answer<i64> {
         self.view.fresh(false).then(|()| {
             let stamp = self.reader.read_many(keys, |at, found| {
-                let absent = match (found, keys.get(at)) {
+                if let Some(string) = found.and_then(Shown::simple) {
+                    return f(at, Answer::Found(string.bytes));
+                }
+                let lacking = match (found, keys.get(at)) {
                     (Some(found), _) => {
                         self.view.string(found, |bytes, _| f(at, Answer::Found(bytes)))
                     }
-                    (None, Some((db, key))) => self.view.absent(*db, key),
+                    (None, Some((db, key))) => self.view.absent(*db, key.as_ref()),
                     (None, None) => Answer::NotFound,
                 };
-                match absent {
+                match lacking {
                     Answer::Found(()) => {}
-                    Answer::NotFound => f(at, Answer::NotFound),
                     Answer::WrongType => f(at, Answer::WrongType),
-                    _ => f(at, Answer::Withheld),
+                    Answer::Withheld => f(at, Answer::Withheld),
+                    _ => f(at, Answer::NotFound),
                 }
             });
             Answer::Found(stamp.offset)

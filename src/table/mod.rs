@@ -142,28 +142,21 @@ impl Shared {
     }
 
     /// What nearly all lookups come to, in as few steps as can be, so that processors begin the
-    /// next lookup before this one's memory has come: `f` is told of a simple string under a key of
-    /// usual length. It is told and not returned, so that nobody asks twice what it was.
+    /// next lookup before this one's memory has come: a simple string under a key of usual length.
     #[inline(always)]
-    fn glance<'a, R>(
-        &'a self,
-        pin: &'a Pin,
-        db: Db,
-        key: &[u8],
-        f: impl FnOnce(Plain<'a>) -> R,
-    ) -> Result<R, Glance<'a>> {
+    fn glance<'a>(&'a self, pin: &'a Pin, db: Db, key: &[u8]) -> Result<Plain<'a>, Glance<'a>> {
         let hash = self.layout.hash(key);
         let (databases, root) = self.root.at_rest(pin).ok_or(Glance::Unsure)?;
         // Else a place that was found under one number may have got the content of another.
         let stands = || self.root.is_at_rest(root);
         let told = match databases.get(db) {
-            Some(database) => database.index.glance(pin, hash, key, stands, f),
+            Some(database) => database.index.glance(pin, hash, key, stands),
             None => Err(Glance::Unsure),
         };
-        match told {
-            Err(Glance::Unsure) => Err(self.look(pin, db, hash, key)),
+        told.map_err(|lacking| match lacking {
+            Glance::Unsure => self.look(pin, db, hash, key),
             told => told,
-        }
+        })
     }
 
     /// The same for the few that are not where a glance falls, as long as the writer is elsewhere.

@@ -17,19 +17,10 @@ const ATTEMPTS: usize = 8;
 pub const FEW: usize = 16;
 
 /// One of several keys.
-pub(super) struct Sought<'a> {
-    pub(super) db: Db,
-    pub(super) hash: u64,
-    key: &'a [u8],
+struct Sought<'a> {
     /// `None` where there is no such database.
     start: Option<Start<'a>>,
     found: Option<Shown<'a>>,
-}
-
-impl Sought<'_> {
-    fn is(&self, shown: Shown<'_>) -> bool {
-        shown.has_key(self.key)
-    }
 }
 
 /// Sees what is published. Any number of threads may each have one, or share one.
@@ -65,8 +56,8 @@ impl Reader {
             return None;
         }
         let pin = self.shared.pin_at_once()?;
-        let found = match self.shared.glance(&pin, db, key, simple) {
-            Ok(answer) => return Some(answer),
+        let found = match self.shared.glance(&pin, db, key) {
+            Ok(string) => return Some(simple(string)),
             Err(Glance::Other(found)) => Some(found),
             Err(Glance::Absent) => None,
             Err(Glance::Unsure) => return None,
@@ -83,74 +74,83 @@ impl Reader {
     ) -> Stamp {
         let pin = self.shared.pin();
         let mut sought: SmallVec<[Sought<'_>; FEW]> = SmallVec::with_capacity(keys.len());
-        sought.extend(keys.iter().map(|(db, key)| {
-            let key = key.as_ref();
-            Sought { db: *db, hash: self.shared.layout.hash(key), key, start: None, found: None }
-        }));
         // What was found while no unit came is what the stamp stands for.
         let at_rest = self.shared.stamp.read_at_rest(|words| {
-            self.find_all_at_rest(&pin, &mut sought).then(|| stamp_of(words))
+            self.find_all_at_rest(&pin, keys, &mut sought).then(|| stamp_of(words))
         });
-        if let Some(stamp) = at_rest.flatten() {
-            for (at, one) in sought.iter().enumerate() {
-                f(at, one.found);
-            }
-            return stamp;
+        let Some(stamp) = at_rest.flatten() else { return self.read_many_in_motion(keys, f) };
+        for (at, one) in sought.iter().enumerate() {
+            f(at, one.found);
         }
+        stamp
+    }
+
+    #[cold]
+    fn read_many_in_motion<K: AsRef<[u8]>>(
+        &self,
+        keys: &[(Db, K)],
+        mut f: impl FnMut(usize, Option<Shown<'_>>),
+    ) -> Stamp {
+        let pin = self.shared.pin();
+        let find = |at: usize, was: Option<Shown<'_>>| {
+            let Some((db, key)) = keys.get(at) else { return Ok(None) };
+            let (hash, key) = (self.shared.layout.hash(key.as_ref()), key.as_ref());
+            match was {
+                Some(was) => self.shared.find(&pin, *db, hash, |shown| shown.is(was)),
+                None => self.shared.find(&pin, *db, hash, |shown| shown.has_key(key)),
+            }
+        };
         for _ in 0..ATTEMPTS {
             let removals = self.shared.removals.count();
             let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
-            let Ok(()) = sought.iter_mut().try_for_each(|one| {
-                let found = self.shared.find(&pin, one.db, one.hash, |shown| one.is(shown));
-                found.map(|found| one.found = found)
-            }) else {
-                break;
-            };
+            let found: Result<SmallVec<[_; FEW]>, _> =
+                (0..keys.len()).map(|at| find(at, None)).collect();
+            let Ok(found) = found else { break };
             let stamp = self.shared.stamp();
             // What is still there was there at the time of the stamp, and what is still absent was
             // not: if databases have not gone to and fro, nor a key that nobody looked at.
-            let is_still = sought.iter().all(|one| self.still(&pin, one))
+            let is_still = found
+                .iter()
+                .enumerate()
+                .all(|(at, was)| find(at, *was).is_ok_and(|now| now.is_some() == was.is_some()));
+            let is_still = is_still
                 && self.shared.root.is(root, &pin, &self.shared.commit)
-                && (sought.iter().all(|one| one.found.is_some())
+                && (found.iter().all(|one| one.is_some())
                     || self.shared.removals.count() == removals);
             if is_still {
-                for (at, one) in sought.iter().enumerate() {
-                    f(at, one.found);
-                }
+                found.iter().enumerate().for_each(|(at, one)| f(at, *one));
                 return stamp;
             }
         }
         // The writer changes these very keys without a pause: it is made to pause.
         let _writing = self.shared.writing.lock();
-        for (at, one) in sought.iter().enumerate() {
-            f(at, self.shared.own_get(one.db, one.hash, one.key));
+        for (at, (db, key)) in keys.iter().enumerate() {
+            let key = key.as_ref();
+            f(at, self.shared.own_get(*db, self.shared.layout.hash(key), key));
         }
         self.shared.stamp()
     }
 
     /// Looks for all of them, a step of each at a time, so that the processor fetches what they
     /// look at all at once. Whether that tells what there is.
-    fn find_all_at_rest<'a>(&'a self, pin: &'a Pin, sought: &mut [Sought<'a>]) -> bool {
+    fn find_all_at_rest<'a, K: AsRef<[u8]>>(
+        &'a self,
+        pin: &'a Pin,
+        keys: &[(Db, K)],
+        sought: &mut SmallVec<[Sought<'a>; FEW]>,
+    ) -> bool {
         let Some((databases, _)) = self.shared.root.at_rest(pin) else { return false };
-        for one in sought.iter_mut() {
-            let database = databases.get(one.db);
-            one.start = database.map(|database| database.index.start(pin, one.hash));
-        }
+        sought.extend(keys.iter().map(|(db, key)| {
+            let hash = self.shared.layout.hash(key.as_ref());
+            let database = databases.get(*db);
+            Sought { start: database.map(|database| database.index.start(pin, hash)), found: None }
+        }));
         sought.iter().filter_map(|one| one.start).for_each(|start| start.fetch_stored());
-        sought.iter_mut().all(|one| {
+        sought.iter_mut().zip(keys).all(|(one, (_, key))| {
             let Some(start) = one.start else { return true };
-            let found = start.find_at_rest(pin, |shown| one.is(shown));
+            let found = start.find_at_rest(pin, |shown| shown.has_key(key.as_ref()));
             found.map(|found| one.found = found).is_some()
         })
-    }
-
-    /// Whether a second look finds what the first one found.
-    fn still(&self, pin: &Pin, one: &Sought<'_>) -> bool {
-        let now = match one.found {
-            Some(was) => self.shared.find(pin, one.db, one.hash, |shown| shown.is(was)),
-            None => self.shared.find(pin, one.db, one.hash, |shown| one.is(shown)),
-        };
-        now.is_ok_and(|now| now.is_some() == one.found.is_some())
     }
 
     /// The place in the primary's history that the published data stands for.

@@ -153,15 +153,14 @@ impl Index {
 
     /// As [`Segment::glance`].
     #[inline(always)]
-    pub(super) fn glance<'a, R>(
+    pub(super) fn glance<'a>(
         &self,
         pin: &'a Pin,
         hash: u64,
         key: &[u8],
         stands: impl FnOnce() -> bool,
-        f: impl FnOnce(Plain<'a>) -> R,
-    ) -> Result<R, Glance<'a>> {
-        self.segment(hash).glance(pin, hash, key, stands, f)
+    ) -> Result<Plain<'a>, Glance<'a>> {
+        self.segment(hash).glance(pin, hash, key, stands)
     }
 
     /// What readers find that is `wanted`, if the writer is elsewhere; the outer `None` if that

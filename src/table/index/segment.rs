@@ -177,18 +177,17 @@ impl Segment {
         unsafe { &*first.add(1 + at) }
     }
 
-    /// Tells `f` of a simple string that is there under a key of usual length, where a glance shows
-    /// it: the first of its tag, in the bucket where it belongs, and no unit is being published
-    /// there. `stands` is asked before anything is told.
+    /// A simple string that is there under a key of usual length, where a glance shows it: the
+    /// first of its tag, in the bucket where it belongs, and no unit is being published there.
+    /// `stands` is asked before anything is told, so that nobody has to ask again what it was.
     #[inline(always)]
-    pub(in crate::table) fn glance<'a, R>(
+    pub(in crate::table) fn glance<'a>(
         self,
         _: &'a Pin,
         hash: u64,
         key: &[u8],
         stands: impl FnOnce() -> bool,
-        f: impl FnOnce(Plain<'a>) -> R,
-    ) -> Result<R, Glance<'a>> {
+    ) -> Result<Plain<'a>, Glance<'a>> {
         let bucket = self.first(hash);
         let control = bucket.at_rest().ok_or(Glance::Unsure)?;
         let Some(place) = control.with_tag(tag_of(hash)).next() else {
@@ -199,7 +198,7 @@ impl Segment {
         fetch_rest(word);
         // SAFETY: the tag was there, so the word was there before it; what it refers to goes into
         // the bin when it is replaced, and the reader is pinned.
-        unsafe { Shown::of_taken(word) }.glance(key, stands, f)
+        unsafe { Shown::of_taken(word) }.glance(key, stands)
     }
 
     /// What readers find that is `wanted`, if no unit is being published where they look; the outer

@@ -301,19 +301,18 @@ impl<'a> Shown<'a> {
 
     /// As the segment's; a string is simple in one block and without a deadline.
     #[inline(always)]
-    pub(in crate::table) fn glance<R>(
+    pub(in crate::table) fn glance(
         self,
         key: &[u8],
         stands: impl FnOnce() -> bool,
-        f: impl FnOnce(Plain<'a>) -> R,
-    ) -> Result<R, Glance<'a>> {
+    ) -> Result<Plain<'a>, Glance<'a>> {
         let packed = self.packed().ok_or(Glance::Unsure)?;
         // Two ends are all of a key of usual length.
         debug_assert!((8..=16).contains(&key.len()));
         if !packed.has_ends(key) || !stands() {
             return Err(Glance::Unsure);
         }
-        packed.simple().map(f).ok_or(Glance::Other(self))
+        packed.simple().ok_or(Glance::Other(self))
     }
 
     #[cold]
@@ -340,6 +339,13 @@ impl<'a> Shown<'a> {
             Form::Packed(packed) => packed.parts().expires_at_ms,
             Form::Apart((_, entry)) => entry.expires_at_ms,
         }
+    }
+
+    /// A string, if it is one without a deadline that is stored in one block, of a key that is not
+    /// very short.
+    #[inline(always)]
+    pub fn simple(self) -> Option<Plain<'a>> {
+        self.packed()?.simple()
     }
 
     /// A string, if it is one that is stored in one block: cheaper than [`Shown::lend`].
