@@ -356,6 +356,12 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
     }
 }
 
+/// Whether what a command does, and what is told of it, is the same at any time: as it is of a SET
+/// without options, which most streams are full of. Who knows that need not read a clock for it.
+pub fn is_timeless(row: &Row, args: &[&[u8]]) -> bool {
+    row.name == "SET" && args.len() == 3
+}
+
 /// Applies one command of the stream to a unit.
 pub fn apply<'a>(unit: &mut Unit<'a>, row: &Row, args: &'a [&'a [u8]]) -> Applied {
     let Apply(handler) = row.action else { return Ok(()) };

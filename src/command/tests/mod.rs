@@ -212,6 +212,7 @@ pub(crate) struct Bench {
     pub(crate) asked: Asked,
     pub(crate) max_memory: u64,
     pub(crate) failures: Vec<String>,
+    pub(crate) now_ms: i64,
 }
 
 impl Default for Bench {
@@ -225,6 +226,7 @@ impl Default for Bench {
             asked: Asked::default(),
             max_memory: 0,
             failures: Vec::new(),
+            now_ms: NOW_MS,
         }
     }
 }
@@ -280,7 +282,7 @@ impl Bench {
             table: &self.table,
             scope: &self.scope,
             phase: Phase::Live,
-            now_ms: NOW_MS,
+            now_ms: self.now_ms,
             offset: 77,
             unit: self.unit + 1,
             server: self.server,

@@ -467,6 +467,28 @@ fn the_rows_are_in_the_order_of_their_names_and_found_in_any_case() {
 }
 
 #[test]
+fn only_a_plain_write_is_the_same_at_any_time() {
+    for (command, timeless) in [
+        ("SET k v", true),
+        ("set k v", true),
+        ("SET k v EX 5", false),
+        ("SET k v KEEPTTL", false),
+        ("SETEX k 5 v", false),
+        ("INCR k", false),
+        ("DEL k v", false),
+    ] {
+        let args = words(command);
+        assert_eq!(is_timeless(find(args[0]).unwrap(), &args), timeless, "{command}");
+        let heard = |now_ms: i64| {
+            let mut bench = Bench { now_ms, ..Bench::default() };
+            bench.keep("SET k 1 PXAT 1000500");
+            (bench.keep(command), bench.dump())
+        };
+        assert!(!timeless || heard(NOW_MS) == heard(NOW_MS + 1000), "{command}");
+    }
+}
+
+#[test]
 fn a_change_tells_the_offset_the_arguments_and_the_phase() {
     let mut bench = Bench::default();
     let mut told = Vec::new();

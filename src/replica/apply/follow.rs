@@ -3,7 +3,7 @@
 
 use super::{Apply, Broken, Mode};
 use crate::change::Phase;
-use crate::command::{Asked, Setting, Unit};
+use crate::command::{self, Asked, Setting, Unit};
 use crate::error::{Error, Kind};
 use crate::log::{self, Level};
 use crate::replica::UntilStopped;
@@ -27,6 +27,10 @@ enum Followed {
     NeedsMore,
     /// Done, and from here on the table is known to differ from the primary, which is news.
     Diverged,
+}
+
+fn is_timeless(commands: &[View<'_>]) -> bool {
+    matches!(commands, [(Some(row), args)] if command::is_timeless(row, args))
 }
 
 impl Apply {
@@ -138,7 +142,7 @@ impl Apply {
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
         let heard = round.gate.is_set();
-        if heard {
+        if heard && !is_timeless(commands) {
             // The last answer may have taken its time.
             round.now_ms = self.now_ms();
         }
