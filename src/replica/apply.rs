@@ -66,8 +66,9 @@ pub(super) struct Apply {
     told_in_vain: ToldInVain,
     /// Whether the callback may be asked.
     asking: bool,
-    /// When those bytes came of which a part was left, since it may not and is there.
-    left: Option<i64>,
+    /// When those bytes came of which a part was left, since it may not and is there; and the unit
+    /// before them.
+    left: Option<(i64, u64)>,
 }
 
 enum Mode {
@@ -128,8 +129,12 @@ impl Apply {
 
     /// Goes on with what was left. False where nothing was.
     pub(super) fn go_on(&mut self) -> bool {
-        let left = self.left.take();
-        left.inspect(|at_ms| self.bytes(&[], *at_ms)).is_some()
+        let Some((at_ms, before)) = self.left.take() else { return false };
+        match std::mem::replace(&mut self.mode, Mode::Waiting) {
+            Mode::Following(stream) => self.follow_as_of(stream, at_ms, before),
+            mode => self.mode = mode,
+        }
+        true
     }
 
     /// Takes in one feed of the link and asks nobody. Where there is a callback by now, what that
@@ -249,17 +254,21 @@ impl Apply {
             Mode::Following(mut stream) => {
                 stream.feed(bytes);
                 self.hold(stream.held());
-                let before = self.unit;
-                if self.follow(stream) {
-                    self.left = Some(at_ms);
-                    return;
-                }
-                // A unit of which only a part has come was not committed before that part was
-                // sent; where nothing but such a part came, it was sent before.
-                if self.unit > before && matches!(self.mode, Mode::Following(_)) {
-                    self.shared.view.freshness().set_as_of(at_ms);
-                }
+                self.follow_as_of(stream, at_ms, self.unit);
             }
+        }
+    }
+
+    /// Does what came at this time, before which there was this unit.
+    fn follow_as_of(&mut self, stream: Box<Stream>, at_ms: i64, before: u64) {
+        if self.follow(stream) {
+            self.left = Some((at_ms, before));
+            return;
+        }
+        // A unit of which only a part has come was not committed before that part was sent; where
+        // nothing but such a part came, it was sent before.
+        if self.unit > before && matches!(self.mode, Mode::Following(_)) {
+            self.shared.view.freshness().set_as_of(at_ms);
         }
     }
 

@@ -908,3 +908,23 @@ fn what_a_new_callback_has_to_be_asked_about_is_left() {
     assert_eq!(site.info().data_age_ms, 10);
     site.replica.set_state_listener(None).unwrap();
 }
+
+#[test]
+fn where_nothing_is_left_to_be_asked_about_the_data_is_as_of_when_it_came() {
+    let mut site = Site::new().in_sync(&[]);
+    site.replica.set_gate(None).unwrap();
+    let (shared, ears) = (site.replica.shared.clone(), site.ears.clone());
+    let sets = move |info: &Info| {
+        if info.moment == Moment::Diverged {
+            shared.gate.replace(Some(ears.clone()));
+        }
+    };
+    site.replica.set_state_listener(Some(Arc::new(sets))).unwrap();
+    let bytes = stream("SET a 1;NONSENSE x");
+    site.apply.shared.control.came(bytes.len());
+    site.apply.take_unasked(Feed::Bytes { bytes, at_ms: -10 });
+    site.has(0, "a", "1");
+    assert!(site.apply.go_on() && site.heard().is_empty());
+    assert_eq!(site.info().data_age_ms, 10);
+    site.replica.set_state_listener(None).unwrap();
+}
