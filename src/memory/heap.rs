@@ -91,6 +91,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     chunks: Vec<NonNull<Chunk>>,
+    /// The next chunk, with its pages, if somebody has got it before it is needed.
+    spare: Option<NonNull<Chunk>>,
     /// No chunk before this one has a free slab.
     roomy: usize,
     /// The slabs of each class that have room.
@@ -168,6 +170,41 @@ impl Heap {
         let class = class::of(size)?;
         let inner = self.0.0;
         inner.state.lock().take(inner, class)
+    }
+
+    /// Gets the next chunk before it is needed. That takes the system its time (a host may have to
+    /// find the memory first), in which another thread can go on taking pieces. A heap of a few
+    /// chunks gets none.
+    pub fn get_spare(&self) {
+        let inner = self.0.0;
+        let is_wanted = |state: &State| state.spare.is_none() && state.chunks.len() > SMALL_CHUNKS;
+        if !is_wanted(&inner.state.lock()) {
+            return;
+        }
+        let Some(chunk) = map().map(NonNull::cast::<Chunk>) else { return };
+        // SAFETY: nobody else has it.
+        unsafe {
+            enlarge(chunk.as_ptr(), true);
+            populate(chunk.as_ptr());
+        }
+        let mut state = inner.state.lock();
+        if is_wanted(&state) {
+            state.spare = Some(chunk);
+        } else {
+            drop(state);
+            // SAFETY: as above.
+            unsafe { unmap(chunk.as_ptr()) };
+        }
+    }
+
+    /// Whether there is one that was not needed yet.
+    pub fn has_spare(&self) -> bool {
+        self.0.0.state.lock().spare.is_some()
+    }
+
+    /// Gives it back.
+    pub fn drop_spare(&self) {
+        self.0.0.state.lock().drop_spare();
     }
 
     /// Whether a piece is of this heap.
@@ -286,6 +323,7 @@ impl State {
     fn new() -> Self {
         Self {
             chunks: Vec::new(),
+            spare: None,
             roomy: 0,
             open: [ptr::null_mut(); class::COUNT],
             in_use: 0,
@@ -443,11 +481,14 @@ impl State {
     /// One more chunk from the system; its place.
     fn add_chunk(&mut self, inner: &'static Inner) -> Option<usize> {
         self.chunks.try_reserve(1).ok()?;
-        let chunk: *mut Chunk = map()?.cast().as_ptr();
         let at = self.chunks.len();
+        let spare = self.spare.take();
+        let chunk: *mut Chunk = spare.or_else(|| Some(map()?.cast()))?.as_ptr();
         // SAFETY: it has room for it, and nobody else has it. Slabs are written when taken.
         unsafe {
-            enlarge(chunk, at >= SMALL_CHUNKS);
+            if spare.is_none() {
+                enlarge(chunk, at >= SMALL_CHUNKS);
+            }
             (&raw mut (*chunk).heap).write(inner);
             (&raw mut (*chunk).at).write(at);
             (&raw mut (*chunk).free).write(u128::MAX);
@@ -489,8 +530,16 @@ impl State {
         self.roomy = 0;
     }
 
+    fn drop_spare(&mut self) {
+        if let Some(spare) = self.spare.take() {
+            // SAFETY: nobody has a piece of it.
+            unsafe { unmap(spare.as_ptr()) };
+        }
+    }
+
     /// Gives everything back to the system.
     fn unmap(&mut self) {
+        self.drop_spare();
         for chunk in self.chunks.drain(..) {
             // SAFETY: nobody has a piece of it.
             unsafe { unmap(chunk.as_ptr()) };
@@ -549,6 +598,18 @@ unsafe fn enlarge(chunk: *mut Chunk, large: bool) {
     // Not before: the first write decides what page it gets.
     // SAFETY: as the caller says.
     unsafe { (&raw mut (*chunk).is_large).write(large) };
+}
+
+/// Has the system back a chunk with pages now. That it may not know how is no harm.
+///
+/// # Safety
+/// It is a chunk that only the caller has.
+unsafe fn populate(chunk: *mut Chunk) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the chunk is so large, and what is in it stays.
+    unsafe {
+        libc::madvise(chunk.cast(), CHUNK, libc::MADV_POPULATE_WRITE)
+    };
 }
 
 /// # Safety

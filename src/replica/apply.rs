@@ -22,6 +22,7 @@ use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer, Wishes};
 use crate::log::{self, Level};
+use crate::memory::Heap;
 use crate::table::Table;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -165,6 +166,11 @@ impl Apply {
     /// Whether the engine is to stop.
     pub(super) fn is_stopping(&self) -> bool {
         self.shared.control.is_stopping()
+    }
+
+    /// Where the table's data lies.
+    pub(super) fn heap(&self) -> Heap {
+        self.table.heap()
     }
 
     /// Whether there is anything to tidy up when nothing more comes.

@@ -41,7 +41,7 @@ pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
 pub use reader::{Entries, FEW, Reader};
 
-use crate::memory;
+use crate::memory::{self, Heap};
 use crate::value::Bytes;
 use database::{Databases, Sums};
 use index::{From, Glance, Gone, Root, Stored};
@@ -387,7 +387,7 @@ impl Table {
 
     /// Whether anything that was replaced waits for [`Table::tidy`].
     pub fn is_untidy(&self) -> bool {
-        !self.shared.writing.lock().bin.is_empty()
+        !self.shared.writing.lock().bin.is_empty() || self.shared.layout.heap.has_spare()
     }
 
     /// Gives back what was replaced, as far as nobody looks at it. Publishing does that by itself
@@ -395,6 +395,12 @@ impl Table {
     /// it may lie in many places.
     pub fn tidy(&mut self) {
         publish::tidy(&self.shared);
+        self.shared.layout.heap.drop_spare();
+    }
+
+    /// Where its data lies, and that of the generations that it makes.
+    pub fn heap(&self) -> Heap {
+        self.shared.layout.heap.clone()
     }
 
     /// So many keys will come into a database: it does not have to grow for them.
