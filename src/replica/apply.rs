@@ -22,8 +22,7 @@ use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer, Wishes};
 use crate::log::{self, Level};
-use crate::memory::Heap;
-use crate::table::Table;
+use crate::table::{Supply, Table};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use unknown::SyncedFor;
@@ -168,9 +167,9 @@ impl Apply {
         self.shared.control.is_stopping()
     }
 
-    /// Where the table's data lies.
-    pub(super) fn heap(&self) -> Heap {
-        self.table.heap()
+    /// For whoever gets memory ahead.
+    pub(super) fn supply(&self) -> Supply {
+        self.table.supply()
     }
 
     /// Whether there is anything to tidy up when nothing more comes.

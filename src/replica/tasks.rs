@@ -8,7 +8,7 @@
 use super::Shared;
 use super::apply::Apply;
 use crate::link::{Feed, Fetch, Link};
-use crate::memory::Heap;
+use crate::table::Supply;
 use crossbeam_channel::{Receiver, TryRecvError};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) struct Desk {
     feeds: Receiver<Feed>,
     seat: Mutex<Seat>,
     bell: Bell,
-    heap: Heap,
+    supply: Supply,
 }
 
 struct Seat {
@@ -95,9 +95,9 @@ impl Seat {
 
 impl Applier {
     pub(super) fn new(shared: Arc<Shared>, apply: Apply, feeds: Receiver<Feed>) -> Self {
-        let heap = apply.heap();
+        let supply = apply.supply();
         let seat = Seat { apply, taken: 0, is_watched: false, is_busy: false };
-        let desk = Desk { shared, feeds, seat: Mutex::new(seat), bell: Bell::default(), heap };
+        let desk = Desk { shared, feeds, seat: Mutex::new(seat), bell: Bell::default(), supply };
         Self { desk: Arc::new(desk) }
     }
 
@@ -152,7 +152,7 @@ impl Desk {
         }
         if self.shared.control.is_ahead() {
             // A load takes memory faster than a system may have it, and this thread has time.
-            self.heap.get_spare();
+            self.supply.get_ahead();
         }
     }
 

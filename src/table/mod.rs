@@ -39,9 +39,10 @@ pub use entry::{Counts, Entry, Hold};
 pub use fill::Fill;
 pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
+pub use layout::Supply;
 pub use reader::{Entries, FEW, Reader};
 
-use crate::memory::{self, Heap};
+use crate::memory;
 use crate::value::Bytes;
 use database::{Databases, Sums};
 use index::{From, Glance, Gone, Root, Stored};
@@ -398,9 +399,9 @@ impl Table {
         self.shared.layout.heap.drop_spare();
     }
 
-    /// Where its data lies, and that of the generations that it makes.
-    pub fn heap(&self) -> Heap {
-        self.shared.layout.heap.clone()
+    /// For whoever gets memory for it ahead.
+    pub fn supply(&self) -> Supply {
+        Supply(self.shared.layout.heap.clone())
     }
 
     /// So many keys will come into a database: it does not have to grow for them.
