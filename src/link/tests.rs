@@ -317,7 +317,7 @@ fn while_a_snapshot_comes_little_waits_and_the_link_lives_on() {
     bench.control.set_applied(77);
     bench.control.ready();
     assert_eq!(rings(&bench), before + 2);
-    assert_eq!(waits(&mut bench), 97);
+    assert_eq!(waits(&mut bench), 96);
 }
 
 #[test]
