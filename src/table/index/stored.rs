@@ -93,12 +93,11 @@ impl Stored {
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        if let Content::Flat(flat) = content {
-            if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = whole_block(heap, key, flat, version, expires_at_ms) {
-                    return Self(word);
-                }
-            }
+        if let Content::Flat(flat) = content
+            && fits(key.len(), flat.bytes.len())
+            && let Some(word) = whole_block(heap, key, flat, version, expires_at_ms)
+        {
+            return Self(word);
         }
         let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
         Self::new(heap, Bytes::from(key), entry)
