@@ -11,7 +11,7 @@ const STALLED_MS: i64 = 3_000;
 /// again and again.
 const CALM_MS: i64 = 60_000;
 
-/// What is known of the apply thread.
+/// What is known of the apply task.
 #[derive(Default)]
 pub(super) struct Behind {
     /// What it had done when it was last seen to get on, and when that was.

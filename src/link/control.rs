@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// What a feed of bytes takes besides its bytes, about: its place in the channel and its block.
 const CHUNK_OVERHEAD: u64 = 128;
 
-/// While a snapshot comes, so many received bytes may wait: enough for the apply thread to have
+/// While a snapshot comes, so many received bytes may wait: enough for the apply task to have
 /// something to do while the link's is held up, and no more memory than that for what is there when
 /// it is asked for.
 const AHEAD_MAX: u64 = 896 << 10;
@@ -21,7 +21,7 @@ const AHEAD_MAX: u64 = 896 << 10;
 /// A history and the last offset of it that is applied.
 pub type ResumePoint = (ReplId, i64);
 
-/// Shared by the link, the apply thread and whoever steers the engine. Every call returns at once.
+/// Shared by the link, the apply task and whoever steers the engine. Every call returns at once.
 pub struct Control {
     waker: Arc<dyn Waker>,
     /// Whoever else sleeps and has to hear of the end.
@@ -112,7 +112,7 @@ impl Control {
         })
     }
 
-    // From the apply thread.
+    // From the apply task.
 
     /// How far the stream is applied, which is what the next ACK says; -1 while a snapshot loads or
     /// when no offset is known. The link itself sets it when a sync begins: to -1 for a full one,
@@ -299,7 +299,7 @@ impl Control {
         self.taken() >= self.spool_size.load(SeqCst)
     }
 
-    /// Whether a snapshot comes, and the apply thread has enough of it to do for a while.
+    /// Whether a snapshot comes, and the apply task has enough of it to do for a while.
     pub fn is_ahead(&self) -> bool {
         self.loading.load(SeqCst) && self.spooled.load(SeqCst) > AHEAD_MAX / 2
     }
@@ -320,7 +320,7 @@ impl Control {
         self.received_bytes.load(SeqCst)
     }
 
-    /// About how many of them the apply thread has taken; it moves exactly when that does.
+    /// About how many of them the apply task has taken; it moves exactly when that does.
     pub(super) fn handled_bytes(&self) -> u64 {
         self.received_bytes().wrapping_sub(self.spooled())
     }
@@ -356,7 +356,7 @@ impl Control {
     }
 }
 
-/// What the apply thread has asked for, for tests of it that run without a link.
+/// What the apply task has asked for, for tests of it that run without a link.
 #[cfg(test)]
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Asked {

@@ -1,4 +1,4 @@
-//! What the link tells the apply thread, in the order in which it happened.
+//! What the link tells the apply task, in the order in which it happened.
 
 use super::fetch::Fetched;
 use crate::error::Error;

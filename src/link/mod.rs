@@ -3,7 +3,7 @@
 //!
 //! The link is a task that is stepped: a step never blocks and says what to wait for, so that a
 //! simulation can step it under a clock and a network of its own. [`Link::run`] is the loop for a
-//! thread. What it finds goes to the apply thread as [`Feed`], what others want from it comes
+//! thread. What it finds goes to the apply task as [`Feed`], what others want from it comes
 //! through [`Control`]. It does not look into the bytes that it passes on, so it can't know where a
 //! snapshot ends.
 
@@ -85,7 +85,7 @@ pub struct Link {
 }
 
 enum Phase {
-    /// Between connections. Nothing is begun before the apply thread has answered.
+    /// Between connections. Nothing is begun before the apply task has answered.
     Pausing { until_ms: i64, answered: bool },
     /// Refused: only another configuration helps.
     Parked,

@@ -1,4 +1,4 @@
-//! The apply thread's work: what the link feeds it becomes a load or units of the stream, and those
+//! The apply task's work: what the link feeds it becomes a load or units of the stream, and those
 //! become what readers see.
 //!
 //! It is driven one feed at a time and meets clock, network and threads only through the seam of
@@ -30,7 +30,7 @@ use unknown::SyncedFor;
 /// Progress of a load is told each time so many more bytes were loaded.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// What the apply thread needs to know of the configuration.
+/// What the apply task needs to know of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) scope: Scope,
@@ -40,7 +40,7 @@ pub(super) struct Settings {
     pub(super) on_failure: Policy,
 }
 
-/// The apply thread's state.
+/// The apply task's state.
 pub(super) struct Apply {
     env: Arc<dyn Env>,
     shared: Arc<Shared>,

@@ -1,5 +1,5 @@
 //! Changes after the fact, for programs that live in an event loop: a bounded queue that never
-//! holds the apply thread.
+//! holds the apply task.
 //!
 //! What the gate kept is recorded while a unit is prepared and put into the queue when readers can
 //! see it, all of the unit or nothing: where it does not fit, one marker stands for all that is
@@ -108,7 +108,7 @@ pub struct Events {
     on: AtomicBool,
     limit: AtomicUsize,
     bell: Arc<dyn Waker>,
-    /// Of the unit in hand; the apply thread's.
+    /// Of the unit in hand; the apply task's.
     unit: Mutex<Batch>,
     queue: Mutex<Queue>,
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 /// Before the first load nothing is known.
 const NEVER: i64 = i64::MIN;
 
-/// Written by the apply thread, read by anyone.
+/// Written by the apply task, read by anyone.
 pub struct Freshness {
     /// One that never goes back.
     ticks_ms: Clock,

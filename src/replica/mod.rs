@@ -54,7 +54,7 @@ struct Shared {
     counters: Counters,
     /// Bytes in the parser that belong to no complete unit yet.
     held: AtomicU64,
-    /// As configured now; the apply thread takes them over with the next connection.
+    /// As configured now; the apply task takes them over with the next connection.
     settings: Mutex<Settings>,
     gate: Slot<dyn SharedGate>,
     events: Events,
@@ -524,7 +524,7 @@ fn name_of(address: &Address) -> String {
     }
 }
 
-/// What the apply thread needs to know of the configuration.
+/// What the apply task needs to know of the configuration.
 fn settings_of(config: &Config) -> Settings {
     let scope = Scope {
         databases: config.databases.clone(),

@@ -117,7 +117,7 @@ pub struct Info {
     pub memory_by_type: [u64; 9],
     /// The most it has taken now or during a load: while one is loaded aside, that of both.
     pub memory_peak_bytes: u64,
-    /// Bytes that arrived and wait for the apply thread.
+    /// Bytes that arrived and wait for the apply task.
     pub spooled_bytes: u64,
     /// Connections made.
     pub connects: u64,
@@ -158,7 +158,7 @@ pub(super) struct Trouble {
     pub(super) at_ms: i64,
 }
 
-/// Counters that only grow; written by the apply thread, read by anyone.
+/// Counters that only grow; written by the apply task, read by anyone.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) commands: AtomicU64,
@@ -225,7 +225,7 @@ pub(super) struct Board {
     status: Mutex<Status>,
     changed: Condvar,
     /// [`Status::offset`] as it is, which moves with every unit and then without the lock; only the
-    /// apply thread moves it.
+    /// apply task moves it.
     offset: AtomicI64,
     /// How many wait.
     waiting: AtomicUsize,
@@ -255,7 +255,7 @@ impl Board {
         result
     }
 
-    /// Only the offset moves. For the apply thread.
+    /// Only the offset moves. For the apply task.
     pub(super) fn set_offset(&self, offset: i64) {
         // Either this sees who waits, or who is about to wait sees the offset.
         self.offset.store(offset, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! What the apply thread asks of the second connection, and what comes back.
+//! What the apply task asks of the second connection, and what comes back.
 
 use crate::config::Config;
 use crate::env::{Env, Waker};

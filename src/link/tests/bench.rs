@@ -1,4 +1,4 @@
-//! One link with a scripted network, a simulated clock and a stand-in for the apply thread.
+//! One link with a scripted network, a simulated clock and a stand-in for the apply task.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -159,13 +159,13 @@ impl Drop for Held {
     }
 }
 
-/// One link, its clock, its primary, and a stand-in for the apply thread.
+/// One link, its clock, its primary, and a stand-in for the apply task.
 pub(super) struct Bench {
     pub(super) sim: Arc<Sim>,
     pub(super) control: Arc<Control>,
     pub(super) link: Link,
     pub(super) fed: Receiver<Feed>,
-    /// What the apply thread answers to `Lost`; it does not answer when this is `None`.
+    /// What the apply task answers to `Lost`; it does not answer when this is `None`.
     pub(super) point: Option<Option<ResumePoint>>,
     pub(super) heard: Vec<Feed>,
 }

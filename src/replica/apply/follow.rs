@@ -1,4 +1,4 @@
-//! Following the stream on the apply thread: one unit after the other, and what is said of each
+//! Following the stream on the apply task: one unit after the other, and what is said of each
 //! once readers can see it.
 
 use super::{Apply, Broken, Mode};

@@ -1,4 +1,4 @@
-//! The apply thread's work stepped by hand, one feed of the link at a time.
+//! The apply task's work stepped by hand, one feed of the link at a time.
 
 mod cut;
 mod events;
@@ -622,7 +622,7 @@ fn what_comes_before_it_is_followed_is_no_lag() {
     assert_eq!(lag(&site), (540, 40));
     site.apply.shared.control.consumed(40);
     site.lose();
-    // It may be a snapshot: whether it is, the apply thread is not told yet.
+    // It may be a snapshot: whether it is, the apply task is not told yet.
     site.apply.shared.control.came(40);
     assert_eq!(lag(&site), (500, 0));
 }
