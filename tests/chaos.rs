@@ -182,7 +182,7 @@ fn watch(lookups: &Lookups, watch: &Watch) {
             assert!(number >= last.1, "from {} back to {number} at {offset}", last.1);
         }
         last = (back, number);
-        if watch.reads.fetch_add(1, Ordering::SeqCst) % READS_AT_A_GO == 0 {
+        if watch.reads.fetch_add(1, Ordering::SeqCst).is_multiple_of(READS_AT_A_GO) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -158,7 +158,7 @@ impl Run {
         self.tally.commands += burst.len() as u64;
         self.tally.refused += replies.iter().filter(|reply| reply.error().is_some()).count() as u64;
         self.judge(&burst)?;
-        if self.tally.bursts % BURSTS_PER_LOOK == 0 {
+        if self.tally.bursts.is_multiple_of(BURSTS_PER_LOOK) {
             let (deadlines, streams) =
                 self.sides.look().map_err(|difference| self.report(&difference, true, &burst))?;
             self.tally.deadlines += deadlines;

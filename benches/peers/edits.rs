@@ -279,7 +279,7 @@ impl Applied {
             let (batch, _, _) = unit.finish();
             self.unit += 1;
             self.table.publish(batch, Stamp { unit: self.unit, ..Stamp::default() });
-            if self.pins && self.unit % PIN_EVERY == 0 {
+            if self.pins && self.unit.is_multiple_of(PIN_EVERY) {
                 self.pinned = self.table.reader().snapshot().0;
             }
         }

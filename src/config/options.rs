@@ -416,7 +416,7 @@ pub(super) const TABLE: &[OptionRow] = &[
         range: "a size of 64kb or more, such as 256mb",
         default: "268435456",
         doc: "How many received bytes may wait while the callback is slow, before the primary \
-            has to keep them; while a snapshot is loaded, no more than 512kb do.",
+            has to keep them; while a snapshot is loaded, no more than 896kb do.",
         set: |c, v| {
             c.spool_size = size_from(v, SPOOL_SIZE_MIN)?;
             Ok(())

@@ -42,7 +42,8 @@ pub(super) unsafe fn usual<'a>(
 ) -> Option<(&'a rets_t, u32, &'a [u8], OutBuf)> {
     // A size that were negative would be too large.
     let is_negative = ((key_len | buf_len) as isize | db as isize) < 0;
-    let is_odd = (r.addr() | len.addr()) % align_of::<rets_t>().max(align_of::<usize>()) != 0;
+    let is_odd =
+        !(r.addr() | len.addr()).is_multiple_of(align_of::<rets_t>().max(align_of::<usize>()));
     if r.is_null() || len.is_null() || is_odd || is_negative {
         return None;
     }

@@ -115,7 +115,7 @@ use std::ffi::{c_char, c_void};
 ///     spool-size   (268435456)
 ///         a size of 64kb or more, such as 256mb. How many received bytes may wait
 ///         while the callback is slow, before the primary has to keep them; while a
-///         snapshot is loaded, no more than 512kb do.
+///         snapshot is loaded, no more than 896kb do.
 ///
 /// Sizes are plain bytes, or have kb, mb or gb (of 1024) behind them. Patterns are the
 /// servers' globs: * ? [a-z] [^a-z] and \ before a character that is meant as it is.

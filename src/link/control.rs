@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 const CHUNK_OVERHEAD: u64 = 128;
 
 /// While a snapshot comes, so many received bytes may wait: enough for the apply thread to have
-/// something to do, and no more memory than that for what is there when it is asked for.
-const AHEAD_MAX: u64 = 512 << 10;
+/// something to do while the link's is held up, and no more memory than that for what is there when
+/// it is asked for.
+const AHEAD_MAX: u64 = 896 << 10;
 
 /// A history and the last offset of it that is applied.
 pub type ResumePoint = (ReplId, i64);
@@ -296,6 +297,11 @@ impl Control {
     /// Whether so much waits as may ever wait.
     pub(super) fn is_spool_full(&self) -> bool {
         self.taken() >= self.spool_size.load(SeqCst)
+    }
+
+    /// Whether a snapshot comes, and the apply thread has enough of it to do for a while.
+    pub fn is_ahead(&self) -> bool {
+        self.loading.load(SeqCst) && self.spooled.load(SeqCst) > AHEAD_MAX / 2
     }
 
     fn bound(&self) -> u64 {

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::fetch::fetch;
-use super::heap::{self, Hand, Heap, Supply};
+use super::heap::{self, Hand, Heap, Source};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -91,7 +91,7 @@ impl Block {
     /// kept.
     #[inline]
     pub fn in_heap<const N: usize>(
-        supply: &impl Supply,
+        source: &impl Source,
         note: u32,
         first: [&[u8]; 2],
         rest: [&[u8]; N],
@@ -101,7 +101,7 @@ impl Block {
         if len > CONTENT_MAX {
             return None;
         }
-        let block = supply.piece(HEAD + len)?;
+        let block = source.piece(HEAD + len)?;
         let head = note << (OWNER_BITS + LEN_BITS) | (len as u32) << OWNER_BITS | 1;
         // SAFETY: it is as large as that, and nobody else has it.
         unsafe {

@@ -18,6 +18,7 @@
 
 mod class;
 mod hand;
+mod pages;
 
 use super::fetch;
 use parking_lot::Mutex;
@@ -26,7 +27,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use hand::{Hand, Supply};
+pub use hand::{Hand, Source};
 
 /// A chunk begins where this divides the address.
 const CHUNK: usize = 2 << 20;
@@ -95,6 +96,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     chunks: Vec<NonNull<Chunk>>,
+    /// The next chunk, with its pages, if somebody has got it before it is needed.
+    spare: Option<NonNull<Chunk>>,
     /// No chunk before this one has a free slab.
     roomy: usize,
     /// The slabs of each class that have room.
@@ -172,6 +175,41 @@ impl Heap {
         let class = class::of(size)?;
         let inner = self.0.0;
         inner.state.lock().take(inner, class)
+    }
+
+    /// Gets the next chunk before it is needed. That takes the system its time (a host may have to
+    /// find the memory first), in which another thread can go on taking pieces. A heap of a few
+    /// chunks gets none.
+    pub fn get_spare(&self) {
+        let inner = self.0.0;
+        let is_wanted = |state: &State| state.spare.is_none() && state.chunks.len() > SMALL_CHUNKS;
+        if !is_wanted(&inner.state.lock()) {
+            return;
+        }
+        let Some(chunk) = pages::map().map(NonNull::cast::<Chunk>) else { return };
+        // SAFETY: nobody else has it.
+        unsafe {
+            enlarge(chunk.as_ptr(), true);
+            pages::populate(chunk.as_ptr().cast());
+        }
+        let mut state = inner.state.lock();
+        if is_wanted(&state) {
+            state.spare = Some(chunk);
+        } else {
+            drop(state);
+            // SAFETY: as above.
+            unsafe { pages::unmap(chunk.as_ptr().cast()) };
+        }
+    }
+
+    /// Whether there is one that was not needed yet.
+    pub fn has_spare(&self) -> bool {
+        self.0.0.state.lock().spare.is_some()
+    }
+
+    /// Gives it back.
+    pub fn drop_spare(&self) {
+        self.0.0.state.lock().drop_spare();
     }
 
     /// Whether a piece is of this heap.
@@ -290,6 +328,7 @@ impl State {
     fn new() -> Self {
         Self {
             chunks: Vec::new(),
+            spare: None,
             roomy: 0,
             open: [ptr::null_mut(); class::COUNT],
             in_use: 0,
@@ -447,11 +486,14 @@ impl State {
     /// One more chunk from the system; its place.
     fn add_chunk(&mut self, inner: &'static Inner) -> Option<usize> {
         self.chunks.try_reserve(1).ok()?;
-        let chunk: *mut Chunk = map()?.cast().as_ptr();
         let at = self.chunks.len();
+        let spare = self.spare.take();
+        let chunk: *mut Chunk = spare.or_else(|| Some(pages::map()?.cast()))?.as_ptr();
         // SAFETY: it has room for it, and nobody else has it. Slabs are written when taken.
         unsafe {
-            enlarge(chunk, at >= SMALL_CHUNKS);
+            if spare.is_none() {
+                enlarge(chunk, at >= SMALL_CHUNKS);
+            }
             (&raw mut (*chunk).heap).write(inner);
             (&raw mut (*chunk).at).write(at);
             (&raw mut (*chunk).free).write(u128::MAX);
@@ -470,7 +512,7 @@ impl State {
             unsafe {
                 if (*chunk).free == u128::MAX {
                     self.unclean -= (*chunk).clean.count_zeros() as usize;
-                    unmap(chunk);
+                    pages::unmap(chunk.cast());
                     self.chunks.swap_remove(at);
                     if let Some(moved) = self.chunks.get(at) {
                         (*moved.as_ptr()).at = at;
@@ -485,7 +527,7 @@ impl State {
                 }
                 self.unclean -= unclean.count_ones() as usize;
                 for (place, count) in runs(unclean) {
-                    discard(chunk.cast::<u8>().add(place * SLAB), count * SLAB);
+                    pages::discard(chunk.cast::<u8>().add(place * SLAB), count * SLAB);
                 }
             }
             at += 1;
@@ -493,73 +535,34 @@ impl State {
         self.roomy = 0;
     }
 
+    fn drop_spare(&mut self) {
+        if let Some(spare) = self.spare.take() {
+            // SAFETY: nobody has a piece of it.
+            unsafe { pages::unmap(spare.as_ptr().cast()) };
+        }
+    }
+
     /// Gives everything back to the system.
     fn unmap(&mut self) {
+        self.drop_spare();
         for chunk in self.chunks.drain(..) {
             // SAFETY: nobody has a piece of it.
-            unsafe { unmap(chunk.as_ptr()) };
+            unsafe { pages::unmap(chunk.as_ptr().cast()) };
         }
         *self = Self::new();
     }
 }
 
-/// A chunk of the system's memory.
-fn map() -> Option<NonNull<u8>> {
-    let map = |size| {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the system chooses where, and what was there before stays.
-        let start = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
-        (start != libc::MAP_FAILED).then_some(start)
-    };
-    // Mostly the system puts one next to the other.
-    let start = map(CHUNK)?;
-    if start.addr() % CHUNK == 0 {
-        start.expose_provenance();
-        return NonNull::new(start.cast());
-    }
-    // SAFETY: it was mapped just before.
-    unsafe { libc::munmap(start, CHUNK) };
-    let start = map(2 * CHUNK)?;
-    let before = start.addr().next_multiple_of(CHUNK) - start.addr();
-    let chunk = start.wrapping_byte_add(before);
-    let rests = [(start, before), (chunk.wrapping_byte_add(CHUNK), CHUNK - before)];
-    for (rest, size) in rests.into_iter().filter(|(_, size)| *size > 0) {
-        // SAFETY: that is what lies beside the chunk of what was mapped just before.
-        unsafe { libc::munmap(rest, size) };
-    }
-    chunk.expose_provenance();
-    NonNull::new(chunk.cast())
-}
-
-/// # Safety
-/// Nobody uses anything of the chunk any more.
-unsafe fn unmap(chunk: *mut Chunk) {
-    // SAFETY: as the caller says.
-    unsafe { libc::munmap(chunk.cast(), CHUNK) };
-}
-
-/// Whether the system is to back a chunk with large pages. That it may refuse is no harm.
+/// Whether the system is to back a chunk with large pages.
 ///
 /// # Safety
 /// It is a chunk that only the caller changes.
 unsafe fn enlarge(chunk: *mut Chunk, large: bool) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the chunk is so large, and what is in it stays.
+    // SAFETY: as the caller says. In this order: the first write decides what page it gets.
     unsafe {
-        let advice = if large { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
-        libc::madvise(chunk.cast(), CHUNK, advice)
-    };
-    // Not before: the first write decides what page it gets.
-    // SAFETY: as the caller says.
-    unsafe { (&raw mut (*chunk).is_large).write(large) };
-}
-
-/// # Safety
-/// They are whole pages of a chunk, and nobody has anything in them.
-unsafe fn discard(start: *mut u8, size: usize) {
-    // SAFETY: as the caller says.
-    unsafe { libc::madvise(start.cast(), size, libc::MADV_DONTNEED) };
+        pages::enlarge(chunk.cast(), large);
+        (&raw mut (*chunk).is_large).write(large);
+    }
 }
 
 /// Where ones follow each other, and how many.

@@ -56,11 +56,11 @@ fn unpack_into(packed: &[u8], out: &mut [u8]) -> Option<usize> {
 /// Copies literals, with which `rest` begins, to the front.
 #[inline(always)]
 fn copy_literals(rest: &[u8], literals: &[u8], to: &mut [u8]) -> Option<()> {
-    if literals.len() <= PIECE {
-        if let (Some(from), Some(to)) = (rest.first_chunk(), to.first_chunk_mut::<PIECE>()) {
-            *to = *from;
-            return Some(());
-        }
+    if literals.len() <= PIECE
+        && let (Some(from), Some(to)) = (rest.first_chunk(), to.first_chunk_mut::<PIECE>())
+    {
+        *to = *from;
+        return Some(());
     }
     to.get_mut(..literals.len())?.copy_from_slice(literals);
     Some(())

@@ -22,7 +22,7 @@ use crate::env::Env;
 use crate::error::{Error, Kind};
 use crate::link::{Feed, LinkState, Transfer, Wishes};
 use crate::log::{self, Level};
-use crate::table::Table;
+use crate::table::{Supply, Table};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use unknown::SyncedFor;
@@ -165,6 +165,11 @@ impl Apply {
     /// Whether the engine is to stop.
     pub(super) fn is_stopping(&self) -> bool {
         self.shared.control.is_stopping()
+    }
+
+    /// For whoever gets memory ahead.
+    pub(super) fn supply(&self) -> Supply {
+        self.table.supply()
     }
 
     /// Whether there is anything to tidy up when nothing more comes.

@@ -8,6 +8,7 @@
 use super::Shared;
 use super::apply::Apply;
 use crate::link::{Feed, Fetch, Link};
+use crate::table::Supply;
 use crossbeam_channel::{Receiver, TryRecvError};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(super) struct Desk {
     feeds: Receiver<Feed>,
     seat: Mutex<Seat>,
     bell: Bell,
+    supply: Supply,
 }
 
 struct Seat {
@@ -93,8 +95,9 @@ impl Seat {
 
 impl Applier {
     pub(super) fn new(shared: Arc<Shared>, apply: Apply, feeds: Receiver<Feed>) -> Self {
+        let supply = apply.supply();
         let seat = Seat { apply, taken: 0, is_watched: false, is_busy: false };
-        let desk = Desk { shared, feeds, seat: Mutex::new(seat), bell: Bell::default() };
+        let desk = Desk { shared, feeds, seat: Mutex::new(seat), bell: Bell::default(), supply };
         Self { desk: Arc::new(desk) }
     }
 
@@ -146,6 +149,10 @@ impl Desk {
     fn see_to_it(&self) {
         if !self.feeds.is_empty() && !self.deal_with_little() {
             self.bell.ring();
+        }
+        if self.shared.control.is_ahead() {
+            // A load takes memory faster than a system may have it, and this thread has time.
+            self.supply.get_ahead();
         }
     }
 

@@ -18,6 +18,19 @@ pub(super) struct Layout {
     pub(super) heap: Heap,
 }
 
+/// Gets memory of a table's before it is needed, in any thread: while one that loads takes a lot,
+/// another may have time.
+#[derive(Debug)]
+pub struct Supply(pub(super) Heap);
+
+impl Supply {
+    /// A piece of some MiB, if there is none ahead. [`Table::tidy`](super::Table::tidy) gives back
+    /// what was not needed.
+    pub fn get_ahead(&self) {
+        self.0.get_spare();
+    }
+}
+
 impl Layout {
     #[inline]
     pub(super) fn hash(&self, key: &[u8]) -> u64 {

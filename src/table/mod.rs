@@ -39,6 +39,7 @@ pub use entry::{Counts, Entry, Hold};
 pub use fill::Fill;
 pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
+pub use layout::Supply;
 pub use reader::{Entries, FEW, Reader};
 
 use crate::memory::{self, Hand};
@@ -388,7 +389,8 @@ impl Table {
 
     /// Whether anything that was replaced waits for [`Table::tidy`].
     pub fn is_untidy(&self) -> bool {
-        !self.hand.is_empty() || !self.shared.writing.lock().bin.is_empty()
+        let has_spare = self.shared.layout.heap.has_spare();
+        has_spare || !self.hand.is_empty() || !self.shared.writing.lock().bin.is_empty()
     }
 
     /// Gives back what was replaced, as far as nobody looks at it. Publishing does that by itself
@@ -396,6 +398,12 @@ impl Table {
     /// it may lie in many places.
     pub fn tidy(&mut self) {
         publish::tidy(&self.shared, &self.hand);
+        self.shared.layout.heap.drop_spare();
+    }
+
+    /// For whoever gets memory for it ahead.
+    pub fn supply(&self) -> Supply {
+        Supply(self.shared.layout.heap.clone())
     }
 
     /// So many keys will come into a database: it does not have to grow for them.

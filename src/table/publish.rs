@@ -77,14 +77,14 @@ impl What {
 /// Puts all of a unit in place.
 pub(super) fn publish(shared: &Shared, hand: &Hand, mut batch: Batch, stamp: Stamp) {
     let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
-    if let Some((db, database)) = only {
-        if let Some((slot, is_expected)) = batch.take_only(stamp.unit) {
-            let what = match slot {
-                Slot::Put(stored) if is_expected => What::Put(stored),
-                slot => What::of(&shared.layout, slot, stamp.unit, db),
-            };
-            return publish_one(shared, hand, database, what, stamp);
-        }
+    if let Some((db, database)) = only
+        && let Some((slot, is_expected)) = batch.take_only(stamp.unit)
+    {
+        let what = match slot {
+            Slot::Put(stored) if is_expected => What::Put(stored),
+            slot => What::of(&shared.layout, slot, stamp.unit, db),
+        };
+        return publish_one(shared, hand, database, what, stamp);
     }
     let plan = Plan::new(shared, batch, stamp.unit);
     let mut writing = shared.writing.lock();

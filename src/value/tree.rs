@@ -236,12 +236,12 @@ impl<O: Order> Tree<O> {
         if from == to || from + 1 == to {
             return self.replace(from, entry);
         }
-        if let Some(Node::Leaf(block)) = &self.root {
-            if let Some(moved) = moved_in_leaf(block, from, to, entry) {
-                self.bytes = moved.len();
-                self.root = Some(Node::Leaf(moved));
-                return;
-            }
+        if let Some(Node::Leaf(block)) = &self.root
+            && let Some(moved) = moved_in_leaf(block, from, to, entry)
+        {
+            self.bytes = moved.len();
+            self.root = Some(Node::Leaf(moved));
+            return;
         }
         self.remove(from);
         self.insert(if from < to { to - 1 } else { to }, entry);

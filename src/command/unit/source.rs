@@ -65,11 +65,11 @@ impl Unit<'_> {
         let (Found::Whole(mut entry) | Found::Partial(mut entry)) = self.find(self.db, key) else {
             return;
         };
-        if let Some(Value::Zset(zset)) = &mut entry.value {
-            if zset.is_packed() {
-                zset.set_packed(false);
-                self.put(self.db, key, entry, true);
-            }
+        if let Some(Value::Zset(zset)) = &mut entry.value
+            && zset.is_packed()
+        {
+            zset.set_packed(false);
+            self.put(self.db, key, entry, true);
         }
     }
 

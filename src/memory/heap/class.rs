@@ -66,7 +66,7 @@ mod tests {
             let rest = rests.iter().find(|(max, _)| bytes <= *max).map(|(_, rest)| *rest);
             assert!(rounded >= bytes && rounded - bytes < rest.unwrap_or(bytes / 3), "{bytes}");
             assert_eq!(*classes.entry(class).or_insert(rounded), rounded);
-            assert!(bytes % LINE != 0 || rounded % LINE == 0, "{bytes} {rounded}");
+            assert!(bytes % LINE != 0 || rounded.is_multiple_of(LINE), "{bytes} {rounded}");
         }
         // No piece is too small for an address.
         assert_eq!(classes.len(), COUNT - 1);

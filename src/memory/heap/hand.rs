@@ -13,7 +13,7 @@ use std::ptr::{self, NonNull};
 const KEPT_MAX: usize = 512 << 10;
 
 /// What gives out pieces.
-pub trait Supply {
+pub trait Source {
     /// Whose they are.
     fn heap(&self) -> &Heap;
 
@@ -34,7 +34,7 @@ pub struct Hand {
 // SAFETY: the pieces in it belong to it alone.
 unsafe impl Send for Hand {}
 
-impl Supply for Heap {
+impl Source for Heap {
     fn heap(&self) -> &Heap {
         self
     }
@@ -45,7 +45,7 @@ impl Supply for Heap {
     }
 }
 
-impl Supply for Hand {
+impl Source for Hand {
     fn heap(&self) -> &Heap {
         &self.heap
     }

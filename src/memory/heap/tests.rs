@@ -13,8 +13,8 @@ struct Piece {
 unsafe impl Send for Piece {}
 
 impl Piece {
-    fn take(supply: &impl Supply, size: usize, filling: u8) -> Self {
-        let at = supply.piece(size).expect("there is memory");
+    fn take(source: &impl Source, size: usize, filling: u8) -> Self {
+        let at = source.piece(size).expect("there is memory");
         // SAFETY: it is so large.
         unsafe { at.write_bytes(filling, size) };
         Self { at, size, filling }
@@ -41,6 +41,36 @@ impl Piece {
 
 /// The largest piece.
 const SIZE_MAX: usize = 64 * LINE;
+
+#[test]
+fn a_spare_chunk_is_the_next_one_or_goes_back() {
+    let heap = Heap::new();
+    heap.get_spare();
+    assert!(!heap.has_spare(), "it is small");
+    let spare = || heap.0.0.state.lock().spare;
+    let mut pieces = Vec::new();
+    let mut chunks = |count: usize| {
+        while heap.0.0.state.lock().chunks.len() < count {
+            pieces.push(heap.lines(64));
+        }
+        chunk_of(pieces.last().unwrap().address())
+    };
+    chunks(SMALL_CHUNKS + 1);
+    heap.get_spare();
+    let next = spare();
+    heap.get_spare();
+    assert!(next.is_some() && spare() == next, "one is enough");
+    assert_eq!(Some(chunks(SMALL_CHUNKS + 2)), next.map(|chunk| chunk.as_ptr()));
+    assert!(!heap.has_spare());
+    heap.get_spare();
+    assert!(heap.has_spare());
+    heap.drop_spare();
+    assert!(!heap.has_spare());
+    heap.get_spare();
+    drop((pieces, heap));
+    let known = INNERS.lock();
+    assert!(known.iter().all(|inner| inner.state.lock().spare.is_none()));
+}
 
 #[test]
 fn a_heap_has_no_larger_piece() {

@@ -300,11 +300,11 @@ impl Index {
         gone: impl FnMut(Gone),
     ) -> Result<(), Stored> {
         let segment = self.segment(hash);
-        if segment.takes_another(numbers.1) {
-            if let Some(place) = segment.free_place(hash) {
-                segment.add_at(place, hash, new);
-                return Ok(());
-            }
+        if segment.takes_another(numbers.1)
+            && let Some(place) = segment.free_place(hash)
+        {
+            segment.add_at(place, hash, new);
+            return Ok(());
         }
         if self.own_find(hash, new.show().key()).is_some() {
             return Err(new);

@@ -11,7 +11,7 @@ use super::packed::{
     DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_LENS,
     VERSION_SHIFT, elements, parts,
 };
-use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Supply, block_size, fetch};
+use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Source, block_size, fetch};
 use crate::table::entry::{Entry, Share};
 use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
 use std::marker::PhantomData;
@@ -87,21 +87,20 @@ impl Stored {
 
     /// The same of what is lent.
     pub(in crate::table) fn of(
-        supply: &impl Supply,
+        source: &impl Source,
         key: &[u8],
         content: Content<'_>,
         version: u64,
         expires_at_ms: Option<i64>,
     ) -> Self {
-        if let Content::Flat(flat) = content {
-            if fits(key.len(), flat.bytes.len()) {
-                if let Some(word) = whole_block(supply, key, flat, version, expires_at_ms) {
-                    return Self(word);
-                }
-            }
+        if let Content::Flat(flat) = content
+            && fits(key.len(), flat.bytes.len())
+            && let Some(word) = whole_block(source, key, flat, version, expires_at_ms)
+        {
+            return Self(word);
         }
         let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
-        Self::new(supply.heap(), Bytes::from(key), entry)
+        Self::new(source.heap(), Bytes::from(key), entry)
     }
 
     /// The same and what it adds to the sums, for less than to ask it.
@@ -129,7 +128,7 @@ impl Stored {
 
     /// The same of what is put together; `None` if that is no block.
     pub(in crate::table) fn joined(
-        supply: &impl Supply,
+        source: &impl Source,
         key: &[u8],
         flat: Flat<Pieces<'_>>,
         version: u64,
@@ -138,17 +137,17 @@ impl Stored {
         if !fits(key.len(), flat.bytes.total_len()) {
             return None;
         }
-        block(supply, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
+        block(source, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
     }
 
     /// The same of an entry that has no block in common with the key.
-    pub(in crate::table) fn under(supply: &impl Supply, key: &[u8], entry: Entry) -> Self {
+    pub(in crate::table) fn under(source: &impl Source, key: &[u8], entry: Entry) -> Self {
         let Entry { version, expires_at_ms, .. } = entry;
         let word = flat(key.len(), &entry)
-            .and_then(|flat| whole_block(supply, key, flat.lend(), version, expires_at_ms));
+            .and_then(|flat| whole_block(source, key, flat.lend(), version, expires_at_ms));
         match word {
             Some(word) => Self(word),
-            None => Self::new(supply.heap(), Bytes::from(key), entry),
+            None => Self::new(source.heap(), Bytes::from(key), entry),
         }
     }
 
@@ -446,19 +445,19 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<NonZeroU64> {
 }
 
 fn whole_block(
-    supply: &impl Supply,
+    source: &impl Source,
     key: &[u8],
     flat: Flat<&[u8]>,
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
-    block(supply, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
+    block(source, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
 }
 
 /// A block of a value in pieces.
 #[inline]
 fn block<const N: usize>(
-    supply: &impl Supply,
+    source: &impl Source,
     key: &[u8],
     flat: Flat<[&[u8]; N]>,
     version: u64,
@@ -482,7 +481,7 @@ fn block<const N: usize>(
         | version_code << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(supply, note as u32, [key, between.all()], flat.bytes)?.into_word()
+    Block::in_heap(source, note as u32, [key, between.all()], flat.bytes)?.into_word()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have

@@ -60,7 +60,7 @@ impl SeqLock {
     #[inline]
     pub(crate) fn read_at_rest<R>(&self, read: impl FnOnce(&[AtomicU64; WORDS]) -> R) -> Option<R> {
         let before = self.count.load(Ordering::Acquire);
-        if before % 2 != 0 {
+        if !before.is_multiple_of(2) {
             return None;
         }
         let found = read(&self.words);

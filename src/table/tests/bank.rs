@@ -91,7 +91,7 @@ fn audit<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>, stamp: Stamp)
 }
 
 fn audit_once(reader: &Reader, keys: &[(Db, Bytes)], round: u64) -> u64 {
-    if round % 8 == 0 {
+    if round.is_multiple_of(8) {
         let (copy, stamp) = reader.snapshot();
         // Others go on publishing: what was copied must not notice.
         let items: Vec<_> = copy.iter().flat_map(|(_, items)| items.iter()).collect();

@@ -296,10 +296,10 @@ impl Group {
             }
             Err(at) => self.pending.insert(at, &entry),
         }
-        if number != 0 {
-            if let Err(at) = self.find_owned(number, id) {
-                self.owned.insert(at, &ownership(number, id));
-            }
+        if number != 0
+            && let Err(at) = self.find_owned(number, id)
+        {
+            self.owned.insert(at, &ownership(number, id));
         }
         true
     }

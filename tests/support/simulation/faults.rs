@@ -124,7 +124,7 @@ impl Habits {
         habits.skip_percent *= u64::from(habits.has(Fault::Veto));
         habits.slow_percent *= usize::from(habits.has(Fault::Slow));
         habits.choose_use(&mut of_use);
-        if habits.salt % 4 == 0 {
+        if habits.salt.is_multiple_of(4) {
             habits.options.push(("sync-lock", "/lock".to_owned()));
         }
         habits

@@ -131,7 +131,7 @@ impl Moods {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
-        let no = self.one_of > 0 && (self.state >> 33) % (self.one_of + 1) == 0;
+        let no = self.one_of > 0 && (self.state >> 33).is_multiple_of(self.one_of + 1);
         if no { Verdict::Skip } else { Verdict::Keep }
     }
 }
