@@ -89,6 +89,9 @@ pub(super) fn zincrby(unit: &mut Unit<'_>, args: &[&[u8]]) -> Applied {
 }
 
 fn add(unit: &mut Unit<'_>, key: &[u8], pairs: &[&[u8]], mut adding: Adding) -> Applied {
+    if let [text, member] = pairs {
+        return add_member(unit, key, member, score(text)?, adding);
+    }
     let pairs = pairs.chunks_exact(2);
     if pairs.len() == 0 || !pairs.remainder().is_empty() {
         return Err(Failure::syntax());

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::fetch::fetch;
-use super::heap::{self, Heap};
+use super::heap::{self, Hand, Heap, Source};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -91,7 +91,7 @@ impl Block {
     /// kept.
     #[inline]
     pub fn in_heap<const N: usize>(
-        heap: &Heap,
+        source: &impl Source,
         note: u32,
         first: [&[u8]; 2],
         rest: [&[u8]; N],
@@ -101,7 +101,7 @@ impl Block {
         if len > CONTENT_MAX {
             return None;
         }
-        let block = heap.take(HEAD + len)?;
+        let block = source.piece(HEAD + len)?;
         let head = note << (OWNER_BITS + LEN_BITS) | (len as u32) << OWNER_BITS | 1;
         // SAFETY: it is as large as that, and nobody else has it.
         unsafe {
@@ -116,6 +116,22 @@ impl Block {
         }
         block.as_ptr().expose_provenance();
         Some(Self(block))
+    }
+
+    /// Drops it. What that gives back is at hand then, if it is of the same heap.
+    #[inline]
+    pub fn give_to(self, hand: &Hand) {
+        // SAFETY: it is there as long as this.
+        if self.is_in_heap() && unsafe { hand.heap().has(self.0) } {
+            // SAFETY: as above; whoever was its last owner gives it back.
+            unsafe {
+                // As when it is dropped.
+                let head = Head(self.0.cast::<AtomicU32>().as_ref().load(Ordering::Acquire));
+                if head.owners() == 1 {
+                    hand.give_back(ManuallyDrop::new(self).0, HEAD + head.len());
+                }
+            }
+        }
     }
 
     /// The note and the content, if it is in a heap, and in this one.

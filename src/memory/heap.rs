@@ -11,11 +11,13 @@
 //! eighth of the slabs are free, their pages are given back, and whole chunks where none is in use.
 //!
 //! One lock a heap guards all that. It is held for some instructions, and nobody contends for it
-//! but the writer of a table and those who drop the last handle of what they read there.
+//! but the writer of a table, who has some pieces at hand (`hand.rs`), and those who drop the last
+//! handle of what they read there.
 
 #![allow(unsafe_code)]
 
 mod class;
+mod hand;
 mod pages;
 
 use super::fetch;
@@ -24,6 +26,8 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use hand::{Hand, Source};
 
 /// A chunk begins where this divides the address.
 const CHUNK: usize = 2 << 20;

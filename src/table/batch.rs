@@ -308,7 +308,7 @@ impl Batch {
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
         let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
-        self.set(db, Slot::Put(Stored::under(&table.shared.layout.heap, key, entry)));
+        self.set(db, Slot::Put(Stored::under(&table.hand, key, entry)));
     }
 
     /// An entry that is what the primary has, as the table would have it.
@@ -320,8 +320,8 @@ impl Batch {
         value: Content<'_>,
         expires_at_ms: Option<i64>,
     ) -> Made {
-        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
-        Made(Stored::of(heap, key, value, version, expires_at_ms))
+        let (hand, version) = (&table.hand, version(self.unit, db));
+        Made(Stored::of(hand, key, value, version, expires_at_ms))
     }
 
     /// What an edit makes of a key that has nothing, or what the primary has in one block; the
@@ -336,8 +336,8 @@ impl Batch {
         };
         let mut room = Room::default();
         let new = edit(flat, &mut room)?;
-        let (heap, version) = (&table.shared.layout.heap, version(self.unit, db));
-        Stored::joined(heap, key, new, version, expires_at_ms).map(Made)
+        let (hand, version) = (&table.hand, version(self.unit, db));
+        Stored::joined(hand, key, new, version, expires_at_ms).map(Made)
     }
 
     /// Gives its key what was made for this database.
@@ -360,7 +360,7 @@ impl Batch {
         if matches!(self.slot(db, key), Some(Slot::Put(_))) {
             return self.put(table, db, key, entry);
         }
-        self.set(db, Slot::Keep(Stored::under(&table.shared.layout.heap, key, entry)));
+        self.set(db, Slot::Keep(Stored::under(&table.hand, key, entry)));
     }
 
     /// Takes a key away, if it is there.

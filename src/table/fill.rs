@@ -8,12 +8,14 @@ use super::database::{Database, Db};
 use super::entry::Counts;
 use super::index::{Gone, Stored};
 use super::{Shared, Stamp, Waste, publish};
+use crate::memory::Hand;
 use crate::value::{Bytes, Content};
 use std::sync::Arc;
 
 /// Some keys on their way into the table.
 pub struct Fill<'t> {
     shared: &'t Shared,
+    hand: &'t Hand,
     stamp: Stamp,
     /// Where the last key belongs, and those of `waiting` with it.
     database: Option<(Db, Arc<Database>)>,
@@ -25,9 +27,10 @@ pub struct Fill<'t> {
 }
 
 impl<'t> Fill<'t> {
-    pub(super) fn new(shared: &'t Shared, stamp: Stamp) -> Self {
+    pub(super) fn new(shared: &'t Shared, hand: &'t Hand, stamp: Stamp) -> Self {
         Self {
             shared,
+            hand,
             stamp,
             database: None,
             waiting: Vec::new(),
@@ -87,7 +90,7 @@ impl<'t> Fill<'t> {
         shared.stamp.begin();
         shared.sums.change(&new, &vain);
         shared.stamp.end(self.stamp.words());
-        publish::sweep(shared, writing);
+        publish::sweep(shared, self.hand, writing);
     }
 }
 

@@ -42,7 +42,7 @@ pub use index::{Plain, SLOT_BYTES, Shown};
 pub use layout::Supply;
 pub use reader::{Entries, FEW, Reader};
 
-use crate::memory;
+use crate::memory::{self, Hand};
 use crate::value::Bytes;
 use database::{Databases, Sums};
 use index::{From, Glance, Gone, Root, Stored};
@@ -304,6 +304,7 @@ pub fn forked() {
 #[derive(Debug)]
 pub struct Table {
     shared: Arc<Shared>,
+    hand: Hand,
 }
 
 /// A key that the writer is going to look at; see [`Table::foresee`].
@@ -327,7 +328,7 @@ impl Table {
             copies: AtomicUsize::new(0),
             barrier,
         };
-        Self { shared: Arc::new(shared) }
+        Self { hand: Hand::new(&shared.layout.heap), shared: Arc::new(shared) }
     }
 
     /// A reader. It outlives the table and goes on seeing what was published last.
@@ -378,24 +379,25 @@ impl Table {
 
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.
     pub fn publish(&mut self, batch: Batch, stamp: Stamp) {
-        publish::publish(&self.shared, batch, stamp);
+        publish::publish(&self.shared, &self.hand, batch, stamp);
     }
 
     /// The place in the history moves though no data changed.
     pub fn stamp(&mut self, stamp: Stamp) {
-        publish::stamp(&self.shared, stamp);
+        publish::stamp(&self.shared, &self.hand, stamp);
     }
 
     /// Whether anything that was replaced waits for [`Table::tidy`].
     pub fn is_untidy(&self) -> bool {
-        !self.shared.writing.lock().bin.is_empty() || self.shared.layout.heap.has_spare()
+        let has_spare = self.shared.layout.heap.has_spare();
+        has_spare || !self.hand.is_empty() || !self.shared.writing.lock().bin.is_empty()
     }
 
     /// Gives back what was replaced, as far as nobody looks at it. Publishing does that by itself
     /// as things pile up; this is for what is left when nothing more comes: little by itself, but
     /// it may lie in many places.
     pub fn tidy(&mut self) {
-        publish::tidy(&self.shared);
+        publish::tidy(&self.shared, &self.hand);
         self.shared.layout.heap.drop_spare();
     }
 
@@ -411,7 +413,7 @@ impl Table {
 
     /// Takes in new keys that nobody is looking for yet.
     pub fn fill(&mut self, stamp: Stamp) -> Fill<'_> {
-        Fill::new(&self.shared, stamp)
+        Fill::new(&self.shared, &self.hand, stamp)
     }
 
     /// An empty dataset, to be built aside.
@@ -422,7 +424,7 @@ impl Table {
     /// Readers move over to another dataset in one step. It was made by this table.
     pub fn replace(&mut self, next: Generation, stamp: Stamp) {
         debug_assert!(next.layout.is_same(&self.shared.layout), "a generation of another table");
-        publish::replace(&self.shared, next.databases, stamp);
+        publish::replace(&self.shared, &self.hand, next.databases, stamp);
     }
 
     /// A walk over all entries. It borrows nothing: the table may be changed while it goes on.

@@ -7,6 +7,7 @@ use super::index::{Gone, Index, Stored};
 use super::layout::Layout;
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
+use crate::memory::Hand;
 use crate::value::Bytes;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -74,7 +75,7 @@ impl What {
 }
 
 /// Puts all of a unit in place.
-pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
+pub(super) fn publish(shared: &Shared, hand: &Hand, mut batch: Batch, stamp: Stamp) {
     let only = batch.only().and_then(|db| Some((db, shared.root.own().get(db)?)));
     if let Some((db, database)) = only
         && let Some((slot, is_expected)) = batch.take_only(stamp.unit)
@@ -83,17 +84,17 @@ pub(super) fn publish(shared: &Shared, mut batch: Batch, stamp: Stamp) {
             Slot::Put(stored) if is_expected => What::Put(stored),
             slot => What::of(&shared.layout, slot, stamp.unit, db),
         };
-        return publish_one(shared, database, what, stamp);
+        return publish_one(shared, hand, database, what, stamp);
     }
     let plan = Plan::new(shared, batch, stamp.unit);
     let mut writing = shared.writing.lock();
     plan.prepare(shared, &mut writing);
     plan.apply(shared, &mut writing, stamp);
-    sweep(shared, writing);
+    sweep(shared, hand, writing);
 }
 
 /// Puts a single write in place, as most units are: one store does it.
-fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
+fn publish_one(shared: &Shared, hand: &Hand, database: &Database, what: What, stamp: Stamp) {
     let index = &database.index;
     let hash = shared.layout.hash(what.key());
     let mut spot = index.own_find(hash, what.key());
@@ -137,16 +138,16 @@ fn publish_one(shared: &Shared, database: &Database, what: What, stamp: Stamp) {
         let weight = old.weight(later);
         writing.throw_away(weight, Waste::Stored(old));
     }
-    sweep(shared, guard);
+    sweep(shared, hand, guard);
 }
 
 /// The place in the history moves. That happens also when nothing is written for long, so that what
 /// somebody was looking at when it was replaced does not stay until something is.
-pub(super) fn stamp(shared: &Shared, stamp: Stamp) {
+pub(super) fn stamp(shared: &Shared, hand: &Hand, stamp: Stamp) {
     let writing = shared.writing.lock();
     shared.stamp.begin();
     shared.stamp.end(stamp.words());
-    sweep(shared, writing);
+    sweep(shared, hand, writing);
 }
 
 /// Makes a database of so many keys where there is none. Nobody sees a difference.
@@ -161,35 +162,36 @@ pub(super) fn make_room(shared: &Shared, db: Db, keys: usize) {
 }
 
 /// Readers move over to other databases.
-pub(super) fn replace(shared: &Shared, next: Databases, stamp: Stamp) {
+pub(super) fn replace(shared: &Shared, hand: &Hand, next: Databases, stamp: Stamp) {
     let mut writing = shared.writing.lock();
     shared.stamp.begin();
     shared.sums.set(&next.counts());
     exchange_root(shared, next, false, &mut writing);
     shared.stamp.end(stamp.words());
-    sweep(shared, writing);
+    sweep(shared, hand, writing);
 }
 
 /// Gives back what nobody looks at any more, when no lock is held: it may be huge.
 #[inline]
-pub(super) fn sweep(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+pub(super) fn sweep(shared: &Shared, hand: &Hand, mut writing: MutexGuard<'_, Writing>) {
     let held = shared.copies.load(Ordering::Acquire) > 0;
     if std::mem::replace(&mut writing.held, held) && !held {
         writing.bin.hurry();
     }
     // A copy of everything has no end that could be waited for.
     if writing.bin.is_full() || !held && writing.bin.is_left_full() {
-        sort_out(shared, writing);
+        sort_out(shared, hand, writing);
     }
 }
 
 /// Gives back all that nobody looks at any more, however little it is.
-pub(super) fn tidy(shared: &Shared) {
-    sort_out(shared, shared.writing.lock());
+pub(super) fn tidy(shared: &Shared, hand: &Hand) {
+    sort_out(shared, hand, shared.writing.lock());
+    hand.put_down();
 }
 
 #[cold]
-fn sort_out(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
+fn sort_out(shared: &Shared, hand: &Hand, mut writing: MutexGuard<'_, Writing>) {
     let waste = writing.bin.sort_out(readers(), shared.barrier);
     drop(writing);
     for lot in waste {
@@ -199,7 +201,10 @@ fn sort_out(shared: &Shared, mut writing: MutexGuard<'_, Writing>) {
             if let Some(Waste::Stored(soon)) = lot.as_slice().get(SOON) {
                 soon.fetch();
             }
-            drop(thing);
+            match thing {
+                Waste::Stored(stored) => stored.give_to(hand),
+                thing => drop(thing),
+            }
         }
     }
 }

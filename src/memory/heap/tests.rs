@@ -13,8 +13,8 @@ struct Piece {
 unsafe impl Send for Piece {}
 
 impl Piece {
-    fn take(heap: &Heap, size: usize, filling: u8) -> Self {
-        let at = heap.take(size).expect("there is memory");
+    fn take(source: &impl Source, size: usize, filling: u8) -> Self {
+        let at = source.piece(size).expect("there is memory");
         // SAFETY: it is so large.
         unsafe { at.write_bytes(filling, size) };
         Self { at, size, filling }
@@ -30,6 +30,12 @@ impl Piece {
         assert!(self.is_whole(), "somebody else wrote into {} bytes", self.size);
         // SAFETY: it is given back once.
         unsafe { give_back(self.at, self.size) }
+    }
+
+    fn give_to(self, hand: &Hand) {
+        assert!(self.is_whole(), "somebody else wrote into {} bytes", self.size);
+        // SAFETY: it is given back once.
+        unsafe { hand.give_back(self.at, self.size) }
     }
 }
 
@@ -92,6 +98,41 @@ fn pieces_lie_beside_each_other_and_are_used_again() {
     assert!(pieces.iter().all(|piece| unsafe { heap.has(piece.at) && !Heap::new().has(piece.at) }));
     pieces.into_iter().for_each(Piece::give_back);
     assert!(heap.resident() <= (FREE_MIN + 1) * SLAB, "{}", heap.resident());
+}
+
+#[test]
+fn what_is_at_hand_is_taken_again_and_is_not_kept_for_long() {
+    let heap = Heap::new();
+    let hand = Hand::new(&heap);
+    assert!(hand.is_empty());
+    let first = Piece::take(&hand, 57, 1);
+    let at = first.at;
+    first.give_to(&hand);
+    assert!(!hand.is_empty());
+    // Of the same class, and of another one.
+    let (same, other) = (Piece::take(&hand, 60, 2), Piece::take(&hand, 61, 3));
+    assert!(same.at == at && other.at != at && hand.is_empty());
+    let mut pieces = vec![same, other];
+    for round in 0..30_000_usize {
+        let size = 8 + round.wrapping_mul(0x9e37_79b9) % 1_000;
+        match round / 1_000 % 2 {
+            0 => pieces.push(Piece::take(&hand, size, round as u8)),
+            // Some are given back by others.
+            _ => match (pieces.pop(), round % 3) {
+                (Some(piece), 0) => piece.give_back(),
+                (Some(piece), _) => piece.give_to(&hand),
+                (None, _) => {}
+            },
+        }
+    }
+    pieces.drain(..).for_each(|piece| piece.give_to(&hand));
+    pieces.extend((0..20_000).map(|n| Piece::take(&hand, 100, n as u8)));
+    let full = heap.resident();
+    pieces.into_iter().for_each(|piece| piece.give_to(&hand));
+    assert!(heap.resident() < full / 2, "{} of {full}", heap.resident());
+    hand.put_down();
+    assert!(hand.is_empty());
+    assert_eq!(heap.0.0.state.lock().in_use, 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::packed::{
     DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_LENS,
     VERSION_SHIFT, elements, parts,
 };
-use crate::memory::{Block, CONTENT_MAX, Head, Heap, Lent, block_size, fetch};
+use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Source, block_size, fetch};
 use crate::table::entry::{Entry, Share};
 use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
 use std::marker::PhantomData;
@@ -87,7 +87,7 @@ impl Stored {
 
     /// The same of what is lent.
     pub(in crate::table) fn of(
-        heap: &Heap,
+        source: &impl Source,
         key: &[u8],
         content: Content<'_>,
         version: u64,
@@ -95,12 +95,12 @@ impl Stored {
     ) -> Self {
         if let Content::Flat(flat) = content
             && fits(key.len(), flat.bytes.len())
-            && let Some(word) = whole_block(heap, key, flat, version, expires_at_ms)
+            && let Some(word) = whole_block(source, key, flat, version, expires_at_ms)
         {
             return Self(word);
         }
         let entry = Entry { version, ..Entry::new(content.into_value(), expires_at_ms) };
-        Self::new(heap, Bytes::from(key), entry)
+        Self::new(source.heap(), Bytes::from(key), entry)
     }
 
     /// The same and what it adds to the sums, for less than to ask it.
@@ -128,7 +128,7 @@ impl Stored {
 
     /// The same of what is put together; `None` if that is no block.
     pub(in crate::table) fn joined(
-        heap: &Heap,
+        source: &impl Source,
         key: &[u8],
         flat: Flat<Pieces<'_>>,
         version: u64,
@@ -137,17 +137,26 @@ impl Stored {
         if !fits(key.len(), flat.bytes.total_len()) {
             return None;
         }
-        block(heap, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
+        block(source, key, flat.map(Pieces::all), version, expires_at_ms).map(Self)
     }
 
     /// The same of an entry that has no block in common with the key.
-    pub(in crate::table) fn under(heap: &Heap, key: &[u8], entry: Entry) -> Self {
+    pub(in crate::table) fn under(source: &impl Source, key: &[u8], entry: Entry) -> Self {
         let Entry { version, expires_at_ms, .. } = entry;
         let word = flat(key.len(), &entry)
-            .and_then(|flat| whole_block(heap, key, flat.lend(), version, expires_at_ms));
+            .and_then(|flat| whole_block(source, key, flat.lend(), version, expires_at_ms));
         match word {
             Some(word) => Self(word),
-            None => Self::new(heap, Bytes::from(key), entry),
+            None => Self::new(source.heap(), Bytes::from(key), entry),
+        }
+    }
+
+    /// Drops it; a block is at hand then.
+    pub(in crate::table) fn give_to(self, hand: &Hand) {
+        if self.0.get() & APART == 0 {
+            let word = ManuallyDrop::new(self).0;
+            // SAFETY: it came from a block, and this was the only owner of the word.
+            unsafe { Block::from_word(word) }.give_to(hand);
         }
     }
 
@@ -436,19 +445,19 @@ fn pack(heap: &Heap, key: &Bytes, entry: &Entry) -> Option<NonZeroU64> {
 }
 
 fn whole_block(
-    heap: &Heap,
+    source: &impl Source,
     key: &[u8],
     flat: Flat<&[u8]>,
     version: u64,
     expires_at_ms: Option<i64>,
 ) -> Option<NonZeroU64> {
-    block(heap, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
+    block(source, key, flat.map(|bytes| [bytes]), version, expires_at_ms)
 }
 
 /// A block of a value in pieces.
 #[inline]
 fn block<const N: usize>(
-    heap: &Heap,
+    source: &impl Source,
     key: &[u8],
     flat: Flat<[&[u8]; N]>,
     version: u64,
@@ -472,7 +481,7 @@ fn block<const N: usize>(
         | version_code << VERSION_SHIFT
         | kind << KIND_SHIFT
         | usize::from(expires_at_ms.is_some()) << DEADLINE_SHIFT;
-    Block::in_heap(heap, note as u32, [key, between.all()], flat.bytes)?.into_word()
+    Block::in_heap(source, note as u32, [key, between.all()], flat.bytes)?.into_word()
 }
 
 /// The block that both came from, if it is of this heap and says just this: what two datasets have

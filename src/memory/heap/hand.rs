@@ -1,0 +1,134 @@
+//! Pieces that the writer of a table gave back and is about to take again: what replaces something
+//! small is mostly as large as that was. They pass without the lock of the heap, and without a look
+//! at the slabs where they lie, which are many and in no cache.
+
+use super::{Free, Heap, chunk_of, class};
+use crate::memory::fetch::fetch;
+use parking_lot::MutexGuard;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+/// So many bytes are kept at most: then all of them go back, for much of it may be of sizes that
+/// nobody takes any more.
+const KEPT_MAX: usize = 512 << 10;
+
+/// What gives out pieces.
+pub trait Source {
+    /// Whose they are.
+    fn heap(&self) -> &Heap;
+
+    /// As [`Heap::take`].
+    fn piece(&self, size: usize) -> Option<NonNull<u8>>;
+}
+
+/// The pieces that one thread has at hand.
+#[derive(Debug)]
+pub struct Hand {
+    heap: Heap,
+    /// A pile for each class.
+    piles: Box<[Cell<*mut Free>; class::COUNT]>,
+    /// Bytes in all of them.
+    kept: Cell<usize>,
+}
+
+// SAFETY: the pieces in it belong to it alone.
+unsafe impl Send for Hand {}
+
+impl Source for Heap {
+    fn heap(&self) -> &Heap {
+        self
+    }
+
+    #[inline]
+    fn piece(&self, size: usize) -> Option<NonNull<u8>> {
+        self.take(size)
+    }
+}
+
+impl Source for Hand {
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
+    #[inline]
+    fn piece(&self, size: usize) -> Option<NonNull<u8>> {
+        let class = class::of(size)?;
+        let pile = self.piles.get(class)?;
+        let Some(first) = NonNull::new(pile.get()) else { return self.heap.take(size) };
+        // SAFETY: nobody else has the piece, which got this when it was given back.
+        let next = unsafe { first.read_unaligned() }.next;
+        // What comes next was given back long ago, and is in no cache.
+        fetch(next.addr());
+        pile.set(next);
+        self.kept.set(self.kept.get() - class::size(class));
+        Some(first.cast())
+    }
+}
+
+impl Hand {
+    /// An empty one.
+    pub fn new(heap: &Heap) -> Self {
+        let piles = Box::new([const { Cell::new(ptr::null_mut()) }; class::COUNT]);
+        Self { heap: heap.clone(), piles, kept: Cell::new(0) }
+    }
+
+    /// Gives back a piece, to be taken again from here.
+    ///
+    /// # Safety
+    /// Its heap gave it for this size, and nobody uses it any more.
+    #[inline]
+    pub(in crate::memory) unsafe fn give_back(&self, piece: NonNull<u8>, size: usize) {
+        debug_assert!(self.has(piece));
+        let pile = class::of(size).and_then(|class| Some((class, self.piles.get(class)?)));
+        let Some((class, pile)) = pile else { return };
+        let free = piece.as_ptr().cast::<Free>();
+        // SAFETY: as the caller says; a piece has room for this.
+        unsafe { free.write_unaligned(Free { next: pile.get() }) };
+        pile.set(free);
+        self.kept.set(self.kept.get() + class::size(class));
+        if self.kept.get() > KEPT_MAX {
+            self.put_down();
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.kept.get() == 0
+    }
+
+    fn has(&self, piece: NonNull<u8>) -> bool {
+        // SAFETY: it was not given back yet.
+        unsafe { self.heap.has(piece) }
+    }
+
+    /// All of it goes back to the heap.
+    #[cold]
+    pub fn put_down(&self) {
+        let inner = self.heap.0.0;
+        if inner.is_foreign() {
+            return;
+        }
+        let mut state = inner.state.lock();
+        for (class, pile) in self.piles.iter().enumerate() {
+            let mut rest = pile.replace(ptr::null_mut());
+            while let Some(free) = NonNull::new(rest) {
+                // SAFETY: the piece is of this heap, whose lock is held, and nobody else has it.
+                unsafe {
+                    rest = free.read_unaligned().next;
+                    fetch(rest.addr());
+                    let chunk = chunk_of(free.as_ptr().addr());
+                    state.give_back(chunk, free.cast(), class::size(class));
+                }
+                // There may be very many.
+                MutexGuard::bump(&mut state);
+            }
+        }
+        self.kept.set(0);
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.put_down();
+    }
+}
