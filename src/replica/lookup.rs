@@ -287,11 +287,8 @@ impl Lookups {
                     (None, Some((db, key))) => self.view.absent(*db, key.as_ref()),
                     (None, None) => Answer::NotFound,
                 };
-                match lacking {
-                    Answer::Found(()) => {}
-                    Answer::WrongType => f(at, Answer::WrongType),
-                    Answer::Withheld => f(at, Answer::Withheld),
-                    _ => f(at, Answer::NotFound),
+                if lacking != Answer::Found(()) {
+                    f(at, lacking.map(|()| &[][..]));
                 }
             });
             Answer::Found(stamp.offset)

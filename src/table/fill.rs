@@ -45,7 +45,7 @@ impl<'t> Fill<'t> {
         self.turn_to(db);
         if let Some((_, database)) = &self.database {
             // It is there by the time when all of the others have come.
-            database.index.own_fetch_place(hash);
+            database.index.own_fetch(hash);
         }
         let version = version(self.stamp.unit, db);
         let heap = &self.shared.layout.heap;

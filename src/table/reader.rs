@@ -78,7 +78,7 @@ impl Reader {
         let at_rest = self.shared.stamp.read_at_rest(|words| {
             self.find_all_at_rest(&pin, keys, &mut sought).then(|| stamp_of(words))
         });
-        let Some(stamp) = at_rest.flatten() else { return self.read_many_in_motion(keys, f) };
+        let Some(stamp) = at_rest.flatten() else { return self.read_many_in_motion(&pin, keys, f) };
         for (at, one) in sought.iter().enumerate() {
             f(at, one.found);
         }
@@ -88,33 +88,34 @@ impl Reader {
     #[cold]
     fn read_many_in_motion<K: AsRef<[u8]>>(
         &self,
+        pin: &Pin,
         keys: &[(Db, K)],
         mut f: impl FnMut(usize, Option<Shown<'_>>),
     ) -> Stamp {
-        let pin = self.shared.pin();
-        let find = |at: usize, was: Option<Shown<'_>>| {
-            let Some((db, key)) = keys.get(at) else { return Ok(None) };
-            let (hash, key) = (self.shared.layout.hash(key.as_ref()), key.as_ref());
-            match was {
-                Some(was) => self.shared.find(&pin, *db, hash, |shown| shown.is(was)),
-                None => self.shared.find(&pin, *db, hash, |shown| shown.has_key(key)),
-            }
+        let hashed = |(db, key): &(Db, K)| (*db, self.shared.layout.hash(key.as_ref()));
+        let hashed: SmallVec<[_; FEW]> = keys.iter().map(hashed).collect();
+        let sought =
+            || hashed.iter().zip(keys).map(|((db, hash), (_, key))| (*db, *hash, key.as_ref()));
+        let find = |(db, hash, key): (Db, u64, &[u8])| {
+            self.shared.find(pin, db, hash, |shown| shown.has_key(key))
         };
         for _ in 0..ATTEMPTS {
             let removals = self.shared.removals.count();
-            let Some((_, root)) = self.shared.root.get(&pin, &self.shared.commit) else { break };
-            let found: Result<SmallVec<[_; FEW]>, _> =
-                (0..keys.len()).map(|at| find(at, None)).collect();
+            let Some((_, root)) = self.shared.root.get(pin, &self.shared.commit) else { break };
+            let found: Result<SmallVec<[_; FEW]>, _> = sought().map(find).collect();
             let Ok(found) = found else { break };
             let stamp = self.shared.stamp();
             // What is still there was there at the time of the stamp, and what is still absent was
             // not: if databases have not gone to and fro, nor a key that nobody looked at.
-            let is_still = found
-                .iter()
-                .enumerate()
-                .all(|(at, was)| find(at, *was).is_ok_and(|now| now.is_some() == was.is_some()));
+            let is_still = sought().zip(&found).all(|((db, hash, key), was)| {
+                let now = match was {
+                    Some(was) => self.shared.find(pin, db, hash, |shown| shown.is(*was)),
+                    None => find((db, hash, key)),
+                };
+                now.is_ok_and(|now| now.is_some() == was.is_some())
+            });
             let is_still = is_still
-                && self.shared.root.is(root, &pin, &self.shared.commit)
+                && self.shared.root.is(root, pin, &self.shared.commit)
                 && (found.iter().all(|one| one.is_some())
                     || self.shared.removals.count() == removals);
             if is_still {
@@ -124,9 +125,8 @@ impl Reader {
         }
         // The writer changes these very keys without a pause: it is made to pause.
         let _writing = self.shared.writing.lock();
-        for (at, (db, key)) in keys.iter().enumerate() {
-            let key = key.as_ref();
-            f(at, self.shared.own_get(*db, self.shared.layout.hash(key), key));
+        for (at, (db, hash, key)) in sought().enumerate() {
+            f(at, self.shared.own_get(db, hash, key));
         }
         self.shared.stamp()
     }

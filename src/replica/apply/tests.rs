@@ -878,26 +878,35 @@ fn a_load_that_is_completed_after_the_stop_opens_nothing() {
     assert_eq!(site.get(0, "k"), Answer::Stopped);
 }
 
+impl Site {
+    /// There is no callback until a command comes that nobody knows.
+    fn is_heard_once_diverged(&self) {
+        self.replica.set_gate(None).unwrap();
+        let (shared, ears) = (self.replica.shared.clone(), self.ears.clone());
+        let sets = move |info: &Info| {
+            if info.moment == Moment::Diverged {
+                shared.gate.replace(Some(ears.clone()));
+            }
+        };
+        self.replica.set_state_listener(Some(Arc::new(sets))).unwrap();
+    }
+
+    /// As on the link's thread.
+    fn take_unasked(&mut self, commands: &str, at_ms: i64) {
+        let bytes = stream(commands);
+        self.apply.shared.control.came(bytes.len());
+        self.apply.take_unasked(Feed::Bytes { bytes, at_ms });
+    }
+}
+
 #[test]
 fn what_a_new_callback_has_to_be_asked_about_is_left() {
     let mut site = Site::new().in_sync(&[]);
-    site.replica.set_gate(None).unwrap();
-    let (shared, ears) = (site.replica.shared.clone(), site.ears.clone());
-    let sets = move |info: &Info| {
-        if info.moment == Moment::Diverged {
-            shared.gate.replace(Some(ears.clone()));
-        }
-    };
-    site.replica.set_state_listener(Some(Arc::new(sets))).unwrap();
-    let take = |site: &mut Site, commands: &str, at_ms: i64| {
-        let bytes = stream(commands);
-        site.apply.shared.control.came(bytes.len());
-        site.apply.take_unasked(Feed::Bytes { bytes, at_ms });
-    };
-    take(&mut site, "SET a 1", -100);
+    site.is_heard_once_diverged();
+    site.take_unasked("SET a 1", -100);
     site.has(0, "a", "1");
     assert!(site.apply.is_at_ease() && !site.apply.go_on());
-    take(&mut site, "SET a 2;NONSENSE x;SET b 1;SET c 1", -10);
+    site.take_unasked("SET a 2;NONSENSE x;SET b 1;SET c 1", -10);
     site.has(0, "a", "2");
     assert_eq!(site.get(0, "b"), Answer::NotFound);
     assert_eq!(site.info().data_age_ms, 100, "it is not all there");
@@ -912,17 +921,8 @@ fn what_a_new_callback_has_to_be_asked_about_is_left() {
 #[test]
 fn where_nothing_is_left_to_be_asked_about_the_data_is_as_of_when_it_came() {
     let mut site = Site::new().in_sync(&[]);
-    site.replica.set_gate(None).unwrap();
-    let (shared, ears) = (site.replica.shared.clone(), site.ears.clone());
-    let sets = move |info: &Info| {
-        if info.moment == Moment::Diverged {
-            shared.gate.replace(Some(ears.clone()));
-        }
-    };
-    site.replica.set_state_listener(Some(Arc::new(sets))).unwrap();
-    let bytes = stream("SET a 1;NONSENSE x");
-    site.apply.shared.control.came(bytes.len());
-    site.apply.take_unasked(Feed::Bytes { bytes, at_ms: -10 });
+    site.is_heard_once_diverged();
+    site.take_unasked("SET a 1;NONSENSE x", -10);
     site.has(0, "a", "1");
     assert!(site.apply.go_on() && site.heard().is_empty());
     assert_eq!(site.info().data_age_ms, 10);

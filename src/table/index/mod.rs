@@ -262,14 +262,6 @@ impl Index {
         segment.fetch_fields();
     }
 
-    /// The same of where a key will be added.
-    #[inline]
-    pub(super) fn own_fetch_place(&self, hash: u64) {
-        let segment = self.segment(hash);
-        fetch(segment.0);
-        fetch(std::ptr::from_ref(segment.first(hash)).addr());
-    }
-
     /// The same of what it will probably find; the bucket is there by now.
     #[inline]
     pub(super) fn own_fetch_stored(&self, hash: u64) {

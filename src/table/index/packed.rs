@@ -16,7 +16,7 @@ pub(super) struct Packed<'a> {
 }
 
 /// What is noted in a block's head: all that it takes to find the key and the value of a string.
-/// From the lowest bit on: the length of the key, that of the version (see [`VERSION_LENS`]), the
+/// From the lowest bit on: the length of the key, that of the version (see [`version_len`]), the
 /// place of the type in [`KINDS`], and whether there is a deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Note(pub(super) u32);
@@ -29,26 +29,18 @@ pub(super) const VERSION_SHIFT: u32 = KEY_BITS;
 pub(super) const KIND_SHIFT: u32 = VERSION_SHIFT + VERSION_BITS;
 pub(super) const DEADLINE_SHIFT: u32 = KIND_SHIFT + KIND_BITS;
 
-/// How many bytes a version takes. None are the first unit's: what came with the first snapshot is
-/// most of many tables.
-pub(super) const VERSION_LENS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 8];
-pub(super) const FIRST: u64 = 1;
-
-const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
-
-/// What the table says, for lookups, which have no time to look there.
+/// How many bytes a version takes, by what the note has of it: 0 to 6, or 8. None are the first
+/// unit's: what came with the first snapshot is most of many tables.
 #[inline]
-const fn version_len(place: usize) -> usize {
-    place + (place == VERSION_LENS.len() - 1) as usize
+pub(super) const fn version_len(code: usize) -> usize {
+    code + (code == CODES - 1) as usize
 }
 
-const _: () = {
-    let mut place = 0;
-    while place < VERSION_LENS.len() {
-        assert!(version_len(place) == VERSION_LENS[place]);
-        place += 1;
-    }
-};
+const CODES: usize = 1 << VERSION_BITS;
+pub(super) const FIRST: u64 = 1;
+
+const _: () = assert!(version_len(CODES - 1) == size_of::<u64>());
+const _: () = assert!(DEADLINE_SHIFT < NOTE_BITS && CONTENT_MAX < 1 << KEY_BITS);
 
 impl Note {
     #[inline]

@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use super::packed::{
-    DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_LENS,
-    VERSION_SHIFT, elements, parts,
+    DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_SHIFT, elements,
+    parts, version_len,
 };
 use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Source, block_size, fetch};
 use crate::table::entry::{Entry, Share};
@@ -469,7 +469,7 @@ fn block<const N: usize>(
         _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
     };
     let mut between = Room::<BETWEEN_MAX>::default();
-    between.put(version.to_le_bytes().get(..VERSION_LENS[version_code])?)?;
+    between.put(version.to_le_bytes().get(..version_len(version_code))?)?;
     if let Some(at) = expires_at_ms {
         between.put(&at.to_le_bytes())?;
     }
