@@ -1,8 +1,17 @@
 /* A forked child: everything with a handle from before the fork says so, nothing hangs, and a
  * handle of the child's own works. */
+#define _DEFAULT_SOURCE
 #include "check.h"
 #include <sys/wait.h>
 #include <unistd.h>
+
+static volatile int is_heard, may_return;
+
+static void on_log(void *user, int level, const char *text, size_t text_len) {
+    (void)user, (void)level, (void)text, (void)text_len;
+    is_heard = 1;
+    while (!may_return) usleep(1000);
+}
 
 static int child(rets_t *r) {
     char buf[8], hex[41];
@@ -60,20 +69,31 @@ static int child(rets_t *r) {
     EXPECT(rets_new("redis://127.0.0.1:1", &own), RETS_OK);
     EXPECT(rets_exists(own, 0, "k", 1), RETS_NOT_READY);
     rets_free(own);
+    /* Whoever was writing the log did not come along. */
+    EXPECT(rets_set_log(NULL, NULL, 0), RETS_OK);
     fflush(stdout);
     return check_failures != 0;
 }
 
 int main(void) {
-    rets_t *r = NULL;
+    rets_t *r = NULL, *busy = NULL;
     pid_t pid;
     int status = -1;
     EXPECT(rets_new("redis://127.0.0.1:1", &r), RETS_OK);
+    EXPECT(rets_new("redis://127.0.0.1:1", &busy), RETS_OK);
+    EXPECT(rets_set_log(on_log, NULL, RETS_LOG_DEBUG), RETS_OK);
+    EXPECT(rets_start(busy), RETS_OK);
+    while (!is_heard) usleep(1000);
     pid = fork();
     CHECK(pid >= 0);
-    if (pid == 0) _exit(child(r));
+    if (pid == 0) {
+        alarm(60); /* what hangs is a failure */
+        _exit(child(r));
+    }
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    may_return = 1;
     EXPECT(rets_exists(r, 0, "k", 1), RETS_NOT_READY);
+    rets_free(busy);
     rets_free(r);
     return check_failures != 0;
 }
