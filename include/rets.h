@@ -533,7 +533,10 @@ typedef struct {
     const void *key;
     /** In: its length in bytes. */
     size_t key_len;
-    /** In: where to copy the value to; NULL if buf_len is 0. */
+    /**
+     * In: where to copy the value to; NULL if buf_len is 0. It must not overlap the key, nor
+     * anything of another item.
+     */
     void *buf;
     /** In: how much room there is. */
     size_t buf_len;

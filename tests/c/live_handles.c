@@ -1,5 +1,6 @@
-/* Two handles in one program: what each has to itself, who asks the callbacks and what they may not
- * do to either, and what is left when one goes. argv[1] is the primary's URL; it is emptied first. */
+/* Two handles in one program: what each has to itself, who asks the callbacks and what they may
+ * not do to either, and what is left when one goes. argv[1] is the primary's URL; it is emptied
+ * first. */
 #define _DEFAULT_SOURCE
 #include "check.h"
 #include "server.h"
