@@ -116,7 +116,7 @@ static void ends(rets_t *r) {
     CHECK(db == 0 && len > 0);
     last = key;
     EXPECT(rets_stop(r, -1), RETS_OK);
-    CHECK(threads_become(2));
+    CHECK(threads_become(3));
     EXPECT(rets_cursor_next(c, &db, &key, &len), RETS_STOPPED);
     rets_free(r);
     EXPECT(rets_cursor_next(c, &db, &key, &len), RETS_STOPPED);
@@ -139,11 +139,13 @@ int main(int argc, char **argv) {
     EXPECT(rets_set_log(on_log, (void *)(uintptr_t)&logged, RETS_LOG_DEBUG), RETS_OK);
     for (i = 0; i < 2; i++) EXPECT(rets_new(argv[1], &both[i]), RETS_OK);
     EXPECT(rets_set_option(both[0], "exclude-keys", "tmp:*"), RETS_OK);
+    EXPECT(rets_set_option(both[1], "heal", "yes"), RETS_OK);
     EXPECT(rets_set_state_callback(both[0], on_state, (void *)(uintptr_t)&told), RETS_OK);
     CHECK(threads("rets/") == 0);
     for (i = 0; i < 2; i++) EXPECT(rets_start(both[i]), RETS_OK);
     for (i = 0; i < 2; i++) EXPECT(rets_wait_ready(both[i], 30000), RETS_OK);
-    CHECK(threads("rets/") == 4 && threads("rets/link\n") == 2 && threads("rets/apply\n") == 2);
+    CHECK(threads("rets/link\n") == 2 && threads("rets/apply\n") == 2);
+    CHECK(threads("rets/heal\n") == 1 && threads("rets/") == 5);
 
     EXPECT(rets_exists(both[0], 0, "tmp:before", 10), RETS_WITHHELD);
     EXPECT(rets_exists(both[1], 0, "tmp:before", 10), RETS_OK);
