@@ -28,6 +28,7 @@
 #                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
+#   make miri       lookups, and the memory that they look at, under Miri: with a nightly compiler
 #   make fmt, make lint, make clean, make help
 
 SHELL := /bin/bash
@@ -60,7 +61,7 @@ WITHOUT ?=
 TARGET ?= rdb
 PROCESSES ?= 50
 
-.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora miri examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -203,6 +204,13 @@ fuzz-corpora:
 	        -C $(fuzz_found)/least -cf - . | gzip -9n >fuzz/corpus/$$one.tar.gz || exit 1; \
 	done
 
+# What readers and the writer share, in a few orders, and every access to memory: `tests/orderings`
+# has all orders, but of models. Blocks are handed on as words.
+miri:
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-permissive-provenance" \
+	    cargo +nightly miri test --lib -- memory::heap memory::block \
+	    table::tests::a_glance table::tests::what_a_glance
+
 servers:
 	@tests/support/install servers
 
@@ -228,12 +236,13 @@ define rets_pc
 prefix=$(PREFIX)
 libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))
 includedir=$${prefix}/include
+static_libs=$(static_libs)
 
 Name: rets
 Description: A Redis or Valkey replica inside a C or C++ program
 Version: $(version)
 Libs: -L$${libdir} -lrets
-Libs.private: $(static_libs)
+Libs.private: $${static_libs}
 Cflags: -I$${includedir}
 endef
 export rets_pc

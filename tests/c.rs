@@ -16,6 +16,8 @@ on_each_server!(
     a_callback_sees_a_live_primary_and_may_skip,
     changes_are_told_after_the_fact_to_whoever_polls,
     lookups_make_no_system_call,
+    handles_live_side_by_side_and_leave_what_is_the_programs_own,
+    a_child_leaves_a_busy_engine_alone_and_has_one_of_its_own,
 );
 
 fn compiled(folder: &tempfile::TempDir, source: &str) -> PathBuf {
@@ -48,6 +50,17 @@ fn a_forked_child_is_told_so_and_does_not_hang() {
     cc::expect_success("forked.c", &cc::run(&binary, &[]));
     let output = cc::run_checked_but_leaks(&binary, &[]);
     cc::expect_success("forked.c under valgrind", &output);
+    let (header, source) = (cc::header_path(), cc::root().join("tests/c/forked.c"));
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let (header, source) = (read(header), read(source));
+    for cc::Function { name, params, .. } in cc::functions(&header) {
+        let asks = params.iter().any(|param| param.contains("rets_t *r") && !param.contains("**"));
+        assert!(!asks || source.contains(&format!("{name}(r")), "{name} is not asked in a child");
+    }
+}
+
+fn a_child_leaves_a_busy_engine_alone_and_has_one_of_its_own(which: Which) {
+    runs_on(which, "live_forks.c");
 }
 
 #[test]
@@ -82,6 +95,10 @@ fn changes_are_told_after_the_fact_to_whoever_polls(which: Which) {
 
 fn lookups_make_no_system_call(which: Which) {
     runs_on(which, "live_quiet.c");
+}
+
+fn handles_live_side_by_side_and_leave_what_is_the_programs_own(which: Which) {
+    runs_on(which, "live_handles.c");
 }
 
 #[test]

@@ -90,6 +90,9 @@ pub unsafe extern "C" fn rets_start(r: *mut rets_t) -> rets_status {
 /// are waited for; those that don't end it at once. Once an engine was ready it
 /// stays ready, also while the link is down.
 ///
+/// Most primaries need seconds before anything comes: from Redis 7.0 on they wait for
+/// others who want a snapshot, for five (repl-diskless-sync-delay) unless told otherwise.
+///
 /// @param[in] r           the handle, started
 /// @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
 /// @return RETS_OK; RETS_TIMEOUT, and rets_info() has the last error; RETS_AUTH,

@@ -18,6 +18,7 @@
 
 mod class;
 mod hand;
+#[cfg_attr(miri, path = "heap/pages_miri.rs")]
 mod pages;
 
 use super::fetch;
