@@ -171,7 +171,7 @@ fn report(title: String, data: &str, names: &[String], found: &[Found]) -> Repor
             "attached: from being told of an idle primary until everything is there; scan: the",
             "same for a reader that throws the snapshot away. mix: as many each of strings,",
             "hashes, sets, sorted sets and lists. Servers load straight from the socket. All find",
-            "memory that a program before them has just used, as a host may take away what is free.",
+            "memory that a program has just used: a host may have taken away what is free.",
         ]
         .map(String::from)
         .to_vec(),

@@ -180,7 +180,7 @@ impl Heap {
     }
 
     /// So many bytes are about to be taken: if that is not little, all of it may have large pages.
-    pub fn expect(&self, size: usize) {
+    pub fn foresee(&self, size: usize) {
         if size > SMALL_CHUNKS * CHUNK {
             self.0.0.state.lock().small = 0;
         }

@@ -73,7 +73,7 @@ fn a_spare_chunk_goes_back_when_its_heap_ends() {
     let before = pages::MAPPED.get();
     for is_piece_kept in [false, true] {
         let heap = Heap::new();
-        heap.expect(SMALL_CHUNKS * CHUNK + 1);
+        heap.foresee(SMALL_CHUNKS * CHUNK + 1);
         let piece = Piece::take(&heap, 40, 1);
         heap.get_spare();
         assert_eq!(pages::MAPPED.get(), before + 2, "what a piece lies in, and the spare one");
@@ -90,7 +90,7 @@ fn a_spare_chunk_goes_back_when_its_heap_ends() {
 fn a_heap_of_which_much_is_expected_has_large_pages_from_the_first_on() {
     for (expected, is_large) in [(SMALL_CHUNKS * CHUNK, false), (SMALL_CHUNKS * CHUNK + 1, true)] {
         let heap = Heap::new();
-        heap.expect(expected);
+        heap.foresee(expected);
         let lines = heap.lines(1);
         // SAFETY: a piece of it is there.
         assert_eq!(unsafe { (*chunk_of(lines.address())).is_large }, is_large, "{expected}");
