@@ -7,7 +7,7 @@ mod heap;
 
 pub use block::{Block, CONTENT_MAX, Head, Lent, NOTE_BITS, block_size};
 pub use fetch::fetch;
-pub use heap::{Hand, Heap, LINE, Lines, Source};
+pub use heap::{Hand, Heap, LINE, Lines, Source, Stock};
 
 /// To be called in a forked child; may be called where little else may.
 pub fn forked() {

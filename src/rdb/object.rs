@@ -28,18 +28,16 @@ const GATHERED_MAX: usize = 64 * 1024;
 struct Head {
     least_deadline: i64,
     count: u64,
-    array_cursor: Option<u64>,
 }
 
 impl Head {
-    #[inline]
+    // In its place, so that it stays in registers: what was just written in pieces and is read as
+    // a whole makes a processor wait.
+    #[inline(always)]
     fn read(layout: &Layout, cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let least_deadline = if layout.least_deadline { cursor.i64_le()? } else { 0 };
         let count = if layout.counted { cursor.length()? } else { 1 };
-        let is_array = layout.family == Type::Array;
-        let array_cursor = if is_array { array::cursor(cursor)? } else { None };
-        cursor.commit();
-        Ok(Self { least_deadline, count, array_cursor })
+        Ok(Self { least_deadline, count })
     }
 }
 
@@ -139,9 +137,10 @@ impl Builder {
                 let left = match left {
                     Some(left) => left,
                     none => {
-                        let head = Head::read(layout, cursor)?;
-                        array.set_cursor(head.array_cursor);
-                        none.insert(head.count)
+                        let count = Head::read(layout, cursor)?.count;
+                        array.set_cursor(array::cursor(cursor)?);
+                        cursor.commit();
+                        none.insert(count)
                     }
                 };
                 while *left > 0 {
@@ -212,7 +211,9 @@ impl Elements {
             Some(head) => head,
             none => {
                 packer.begin(family);
-                none.insert(Head::read(self.layout, cursor)?)
+                let head = Head::read(self.layout, cursor)?;
+                cursor.commit();
+                none.insert(head)
             }
         };
         while head.count > 0 {
@@ -441,7 +442,14 @@ impl Skipper {
         }
         let left = match &mut self.left {
             Some(left) => left,
-            none => none.insert(Head::read(self.layout, cursor)?.count),
+            none => {
+                let count = Head::read(self.layout, cursor)?.count;
+                if self.layout.family == Type::Array {
+                    array::cursor(cursor)?;
+                }
+                cursor.commit();
+                none.insert(count)
+            }
         };
         while *left > 0 {
             while let Some(part) = self.layout.parts.get(self.part) {

@@ -2,7 +2,7 @@
 //! small is mostly as large as that was. They pass without the lock of the heap, and without a look
 //! at the slabs where they lie, which are many and in no cache.
 
-use super::{Free, Heap, chunk_of, class};
+use super::{Free, Heap, LINE, chunk_of, class};
 use crate::memory::fetch::fetch;
 use parking_lot::MutexGuard;
 use std::cell::Cell;
@@ -11,6 +11,9 @@ use std::ptr::{self, NonNull};
 /// So many bytes are kept at most: then all of them go back, for much of it may be of sizes that
 /// nobody takes any more.
 const KEPT_MAX: usize = 512 << 10;
+
+/// So many bytes of one size are taken together by who will take many.
+const STOCK: usize = 1 << 10;
 
 /// What gives out pieces.
 pub trait Source {
@@ -52,16 +55,23 @@ impl Source for Hand {
 
     #[inline]
     fn piece(&self, size: usize) -> Option<NonNull<u8>> {
+        self.take(class::of(size)?).or_else(|| self.heap.take(size))
+    }
+}
+
+/// A hand whose owner is about to take very many pieces: the heap's lock is had for some of them.
+#[derive(Debug)]
+pub struct Stock<'h>(pub &'h Hand);
+
+impl Source for Stock<'_> {
+    fn heap(&self) -> &Heap {
+        &self.0.heap
+    }
+
+    #[inline]
+    fn piece(&self, size: usize) -> Option<NonNull<u8>> {
         let class = class::of(size)?;
-        let pile = self.piles.get(class)?;
-        let Some(first) = NonNull::new(pile.get()) else { return self.heap.take(size) };
-        // SAFETY: nobody else has the piece, which got this when it was given back.
-        let next = unsafe { first.read_unaligned() }.next;
-        // What comes next was given back long ago, and is in no cache.
-        fetch(next.addr());
-        pile.set(next);
-        self.kept.set(self.kept.get() - class::size(class));
-        Some(first.cast())
+        self.0.take(class).or_else(|| self.0.stock_up(class))
     }
 }
 
@@ -70,6 +80,47 @@ impl Hand {
     pub fn new(heap: &Heap) -> Self {
         let piles = Box::new([const { Cell::new(ptr::null_mut()) }; class::COUNT]);
         Self { heap: heap.clone(), piles, kept: Cell::new(0) }
+    }
+
+    /// What is at hand.
+    #[inline(always)]
+    fn take(&self, class: usize) -> Option<NonNull<u8>> {
+        let pile = self.piles.get(class)?;
+        let first = NonNull::new(pile.get())?;
+        // SAFETY: nobody else has the piece, which got this when it came here.
+        let next = unsafe { first.read_unaligned() }.next;
+        // What comes next was given back long ago, and is in no cache.
+        fetch(next.addr());
+        pile.set(next);
+        self.kept.set(self.kept.get() - class::size(class));
+        Some(first.cast())
+    }
+
+    /// A piece from the heap, and some that will be the next ones, in the heap's order.
+    #[inline(never)]
+    fn stock_up(&self, class: usize) -> Option<NonNull<u8>> {
+        let (inner, size) = (self.heap.0.0, class::size(class));
+        let mut state = inner.state.lock();
+        let first = state.take(inner, class)?;
+        // Mostly that of next time, which nobody has touched yet.
+        let next = first.addr().get() + STOCK;
+        (next..next + STOCK).step_by(LINE).for_each(fetch);
+        let more = (1..STOCK / size).map_while(|_| state.take(inner, class));
+        let mut last: Option<NonNull<Free>> = None;
+        for piece in more {
+            let piece = piece.cast::<Free>();
+            // SAFETY: nobody else has the pieces, which have room for this.
+            unsafe {
+                piece.write_unaligned(Free { next: ptr::null_mut() });
+                match last {
+                    Some(last) => last.write_unaligned(Free { next: piece.as_ptr() }),
+                    None => self.piles.get(class)?.set(piece.as_ptr()),
+                }
+            }
+            last = Some(piece);
+            self.kept.set(self.kept.get() + size);
+        }
+        Some(first)
     }
 
     /// Gives back a piece, to be taken again from here.
