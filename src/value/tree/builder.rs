@@ -1,11 +1,10 @@
 //! Builds a tree from its first entry to its last, with full leaves.
 
-use super::block::{Length, push};
+use super::block::{Length, offset, push};
 use super::inner::{FANOUT, Inner};
 use super::order::Order;
-use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, Tree};
+use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, PART_BYTES, Root, Tree};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// Builds a tree from its first entry to its last.
 #[derive(Debug, Default)]
@@ -21,18 +20,34 @@ impl Builder {
     /// Adds an entry behind the others.
     pub(in crate::value) fn push(&mut self, entry: &[u8]) {
         let grown = self.block.len() + Length::of(entry.len()).len() + entry.len();
-        if !self.block.is_empty() && grown > LEAF_BYTES {
-            self.close_leaf();
+        // As long as it may be the only leaf, it is larger.
+        let enough = if self.leaves.is_empty() { LEAF_BYTES } else { PART_BYTES };
+        if !self.block.is_empty() && grown > enough {
+            self.close_leaves();
         }
         push(&mut self.block, entry);
         self.len += 1;
     }
 
-    fn close_leaf(&mut self) {
+    fn close_leaves(&mut self) {
         self.bytes += self.block.len();
         self.all += self.len;
-        let node = Node::Leaf(self.block.as_slice().into());
-        self.leaves.push(Child::new(std::mem::take(&mut self.len), node));
+        if self.block.len() <= PART_BYTES {
+            let node = Node::joined(&[&self.block]);
+            self.leaves.push(Child { node, len: self.len });
+        } else {
+            let (mut start, mut at) = (0, 0);
+            while at < self.block.len() {
+                let next = at + offset(&self.block[at..], 1).max(1);
+                if at > start && next - start > PART_BYTES {
+                    self.leaves.push(Child::leaf(&self.block[start..at]));
+                    start = at;
+                }
+                at = next;
+            }
+            self.leaves.push(Child::leaf(&self.block[start..]));
+        }
+        self.len = 0;
         self.block.clear();
     }
 
@@ -43,8 +58,12 @@ impl Builder {
 
     /// The tree.
     pub(in crate::value) fn finish<O: Order>(mut self) -> Tree<O> {
+        if self.leaves.is_empty() {
+            let root = (!self.block.is_empty()).then(|| Root::Leaf(self.block.as_slice().into()));
+            return Tree { root, len: self.len, bytes: self.block.len(), order: PhantomData };
+        }
         if !self.block.is_empty() {
-            self.close_leaf();
+            self.close_leaves();
         }
         let mut level = self.leaves;
         while level.len() > 1 {
@@ -52,11 +71,11 @@ impl Builder {
             let mut rest = level.into_iter().peekable();
             while rest.peek().is_some() {
                 let inner = Inner::new::<O>(rest.by_ref().take(FANOUT));
-                above.push(Child::new(inner.len(), Node::Inner(Arc::new(inner))));
+                above.push(Child { len: inner.len(), node: Node::node(inner) });
             }
             level = above;
         }
-        let root = level.pop().map(|child| child.node);
+        let root = level.pop().map(|child| Root::Inner(child.node));
         Tree { root, len: self.all, bytes: self.bytes, order: PhantomData }
     }
 }
