@@ -20,7 +20,7 @@ mod order;
 use super::Bytes;
 use crate::memory::{Block, Piece, View};
 use block::{entries, offset};
-use inner::{Inner, MERGED_FANOUT, SEEN_BYTES, Siblings};
+use inner::{Inner, MERGED_FANOUT, SEEN_BYTES, Siblings, Sought};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -162,16 +162,15 @@ impl<O: Order> Tree<O> {
     /// The entry with this key.
     #[inline]
     pub(super) fn seek(&self, key: O::Key<'_>) -> Option<&[u8]> {
-        let mut sure = true;
-        let leaf = match self.root.as_ref()? {
-            Root::Leaf(block) => Some(only(block)),
-            Root::Inner(node) => {
-                let head = O::head(key);
-                way_down(node, |inner| inner.likely_child(&head, &mut sure))
-            }
+        let node = match self.root.as_ref()? {
+            Root::Leaf(block) => return find_one::<O>(only(block), key),
+            Root::Inner(node) => node,
         };
-        let found = leaf.and_then(|leaf| entries(leaf).find(|entry| O::is(O::key(entry), key)));
-        if found.is_some() || sure { found } else { self.seek_surely(key) }
+        let head = O::head(key);
+        let mut sought = Sought::new(&head);
+        let leaf = way_down(node, |inner| inner.likely_child(&mut sought));
+        let found = leaf.and_then(|leaf| find_one::<O>(leaf, key));
+        if found.is_some() || sought.is_sure() { found } else { self.seek_surely(key) }
     }
 
     #[cold]
@@ -438,6 +437,12 @@ fn way_down(mut node: &Node, mut step: impl FnMut(&Inner) -> usize) -> Option<&[
             View::Node(inner) => node = inner.node(step(inner))?,
         }
     }
+}
+
+/// The entry of a leaf with this key.
+#[inline(always)]
+fn find_one<'a, O: Order>(leaf: &'a [u8], key: O::Key<'_>) -> Option<&'a [u8]> {
+    entries(leaf).find(|entry| O::is(O::key(entry), key))
 }
 
 /// How an entry compares to a key with this lead.

@@ -25,9 +25,12 @@ const COMMON_MAX: usize = 23;
 
 const _: () = assert!(COMMON_MAX + size_of::<Window>() <= HEAD_BYTES);
 
-/// Bytes of a head, as a number in the same order; with a sign, since that is what processors
-/// compare many of at a time.
+/// Bytes of a head, as a number in the same order. It has room for a sign, so that the difference
+/// of two tells which one is before the other.
 type Window = i32;
+
+/// So many are compared at a time.
+const LANES: usize = 4;
 
 /// There are as many as there are children but the first. Behind the last there is this, once at
 /// least: so they fill whole lines, and are compared many at a time.
@@ -63,20 +66,63 @@ const LEN_MAX: u32 = 300;
 /// What a way down looks at.
 pub(super) const SEEN_BYTES: usize = offset_of!(Inner, lens);
 
-/// The window of a head that does not begin with what is common is not told; but where it is.
-#[inline(always)]
-fn window(head: &Head, begin: u8, common: &[u8; COMMON_MAX]) -> Result<Window, Ordering> {
-    let begin = usize::from(begin).min(COMMON_MAX);
-    let differences = words(head).zip(words(common)).map(|(a, b)| a ^ b);
-    if differences.zip(MASKS[begin]).fold(0, |all, (bits, mask)| all | bits & mask) != 0 {
-        return Err(head[..begin].cmp(&common[..begin]));
-    }
-    let rest = head.get(begin..begin + size_of::<Window>());
-    Ok(rest.and_then(<[u8]>::first_chunk).map_or(Window::MIN, |bytes| as_window(*bytes)))
+/// What is sought, as a node looks at it. Most nodes of one way look at it alike.
+#[derive(Debug)]
+pub(super) struct Sought<'h> {
+    head: &'h Head,
+    /// Behind so many bytes, ...
+    begin: u8,
+    /// ... which these are of, ...
+    mask: [u64; 3],
+    /// ... begins this. One more, so that it is behind all that are the same.
+    next: Window,
+    /// It is in no other child than the likely ones.
+    is_sure: bool,
 }
 
+impl<'h> Sought<'h> {
+    /// As a node without anything in common looks at it.
+    #[inline(always)]
+    pub(super) fn new(head: &'h Head) -> Self {
+        let mut new = Self { head, begin: 0, mask: [0; 3], next: 0, is_sure: true };
+        new.look_behind(0);
+        new
+    }
+
+    /// Whether what was not found is nowhere.
+    #[inline(always)]
+    pub(super) fn is_sure(&self) -> bool {
+        self.is_sure
+    }
+
+    #[inline(always)]
+    fn look_behind(&mut self, begin: u8) {
+        (self.begin, self.mask) = (begin, MASKS[usize::from(begin).min(COMMON_MAX)]);
+        let next = window_behind(self.head, begin).checked_add(1);
+        self.is_sure &= next.is_some();
+        self.next = next.unwrap_or(NO_WINDOW);
+    }
+}
+
+/// The window of a head that does not begin with what is common is not told; but where it is.
+#[inline]
+fn window(head: &Head, begin: u8, common: &[u8; COMMON_MAX]) -> Result<Window, Ordering> {
+    let all = usize::from(begin).min(COMMON_MAX);
+    match head[..all].cmp(&common[..all]) {
+        Ordering::Equal => Ok(window_behind(head, begin)),
+        order => Err(order),
+    }
+}
+
+#[inline(always)]
+fn window_behind(head: &Head, begin: u8) -> Window {
+    let rest = head.get(usize::from(begin)..).and_then(<[u8]>::first_chunk);
+    rest.map_or(0, |bytes| as_window(*bytes))
+}
+
+#[inline(always)]
 fn as_window(bytes: [u8; size_of::<Window>()]) -> Window {
-    Window::from_be_bytes(bytes) ^ Window::MIN
+    (u32::from_be_bytes(bytes) >> 1).cast_signed()
 }
 
 /// All that can be common, as numbers; some of it twice.
@@ -226,7 +272,6 @@ impl Inner {
         found
     }
 
-    #[inline(always)]
     fn window(&self, head: &Head) -> Result<Window, Ordering> {
         window(head, self.begin, &self.common)
     }
@@ -246,7 +291,7 @@ impl Inner {
         self.begin = common as u8;
         self.common[..common].copy_from_slice(&first[..common]);
         for (place, head) in self.windows.iter_mut().zip(&heads) {
-            *place = window(head, self.begin, &self.common).unwrap_or(Window::MIN);
+            *place = window(head, self.begin, &self.common).unwrap_or_default();
         }
     }
 
@@ -264,7 +309,7 @@ impl Inner {
     pub(super) fn child_of<O: Order>(&self, key: O::Key<'_>, head: &Head) -> usize {
         match self.window(head) {
             Ok(window) => {
-                let before = self.first_place(|other| other < window);
+                let before = self.before(window);
                 match self.windows.get(before) == Some(&window) {
                     true => self.child_of_alike::<O>(key, window, before),
                     false => before,
@@ -274,26 +319,40 @@ impl Inner {
         }
     }
 
-    /// The child in which this most likely is, if it is there, for less than [`Inner::child_of`];
-    /// `sure` ends where it may be in another one.
+    /// The child in which this most likely is, if it is there, for less than [`Inner::child_of`].
     #[inline(always)]
-    pub(super) fn likely_child(&self, head: &Head, sure: &mut bool) -> usize {
-        match self.window(head) {
-            Ok(window) => {
-                let place = self.first_place(|other| other <= window);
-                // Mostly one that has the same window begins with this.
-                *sure &= self.windows.get(place.wrapping_sub(1)) != Some(&window);
-                place
-            }
-            Err(order) => self.child_outside(order),
+    pub(super) fn likely_child(&self, sought: &mut Sought<'_>) -> usize {
+        // Foreseen by the processor, which goes on before it has the node.
+        if self.begin != sought.begin {
+            sought.look_behind(self.begin);
         }
+        let differences = words(sought.head).zip(words(&self.common)).map(|(a, b)| a ^ b);
+        if differences.zip(sought.mask).fold(0, |all, (bits, mask)| all | bits & mask) != 0 {
+            return self.likely_child_outside(sought.head);
+        }
+        let place = self.before(sought.next);
+        // Mostly one that has the same window begins with this.
+        let is_alike = |window: &Window| *window == sought.next - 1;
+        sought.is_sure &= !self.windows.get(place.wrapping_sub(1)).is_some_and(is_alike);
+        place
     }
 
-    /// The first window that is not before something: those that are come first.
+    #[cold]
+    fn likely_child_outside(&self, head: &Head) -> usize {
+        self.window(head).map_or_else(|order| self.child_outside(order), |_| 0)
+    }
+
+    /// How many windows are before this one.
     #[inline(always)]
-    fn first_place(&self, is_before: impl Fn(Window) -> bool) -> usize {
-        // Many at a time, as there is no end to look for.
-        self.windows.iter().map(|window| u32::from(is_before(*window))).sum::<u32>() as usize
+    fn before(&self, window: Window) -> usize {
+        // Many at a time, as there is no end to look for: a sign each, counted beside each other.
+        let mut signs = [0; LANES];
+        for some in self.windows.as_chunks::<LANES>().0 {
+            for (sign, other) in signs.iter_mut().zip(some) {
+                *sign += other.wrapping_sub(window) >> (Window::BITS - 1);
+            }
+        }
+        signs.iter().sum::<Window>().unsigned_abs() as usize
     }
 
     /// The child of what is before or behind all that the windows are of.
