@@ -43,7 +43,7 @@ pub(super) const LEAF_BYTES: usize = 1024;
 /// overhead of a node to be small, small enough for going through a leaf and rewriting it to be
 /// cheap. An entry that is larger has a leaf of its own, so that its neighbours' edits don't copy
 /// it.
-const PART_BYTES: usize = 512;
+const PART_BYTES: usize = 1024;
 
 /// What a leaf takes besides its entries: what stands before it, what is left behind it, its place
 /// in the node above.
