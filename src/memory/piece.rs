@@ -311,9 +311,7 @@ mod tests {
                 std::thread::scope(|scope| {
                     for _ in 0..3 {
                         let mine = piece.clone();
-                        let is = |piece: &Piece<u64>| {
-                            matches!(piece.view(), View::Bytes(own) if *own == content)
-                        };
+                        let is = |piece: &Piece<u64>| matches!(piece.view(), View::Bytes(own) if *own == content);
                         scope.spawn(move || assert!(is(&mine.clone()) && is(&mine)));
                     }
                     drop(piece);

@@ -36,14 +36,11 @@ pub(super) use iter::Iter;
 
 pub use block::{push_length, split_length};
 
-/// So many bytes are one leaf, which a value has beside its key. What has more is a tree.
+/// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
+/// node to be small, and for the nodes above the leaves to be so few that they stay in a cache;
+/// small enough for going through a leaf and rewriting it to be cheap. An entry that is larger has
+/// a leaf of its own, so that its neighbours' edits don't copy it.
 pub(super) const LEAF_BYTES: usize = 1024;
-
-/// A leaf of several is split when it would grow beyond this many bytes. Large enough for the
-/// overhead of a node to be small, small enough for going through a leaf and rewriting it to be
-/// cheap. An entry that is larger has a leaf of its own, so that its neighbours' edits don't copy
-/// it.
-const PART_BYTES: usize = 1024;
 
 /// What a leaf takes besides its entries: what stands before it, what is left behind it, its place
 /// in the node above.
@@ -51,7 +48,7 @@ const LEAF_OVERHEAD: usize = 40;
 
 /// Neighbours are merged when they fit in this together: less than a leaf, so that they aren't
 /// split again at once.
-const MERGED_BYTES: usize = PART_BYTES * 3 / 4;
+const MERGED_BYTES: usize = LEAF_BYTES * 3 / 4;
 
 /// A sequence of entries.
 #[derive(Clone, Debug)]
@@ -120,7 +117,7 @@ impl<O: Order> Tree<O> {
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
     /// of its nodes, taking leaves to be three quarters full.
     pub(super) fn memory(&self) -> usize {
-        self.bytes + (self.bytes / (PART_BYTES * 3 / 4) + 1) * LEAF_OVERHEAD
+        self.bytes + (self.bytes / (LEAF_BYTES * 3 / 4) + 1) * LEAF_OVERHEAD
     }
 
     /// The entry at this place.
@@ -341,7 +338,7 @@ fn splice<O: Order>(node: &mut Node, index: usize, change: &mut Change<'_>) -> S
     let (at, index) = match node.view() {
         View::Bytes(leaf) => {
             let (first, siblings) = splice_leaf(leaf, index, change, |parts| {
-                if total(parts) <= PART_BYTES {
+                if total(parts) <= LEAF_BYTES {
                     return (Node::joined(parts), Siblings::new());
                 }
                 let mut all = cut(parts).into_iter();
@@ -430,7 +427,7 @@ fn way_down(mut node: &Node, mut step: impl FnMut(&Inner) -> usize) -> Option<&[
         if node.is_node() {
             node.fetch::<SEEN_BYTES>();
         } else {
-            node.fetch::<PART_BYTES>();
+            node.fetch::<LEAF_BYTES>();
         }
         match node.view() {
             View::Bytes(leaf) => return Some(leaf),
@@ -550,11 +547,11 @@ fn cut(parts: &[&[u8]; 4]) -> SmallVec<[Child; 3]> {
 }
 
 fn cut_evenly(block: &[u8], leaves: &mut SmallVec<[Child; 3]>) {
-    let enough = block.len().div_ceil(block.len().div_ceil(PART_BYTES).max(1));
+    let enough = block.len().div_ceil(block.len().div_ceil(LEAF_BYTES).max(1));
     let (mut start, mut at) = (0, 0);
     while at < block.len() {
         let next = at + offset(&block[at..], 1).max(1);
-        if at > start && (next - start > PART_BYTES || at - start >= enough) {
+        if at > start && (next - start > LEAF_BYTES || at - start >= enough) {
             leaves.push(Child::leaf(&block[start..at]));
             start = at;
         }
@@ -589,7 +586,7 @@ mod tests {
                 View::Bytes(leaf) => {
                     let len = entries(leaf).count();
                     prop_assert!(len > 0, "an empty leaf");
-                    prop_assert!(leaf.len() <= PART_BYTES || len == 1, "{} bytes", leaf.len());
+                    prop_assert!(leaf.len() <= LEAF_BYTES || len == 1, "{} bytes", leaf.len());
                     prop_assert!(!is_root, "a part is the only leaf");
                     Ok((1, len, leaf.len()))
                 }
@@ -728,6 +725,42 @@ mod tests {
             for other in [&b""[..], b"m", b"nnn", b"o", &wanted_behind(common)] {
                 let behind = tree.iter().take_while(|entry| *entry < other).count();
                 prop_assert_eq!(tree.find(other), Err(behind));
+                prop_assert_eq!(tree.seek(other), None);
+            }
+        }
+
+        #[test]
+        fn finds_names_that_hardly_differ(
+            names in proptest::collection::btree_set(
+                proptest::collection::vec(0_u8..3, 0..40).prop_map(|pieces| {
+                    // Runs of what windows and heads are filled with, too.
+                    pieces.iter().flat_map(|piece| match piece {
+                        0 => [0; 3],
+                        1 => [0xff; 3],
+                        _ => [b'n', 0x7f, 0xff],
+                    }).collect::<Vec<u8>>()
+                }),
+                0..600
+            ),
+            begins in proptest::collection::vec(any::<bool>(), 0..8),
+        ) {
+            // One half is there, the other half is sought and is not.
+            let begin: Vec<u8> = begins.iter().flat_map(|all| [u8::from(*all) * 0xff; 4]).collect();
+            let all: Vec<Vec<u8>> = names.iter().map(|name| [&begin[..], name].concat()).collect();
+            let there = || all.iter().step_by(2).map(Vec::as_slice);
+            let built: Tree<ByName<Whole>> = there().collect();
+            let mut grown: Tree<ByName<Whole>> = Tree::default();
+            for name in there() {
+                let place = grown.find(name).unwrap_err();
+                grown.insert(place, name);
+            }
+            for tree in [built, grown] {
+                check(&tree)?;
+                for (at, name) in all.iter().enumerate() {
+                    let itself = (at % 2 == 0).then_some(&name[..]);
+                    prop_assert_eq!(tree.seek(name), itself);
+                    prop_assert_eq!(tree.find(name).ok(), itself.map(|name| (at / 2, name)));
+                }
             }
         }
     }
@@ -747,14 +780,14 @@ mod tests {
         let lost = tree.lost_to(&other);
         assert!((tree.memory() / 2..tree.memory() * 2).contains(&lost), "{lost}");
         for place in [0, 1, 7_000, 25_000, 49_999] {
-            let path = 4 * (size_of::<Inner>() + PART_BYTES + LEAF_OVERHEAD);
+            let path = 4 * (size_of::<Inner>() + LEAF_BYTES + LEAF_OVERHEAD);
             let edits: [fn(&mut Tree, usize); 3] =
                 [|t, at| t.insert(at, b"entry"), |t, at| t.replace(at, b"7"), Tree::remove];
             for edit in edits {
                 let mut later = tree.clone();
                 edit(&mut later, place);
                 let lost = tree.lost_to(&later);
-                assert!((PART_BYTES / 2..path).contains(&lost), "{lost} at {place}");
+                assert!((LEAF_BYTES / 2..path).contains(&lost), "{lost} at {place}");
                 edit(&mut later, place / 3);
                 let both = tree.lost_to(&later);
                 assert!((lost..2 * path).contains(&both), "{lost}, then {both} at {place}");
@@ -771,7 +804,7 @@ mod tests {
             }
             let Some(Root::Inner(root)) = &tree.root else { panic!("a single leaf") };
             let leaves = leaves(root);
-            assert!(tree.bytes / leaves > PART_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
+            assert!(tree.bytes / leaves > LEAF_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
             while tree.len() > 0 {
                 tree.remove(tree.len() / 2);
             }

@@ -1,9 +1,9 @@
 //! Builds a tree from its first entry to its last, with full leaves.
 
-use super::block::{Length, offset, push};
+use super::block::{Length, push};
 use super::inner::{FANOUT, Inner};
 use super::order::Order;
-use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, PART_BYTES, Root, Tree};
+use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, Root, Tree};
 use std::marker::PhantomData;
 
 /// Builds a tree from its first entry to its last.
@@ -20,34 +20,18 @@ impl Builder {
     /// Adds an entry behind the others.
     pub(in crate::value) fn push(&mut self, entry: &[u8]) {
         let grown = self.block.len() + Length::of(entry.len()).len() + entry.len();
-        // As long as it may be the only leaf, it is larger.
-        let enough = if self.leaves.is_empty() { LEAF_BYTES } else { PART_BYTES };
-        if !self.block.is_empty() && grown > enough {
-            self.close_leaves();
+        if !self.block.is_empty() && grown > LEAF_BYTES {
+            self.close_leaf();
         }
         push(&mut self.block, entry);
         self.len += 1;
     }
 
-    fn close_leaves(&mut self) {
+    fn close_leaf(&mut self) {
         self.bytes += self.block.len();
         self.all += self.len;
-        if self.block.len() <= PART_BYTES {
-            let node = Node::joined(&[&self.block]);
-            self.leaves.push(Child { node, len: self.len });
-        } else {
-            let (mut start, mut at) = (0, 0);
-            while at < self.block.len() {
-                let next = at + offset(&self.block[at..], 1).max(1);
-                if at > start && next - start > PART_BYTES {
-                    self.leaves.push(Child::leaf(&self.block[start..at]));
-                    start = at;
-                }
-                at = next;
-            }
-            self.leaves.push(Child::leaf(&self.block[start..]));
-        }
-        self.len = 0;
+        let node = Node::joined(&[&self.block]);
+        self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
         self.block.clear();
     }
 
@@ -63,7 +47,7 @@ impl Builder {
             return Tree { root, len: self.len, bytes: self.block.len(), order: PhantomData };
         }
         if !self.block.is_empty() {
-            self.close_leaves();
+            self.close_leaf();
         }
         let mut level = self.leaves;
         while level.len() > 1 {

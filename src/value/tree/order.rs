@@ -114,7 +114,8 @@ impl<N: Name> Order for ByName<N> {
         // Without a call, by two pieces that overlap.
         if let Some(all) = key.first_chunk::<HEAD_BYTES>() {
             head = *all;
-        } else if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>()) {
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>())
+        {
             head[..16].copy_from_slice(first);
             head[key.len() - 16..key.len()].copy_from_slice(last);
         } else if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
