@@ -306,13 +306,14 @@ mod tests {
     fn threads_share_pieces() {
         for len in [5, 9000] {
             let content = vec![9; len];
+            let is_whole =
+                |piece: &Piece<u64>| matches!(piece.view(), View::Bytes(own) if *own == content);
             for _ in 0..200 {
                 let piece: Piece<u64> = Piece::joined(&[&content]);
                 std::thread::scope(|scope| {
                     for _ in 0..3 {
                         let mine = piece.clone();
-                        let is = |piece: &Piece<u64>| matches!(piece.view(), View::Bytes(own) if *own == content);
-                        scope.spawn(move || assert!(is(&mine.clone()) && is(&mine)));
+                        scope.spawn(move || assert!(is_whole(&mine.clone()) && is_whole(&mine)));
                     }
                     drop(piece);
                 });

@@ -350,7 +350,7 @@ fn splice<O: Order>(node: &mut Node, index: usize, change: &mut Change<'_>) -> S
         }
         View::Node(inner) => {
             if node.is_shared() {
-                inner.foresee_clone();
+                inner.foresee_counts();
             }
             inner.locate(index, !change.remove)
         }

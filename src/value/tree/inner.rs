@@ -152,7 +152,7 @@ const MASKS: [[u64; 3]; COMMON_MAX + 1] = {
 
 /// What is kept of a number of entries.
 fn kept(len: usize) -> u32 {
-    u32::try_from(len).map_or(LEN_MAX, |len| len.min(LEN_MAX))
+    u32::try_from(len).ok().filter(|len| *len < LEN_MAX).unwrap_or(LEN_MAX)
 }
 
 /// How many entries are below a node of which this was kept.
@@ -276,9 +276,9 @@ impl Inner {
         window(head, self.begin, &self.common)
     }
 
-    /// Asks main memory for the counts of all children at once: a clone waits for one after the
-    /// other.
-    pub(super) fn foresee_clone(&self) {
+    /// Asks main memory for the counts of all children at once: who clones or drops this waits for
+    /// one after the other.
+    pub(super) fn foresee_counts(&self) {
         self.nodes().for_each(Node::foresee);
     }
 
@@ -464,6 +464,13 @@ impl Inner {
         let children = self.take();
         self.put(children.filter_map(|mut child| edit(&mut child).then_some(child)));
         self.tell_apart::<O>();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Each child counts its owners, and most were looked at long ago.
+        self.foresee_counts();
     }
 }
 
