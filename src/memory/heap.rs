@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod class;
+pub(super) mod common;
 mod hand;
 #[cfg_attr(miri, path = "heap/pages_miri.rs")]
 mod pages;
