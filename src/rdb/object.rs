@@ -7,9 +7,7 @@ use super::module::{self, ModuleValue};
 use super::packed::{self, Block, Packed, Walk};
 use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
-use crate::value::{
-    Array, Content, Field, Flat, Hash, List, Packer, Set, Twice, Type, Value, Zset,
-};
+use crate::value::{Array, Content, Field, Flat, Large, Packer, Twice, Type, Value};
 
 /// How a container of a list says what its string is.
 const CONTAINER_PLAIN: u64 = 1;
@@ -21,8 +19,8 @@ const NO_DEADLINE: i64 = -1;
 /// Longer strings are copied only once.
 const TEXT_LENT_MAX: usize = 1024;
 
-/// So many bytes of elements are gathered before they are put into a large value.
-const GATHERED_MAX: usize = 64 * 1024;
+/// So many bytes of elements are gathered before they are put aside.
+const GATHERED_MAX: usize = 1024 * 1024;
 
 /// What stands in front of the elements.
 struct Head {
@@ -115,7 +113,7 @@ impl Builder {
         match layout.family {
             Type::String => Self::Text,
             Type::List | Type::Set | Type::Zset | Type::Hash => {
-                Self::Elements(Elements { layout, head: None, value: None })
+                Self::Elements(Elements { layout, head: None, large: None })
             }
             Type::Array => Self::Array { layout, array: Array::default(), left: None },
             Type::Module => Self::Module(ModuleValue::default()),
@@ -168,7 +166,7 @@ impl Builder {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Text | Self::Module(_) => 0,
-            Self::Elements(elements) => elements.value.as_ref().map_or(0, Value::memory),
+            Self::Elements(elements) => elements.large.as_ref().map_or(0, Large::memory),
             Self::Array { array, .. } => array.memory(),
             Self::Stream(stream) => stream.memory(),
         }
@@ -199,8 +197,8 @@ pub(super) struct Elements {
     layout: &'static Layout,
     /// None until it was read; then it counts down.
     head: Option<Head>,
-    /// What was gathered so far, where it is more than a small value has.
-    value: Option<Value>,
+    /// What was gathered so far, where it is too much to be gathered in one go.
+    large: Option<Large>,
 }
 
 impl Elements {
@@ -226,32 +224,21 @@ impl Elements {
             head.count -= 1;
             cursor.commit();
             if packer.block().len() > GATHERED_MAX {
-                let value = self.value.get_or_insert_with(|| empty(family));
-                packer.move_to(value).map_err(|Twice| twice(family))?;
+                let large = self.large.get_or_insert_with(|| Large::new(family));
+                large.take(packer).map_err(|Twice| twice(family))?;
             }
         }
         let is_packed = matches!(form, Form::Blocks(_));
-        let Some(mut value) = self.value.take() else {
-            return Ok(match packer.finish(is_packed).map_err(|Twice| twice(family))? {
-                None => None,
-                Some(Content::Flat(flat)) => Some(Made::Packed(flat.map(|_| ()))),
-                Some(Content::Value(value)) => Some(buffers.keep(value)),
-            });
+        let made = match self.large.take() {
+            None => match packer.finish(is_packed) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Content::Flat(flat))) => return Ok(Some(Made::Packed(flat.map(|_| ())))),
+                Ok(Some(Content::Value(value))) => Ok(value),
+                Err(Twice) => Err(Twice),
+            },
+            Some(mut large) => large.take(packer).and_then(|()| large.finish(is_packed)),
         };
-        packer.move_to(&mut value).map_err(|Twice| twice(family))?;
-        if let Value::Zset(zset) = &mut value {
-            zset.set_packed(is_packed);
-        }
-        Ok(Some(buffers.keep(value)))
-    }
-}
-
-fn empty(family: Type) -> Value {
-    match family {
-        Type::Set => Value::Set(Set::default()),
-        Type::Zset => Value::Zset(Zset::default()),
-        Type::Hash => Value::Hash(Hash::default()),
-        _ => Value::List(List::default()),
+        Ok(Some(buffers.keep(made.map_err(|Twice| twice(family))?)))
     }
 }
 

@@ -109,11 +109,6 @@ impl<O: Order> Tree<O> {
         Self { len, bytes: block.len(), root: Some(Root::Leaf(block)), order: PhantomData }
     }
 
-    /// A tree of these entries, one behind the other as they are in a leaf.
-    pub(super) fn of_entries(bytes: &[u8]) -> Self {
-        entries(bytes).collect()
-    }
-
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
     /// of its nodes, taking leaves to be three quarters full.
     pub(super) fn memory(&self) -> usize {
