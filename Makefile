@@ -28,7 +28,8 @@
 #                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
-#   make miri       lookups, and the memory that they look at, under Miri: with a nightly compiler
+#   make miri       the C surface, lookups and the table's memory under Miri, which takes some
+#                   minutes and a nightly compiler
 #   make fmt, make lint, make clean, make help
 
 SHELL := /bin/bash
@@ -204,12 +205,12 @@ fuzz-corpora:
 	        -C $(fuzz_found)/least -cf - . | gzip -9n >fuzz/corpus/$$one.tar.gz || exit 1; \
 	done
 
-# What readers and the writer share, in a few orders, and every access to memory: `tests/orderings`
-# has all orders, but of models. Blocks are handed on as words.
+# Every access to memory, and what readers and the writer share in a few orders: `tests/orderings` has
+# all orders, but of models. Blocks are handed on as words, and readers' seats stay for ever.
 miri:
-	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-permissive-provenance" \
-	    cargo +nightly miri test --lib -- memory::heap memory::block \
-	    table::tests::a_glance table::tests::what_a_glance
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks" \
+	    cargo +nightly miri test --lib -- ffi::tests memory::heap memory::block replica::tasks \
+	    table::sharing table::tests::a_glance table::tests::what_a_glance
 
 servers:
 	@tests/support/install servers
