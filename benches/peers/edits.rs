@@ -272,10 +272,11 @@ impl Applied {
                 max_memory: 0,
                 decode_payload: rets::rdb::decode_payload,
             };
-            let row = command::find(read.args[0]).expect("a known command");
+            let args = read.args.list();
+            let row = command::find(args[0]).expect("a known command");
             let mut gate = KeepAll;
             let mut unit = Unit::new(setting, &mut gate, 0);
-            command::apply(&mut unit, row, &read.args).expect("it fits the data");
+            command::apply(&mut unit, row, &args).expect("it fits the data");
             let (batch, _, _) = unit.finish();
             self.unit += 1;
             self.table.publish(batch, Stamp { unit: self.unit, ..Stamp::default() });

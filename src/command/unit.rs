@@ -27,7 +27,7 @@ mod unseen;
 
 use super::{Failure, Scope, Server};
 use crate::change::{Effect, Gate, Phase, Reason, Verdict};
-use crate::table::{Batch, Db, Entry, Table};
+use crate::table::{Batch, Db, Entry, Key, Table};
 use crate::value::{ABSENT, Content, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
 use std::cell::Cell;
@@ -80,6 +80,8 @@ pub struct Unit<'a> {
     batch: Batch,
     db: Db,
     args: &'a [&'a [u8]],
+    /// A key that was looked up ahead.
+    foreseen: Option<Key<'a>>,
     asked: Asked,
     /// What the command in hand has read that the table lacks.
     lack: Cell<Lack>,
@@ -145,6 +147,7 @@ impl<'a> Unit<'a> {
             setting,
             db,
             args: &[],
+            foreseen: None,
             asked: Asked::default(),
             lack: Cell::default(),
             watched: None,
@@ -171,6 +174,24 @@ impl<'a> Unit<'a> {
     pub fn begin_command(&mut self, args: &'a [&'a [u8]]) {
         self.args = args;
         self.lack.set(Lack::None);
+    }
+
+    /// One of the arguments to come is a key of which more is known.
+    pub fn foresee(&mut self, key: Key<'a>) {
+        self.foreseen = Some(key);
+    }
+
+    /// A key with what is known of it.
+    #[inline]
+    fn key<'k>(&self, key: &'k [u8]) -> Key<'k>
+    where
+        'a: 'k,
+    {
+        match self.foreseen {
+            // At the same place there is the same, as long as the unit.
+            Some(foreseen) if std::ptr::eq(foreseen.bytes, key) => foreseen,
+            _ => self.setting.table.key(key),
+        }
     }
 
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
@@ -302,7 +323,7 @@ impl<'a> Unit<'a> {
         let (verdict, value) = match (value, due) {
             // Most writes are kept: it is made as it would be stored, and shown as such.
             (Some(value), Due::Known(at)) if is_stored && (!self.is_heard || value.is_flat()) => {
-                let made = self.batch.make(self.setting.table, db, key, value, at);
+                let made = self.batch.make(self.setting.table, db, self.key(key), value, at);
                 let verdict = if self.is_heard {
                     made.lend(|entry| {
                         self.ask(&Question { value: entry.value.as_ref(), ..question })

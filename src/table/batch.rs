@@ -4,6 +4,7 @@ use super::Table;
 use super::database::Db;
 use super::entry::Entry;
 use super::index::{Shown, Stored};
+use super::layout::{Key, Layout};
 use crate::memory::Heap;
 use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, sort};
 use foldhash::fast::RandomState;
@@ -55,15 +56,16 @@ pub(super) enum Slot {
     /// It goes away, if it is there.
     Gone(Bytes),
     /// It gets this entry, and a new version: the one it has already, if the unit is published as
-    /// was expected.
-    Put(Stored),
+    /// was expected. With the key's hash.
+    Put(Stored, u64),
     /// It gets this entry with the version that it has.
-    Keep(Stored),
+    Keep(Stored, u64),
 }
 
-/// A key and what it is going to have, if it is: it can be shown before it is put anywhere.
+/// A key and what it is going to have, if it is: it can be shown before it is put anywhere. With
+/// the key's hash.
 #[derive(Debug)]
-pub struct Made(Stored);
+pub struct Made(Stored, u64);
 
 impl Made {
     /// Lends the entry.
@@ -81,14 +83,22 @@ impl Slot {
     fn key(&self) -> &[u8] {
         match self {
             Self::Gone(key) => key,
-            Self::Put(stored) | Self::Keep(stored) => stored.show().key(),
+            Self::Put(stored, _) | Self::Keep(stored, _) => stored.show().key(),
         }
     }
 
     fn stored(&self) -> Option<&Stored> {
         match self {
             Self::Gone(_) => None,
-            Self::Put(stored) | Self::Keep(stored) => Some(stored),
+            Self::Put(stored, _) | Self::Keep(stored, _) => Some(stored),
+        }
+    }
+
+    /// The key's hash.
+    pub(super) fn hash(&self, layout: &Layout) -> u64 {
+        match self {
+            Self::Gone(key) => layout.hash(key),
+            Self::Put(_, hash) | Self::Keep(_, hash) => *hash,
         }
     }
 
@@ -98,11 +108,11 @@ impl Slot {
         let version = version(unit, db);
         match self {
             Self::Gone(key) => Err(key),
-            Self::Put(stored) if stored.show().version() != version => {
+            Self::Put(stored, _) if stored.show().version() != version => {
                 let (key, entry) = stored.show().item();
                 Ok(Stored::new(heap, key, Entry { version, ..entry }))
             }
-            Self::Put(stored) | Self::Keep(stored) => Ok(stored),
+            Self::Put(stored, _) | Self::Keep(stored, _) => Ok(stored),
         }
     }
 }
@@ -256,15 +266,16 @@ impl Batch {
         key: &[u8],
         look: impl FnOnce(Option<&Entry>) -> R,
     ) -> R {
-        match self.shown(table, db, key) {
+        match self.shown(table, db, table.key(key)) {
             Some(shown) => shown.lend(|entry| look(Some(entry))),
             None => look(None),
         }
     }
 
     /// The same as it is stored.
-    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: &[u8]) -> Option<Shown<'a>> {
-        if let Some(slot) = self.slot(db, key) {
+    #[inline]
+    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: Key<'_>) -> Option<Shown<'a>> {
+        if let Some(slot) = self.slot(db, key.bytes) {
             return slot.stored().map(Stored::show);
         }
         let base = match self.views.get(db) {
@@ -308,7 +319,7 @@ impl Batch {
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
         let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
-        self.set(db, Slot::Put(Stored::under(&table.hand, key, entry)));
+        self.set(db, Slot::Put(Stored::under(&table.hand, key, entry), table.key(key).hash));
     }
 
     /// An entry that is what the primary has, as the table would have it.
@@ -316,17 +327,24 @@ impl Batch {
         &self,
         table: &Table,
         db: Db,
-        key: &[u8],
+        key: Key<'_>,
         value: Content<'_>,
         expires_at_ms: Option<i64>,
     ) -> Made {
         let (hand, version) = (&table.hand, version(self.unit, db));
-        Made(Stored::of(hand, key, value, version, expires_at_ms))
+        Made(Stored::of(hand, key.bytes, value, version, expires_at_ms), key.hash)
     }
 
     /// What an edit makes of a key that has nothing, or what the primary has in one block; the
     /// deadline stays. `None` of all else, and where the edit says so.
-    pub fn remake<E>(&self, table: &Table, db: Db, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    pub fn remake<E>(
+        &self,
+        table: &Table,
+        db: Db,
+        key: Key<'_>,
+        kind: Type,
+        edit: E,
+    ) -> Option<Made>
     where
         E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
     {
@@ -337,12 +355,13 @@ impl Batch {
         let mut room = Room::default();
         let new = edit(flat, &mut room)?;
         let (hand, version) = (&table.hand, version(self.unit, db));
-        Stored::joined(hand, key, new, version, expires_at_ms).map(Made)
+        let stored = Stored::joined(hand, key.bytes, new, version, expires_at_ms)?;
+        Some(Made(stored, key.hash))
     }
 
     /// Gives its key what was made for this database.
     pub fn put_made(&mut self, db: Db, made: Made) {
-        self.set(db, Slot::Put(made.0));
+        self.set(db, Slot::Put(made.0, made.1));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
@@ -357,10 +376,10 @@ impl Batch {
         entry: Entry,
     ) {
         let key = key.as_ref();
-        if matches!(self.slot(db, key), Some(Slot::Put(_))) {
+        if matches!(self.slot(db, key), Some(Slot::Put(..))) {
             return self.put(table, db, key, entry);
         }
-        self.set(db, Slot::Keep(Stored::under(&table.hand, key, entry)));
+        self.set(db, Slot::Keep(Stored::under(&table.hand, key, entry), table.key(key).hash));
     }
 
     /// Takes a key away, if it is there.

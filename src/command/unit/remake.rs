@@ -20,7 +20,7 @@ impl Unit<'_> {
         if !self.setting.scope.store || !self.follows(self.db, key) {
             return None;
         }
-        self.batch.remake(self.setting.table, self.db, key, kind, edit)
+        self.batch.remake(self.setting.table, self.db, self.key(key), kind, edit)
     }
 
     /// The key gets what was made of it, as by [`Unit::edit`].

@@ -7,10 +7,10 @@ use crate::command::{self, Asked, Setting, Unit};
 use crate::error::{Error, Kind};
 use crate::log::{self, Level};
 use crate::replica::UntilStopped;
-use crate::replica::follow::{Next, Stream, View};
+use crate::replica::follow::{Next, Stream, View, views};
 use crate::replica::position::Position;
 use crate::replica::state::{Counters, Moment};
-use crate::table::Stamp;
+use crate::table::{Key, Stamp};
 
 /// What holds for all units that are applied without a pause in between.
 struct Round<'a> {
@@ -109,9 +109,12 @@ impl Apply {
                 self.pass(bytes);
                 self.shared.control.ack_now();
             }
-            Some(Next::Unit { commands, bytes }) => {
-                let views = commands.views();
-                return self.run_unit(&views, bytes, round);
+            Some(Next::One { row, args, foreseen, bytes }) => {
+                let first = foreseen.and_then(|foreseen| Some(foreseen.key(args.get(1)?)));
+                return self.run_unit(&[(row, args.list())], first, bytes, round);
+            }
+            Some(Next::Many { commands, bytes }) => {
+                return self.run_unit(&views(&commands), None, bytes, round);
             }
         }
         Ok(Followed::Done)
@@ -135,9 +138,11 @@ impl Apply {
         Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
+    /// `foreseen` is one of the arguments.
     fn run_unit(
         &mut self,
         commands: &[View<'_>],
+        foreseen: Option<Key<'_>>,
         bytes: usize,
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
@@ -149,6 +154,9 @@ impl Apply {
         let now_ms = round.now_ms;
         let setting = self.setting(bytes, now_ms);
         let mut unit = Unit::new(setting, &mut round.gate, self.position.db);
+        if let Some(key) = foreseen {
+            unit.foresee(key);
+        }
         if let Some(heal) = &self.heal {
             unit.watch(heal);
         }

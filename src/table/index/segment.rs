@@ -347,17 +347,21 @@ impl Segment {
     }
 
     /// Where this key is.
+    #[inline]
     pub(in crate::table) fn own_find<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
-        for bucket in self.way(hash) {
-            let control = bucket.own_control();
-            for place in control.with_tag(tag_of(hash)) {
-                let spot = Spot { bucket, place };
-                if spot.show().is_some_and(|shown| shown.has_key(key)) {
-                    return Some(spot);
-                }
-            }
-            if !control.is_spilled() {
-                return None;
+        match own_look(self.first(hash), hash, key) {
+            (None, true) => self.own_find_further(hash, key),
+            (found, _) => found,
+        }
+    }
+
+    /// The same in the buckets behind the first.
+    #[inline(never)]
+    fn own_find_further<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
+        for bucket in self.way(hash).skip(1) {
+            match own_look(bucket, hash, key) {
+                (None, true) => {}
+                (found, _) => return found,
             }
         }
         None
@@ -465,6 +469,19 @@ impl Segment {
     pub(in crate::table) fn own(self) -> OwnSegment {
         OwnSegment(self)
     }
+}
+
+/// Where in a bucket this key is, and whether it may be behind it.
+#[inline(always)]
+fn own_look<'a>(bucket: &'a Bucket, hash: u64, key: &[u8]) -> (Option<Spot<'a>>, bool) {
+    let control = bucket.own_control();
+    for place in control.with_tag(tag_of(hash)) {
+        let spot = Spot { bucket, place };
+        if spot.show().is_some_and(|shown| shown.has_key(key)) {
+            return (Some(spot), false);
+        }
+    }
+    (None, control.is_spilled())
 }
 
 /// Of the key of a word that is in a slot of the writer's.

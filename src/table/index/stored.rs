@@ -203,16 +203,7 @@ impl Stored {
 
     /// What it adds to the sums.
     pub(in crate::table) fn share(&self) -> Share {
-        match self.show().form() {
-            Form::Packed(packed) => {
-                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
-                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
-            }
-            Form::Apart((key, entry)) => {
-                let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
-            }
-        }
+        self.show().share()
     }
 }
 
@@ -262,6 +253,35 @@ impl<'a> Shown<'a> {
     pub(in crate::table) unsafe fn of_slot(word: u64) -> Option<Self> {
         // SAFETY: the same conditions.
         NonZeroU64::new(word).map(|word| unsafe { Self::of(word) })
+    }
+
+    /// What it adds to the sums.
+    pub(in crate::table) fn share(self) -> Share {
+        match self.form() {
+            Form::Packed(packed) => {
+                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
+                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
+            }
+            Form::Apart((key, entry)) => {
+                let itself = size_of::<Apart>() + ALLOCATION_BYTES;
+                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
+            }
+        }
+    }
+
+    /// Where both are blocks that differ in nothing that is counted but their memory, which most
+    /// are that come in each other's place: where it is counted, and how much of it each takes.
+    #[inline]
+    pub(in crate::table) fn memory_beside(self, other: Self) -> Option<(usize, [usize; 2])> {
+        let (own, other) = (self.packed()?, other.packed()?);
+        if !own.note.is_alike(other.note) {
+            return None;
+        }
+        let lens = [own.lean_len(), other.lean_len()];
+        let place = own.note.kind() as usize;
+        // Mostly they are of one length, which does not have to be rounded then.
+        let is_same = lens[0] == lens[1];
+        Some((place, if is_same { lens } else { lens.map(|len| SLOT_BYTES + packed_memory(len)) }))
     }
 
     #[inline]
