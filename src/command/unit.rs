@@ -77,7 +77,7 @@ pub struct Unit<'a> {
     gate: &'a mut dyn Gate,
     /// Somebody hears what the gate is asked.
     is_heard: bool,
-    batch: Batch,
+    batch: &'a mut Batch,
     db: Db,
     args: &'a [&'a [u8]],
     /// A key that was looked up ahead.
@@ -138,12 +138,13 @@ impl Asked {
 }
 
 impl<'a> Unit<'a> {
-    /// An empty unit that begins in this database.
-    pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
+    /// An empty unit that begins in this database, and is prepared in this batch.
+    #[inline]
+    pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, batch: &'a mut Batch, db: Db) -> Self {
         Self {
             is_heard: gate.is_heard(),
             gate,
-            batch: Batch::of(setting.unit),
+            batch,
             setting,
             db,
             args: &[],
@@ -165,9 +166,10 @@ impl<'a> Unit<'a> {
         self.db = db;
     }
 
-    /// What was prepared, how often the gate was asked, and the database now selected.
-    pub fn finish(self) -> (Batch, Asked, Db) {
-        (self.batch, self.asked, self.db)
+    /// How often the gate was asked, and the database now selected.
+    #[inline]
+    pub fn finish(self) -> (Asked, Db) {
+        (self.asked, self.db)
     }
 
     /// The command whose effects follow; its arguments are shown with them.
@@ -222,6 +224,7 @@ impl<'a> Unit<'a> {
     }
 
     /// Whether the command may look at this key, or change it.
+    #[inline]
     fn follows(&self, db: Db, key: &[u8]) -> bool {
         let follows = self.setting.scope.admits(db, key);
         if follows {
@@ -271,6 +274,7 @@ impl<'a> Unit<'a> {
     }
 
     /// The key gets a whole new value.
+    #[inline]
     pub fn write<'v>(
         &mut self,
         db: Db,
@@ -311,36 +315,50 @@ impl<'a> Unit<'a> {
             return;
         }
         let is_stored = self.setting.scope.store;
-        if !self.is_heard && !is_stored {
-            return;
+        match (value, due) {
+            // Most writes are kept: it is made as it would be stored, and shown as such.
+            (Some(value), Due::Known(at)) if is_stored && (!self.is_heard || value.is_flat()) => {
+                let made = self.batch.make(self.setting.table, db, self.key(key), value, at);
+                if self.is_heard {
+                    let verdict = made.lend(|entry| {
+                        self.ask_about_set(db, key, entry.value.as_ref(), due, reason)
+                    });
+                    if verdict == Verdict::Skip {
+                        let value = made.lend(|entry| entry.value.clone());
+                        return self.settle(db, key, verdict, value, due);
+                    }
+                }
+                self.batch.put_made(db, made);
+            }
+            (value, due) if self.is_heard || is_stored => {
+                let value = value.map(Content::into_value);
+                let verdict = self.ask_about_set(db, key, value.as_ref(), due, reason);
+                self.settle(db, key, verdict, value, due);
+            }
+            _ => {}
         }
-        let question = Question {
+    }
+
+    fn ask_about_set(
+        &mut self,
+        db: Db,
+        key: &[u8],
+        value: Option<&Value>,
+        due: Due,
+        reason: Reason,
+    ) -> Verdict {
+        self.ask(&Question {
+            value,
             expires_at_ms: due.at(),
             due_ms: due.at(),
             result_known: value.is_some() && due != Due::Unknown,
             ..Question::new(Effect::Set, reason, db, key)
-        };
-        let (verdict, value) = match (value, due) {
-            // Most writes are kept: it is made as it would be stored, and shown as such.
-            (Some(value), Due::Known(at)) if is_stored && (!self.is_heard || value.is_flat()) => {
-                let made = self.batch.make(self.setting.table, db, self.key(key), value, at);
-                let verdict = if self.is_heard {
-                    made.lend(|entry| {
-                        self.ask(&Question { value: entry.value.as_ref(), ..question })
-                    })
-                } else {
-                    Verdict::Keep
-                };
-                if verdict == Verdict::Keep {
-                    return self.batch.put_made(db, made);
-                }
-                (verdict, made.lend(|entry| entry.value.clone()))
-            }
-            (value, _) => {
-                let value = value.map(Content::into_value);
-                (self.ask(&Question { value: value.as_ref(), ..question }), value)
-            }
-        };
+        })
+    }
+
+    /// What becomes of a key that was to get this.
+    #[inline(never)]
+    fn settle(&mut self, db: Db, key: &[u8], verdict: Verdict, value: Option<Value>, due: Due) {
         let is_module = matches!(value, Some(Value::Module(_)));
         let (entry, is_same) = match (verdict, value, due) {
             (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),

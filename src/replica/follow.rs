@@ -24,6 +24,9 @@ pub(super) struct Stream {
 /// what leads there has come by then.
 const NEAR: usize = 6;
 
+/// The same for the rest of what is long.
+const NEXT: usize = 2;
+
 /// What an argument that is kept takes besides its bytes.
 const KEPT_ARGUMENT_BYTES: usize = 48;
 
@@ -80,6 +83,9 @@ impl Stream {
                 table.fetch(db, *foreseen);
             }
             self.near += 1;
+        }
+        if let Some(Some(foreseen)) = self.reader.noted(NEXT) {
+            table.fetch_rest(db, *foreseen);
         }
     }
 

@@ -20,8 +20,9 @@ pub struct Batch {
     unit: u64,
     /// Databases without a view are empty, too.
     flushed: bool,
-    /// The first write, as long as there is nothing else: most units are no more.
-    only: Option<(Db, Slot)>,
+    /// The first write, as long as there is nothing else, and its database: most units are no more.
+    only: Option<Slot>,
+    only_db: Db,
     views: Views,
 }
 
@@ -290,15 +291,24 @@ impl Batch {
     #[inline]
     fn slot(&self, db: Db, key: &[u8]) -> Option<&Slot> {
         match &self.only {
-            Some((own, slot)) => (*own == db && slot.key() == key).then_some(slot),
+            Some(slot) => (self.only_db == db && slot.key() == key).then_some(slot),
             None => self.views.get(db)?.slots.get(key),
         }
     }
 
+    #[inline]
     fn set(&mut self, db: Db, slot: Slot) {
+        if self.only.is_none() && !self.flushed && self.views.0.is_empty() {
+            (self.only, self.only_db) = (Some(slot), db);
+        } else {
+            self.set_among_others(db, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn set_among_others(&mut self, db: Db, slot: Slot) {
         match &mut self.only {
-            Some((own, only)) if *own == db && *only == slot => *only = slot,
-            None if !self.flushed && self.views.0.is_empty() => self.only = Some((db, slot)),
+            Some(only) if self.only_db == db && *only == slot => *only = slot,
             _ => self.view(db).slots.set(slot),
         }
     }
@@ -311,7 +321,8 @@ impl Batch {
 
     /// The only write comes among others.
     fn spread(&mut self) {
-        if let Some((db, slot)) = self.only.take() {
+        if let Some(slot) = self.only.take() {
+            let db = self.only_db;
             self.views.or_insert_with(db, || View::unseen(db, false)).slots.set(slot);
         }
     }
@@ -323,6 +334,7 @@ impl Batch {
     }
 
     /// An entry that is what the primary has, as the table would have it.
+    #[inline]
     pub fn make(
         &self,
         table: &Table,
@@ -337,7 +349,8 @@ impl Batch {
 
     /// What an edit makes of a key that has nothing, or what the primary has in one block; the
     /// deadline stays. `None` of all else, and where the edit says so.
-    pub fn remake<E>(
+    #[inline]
+    pub fn remake<'args, E>(
         &self,
         table: &Table,
         db: Db,
@@ -346,7 +359,7 @@ impl Batch {
         edit: E,
     ) -> Option<Made>
     where
-        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     {
         let (flat, expires_at_ms) = match self.shown(table, db, key) {
             Some(shown) => shown.flat()?,
@@ -360,6 +373,7 @@ impl Batch {
     }
 
     /// Gives its key what was made for this database.
+    #[inline]
     pub fn put_made(&mut self, db: Db, made: Made) {
         self.set(db, Slot::Put(made.0, made.1));
     }
@@ -424,12 +438,13 @@ impl Batch {
 
     /// Where it does nothing but to one key: the database. [`Batch::take_only`] takes that out.
     pub(super) fn only(&self) -> Option<Db> {
-        self.only.as_ref().map(|(db, _)| *db)
+        self.only.is_some().then_some(self.only_db)
     }
 
     /// The flag says that the unit's number is the one that was expected.
+    #[inline]
     pub(super) fn take_only(&mut self, unit: u64) -> Option<(Slot, bool)> {
-        self.only.take().map(|(_, slot)| (slot, unit == self.unit))
+        self.only.take().map(|slot| (slot, unit == self.unit))
     }
 
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
@@ -448,9 +463,9 @@ impl Batch {
                 _ => {}
             }
         }
-        if let Some((db, slot)) = &self.only {
+        if let Some(slot) = &self.only {
             let name = slot.stored().map(|_| slot.key()).filter(|key| wanted(key));
-            keys.extend(name.map(|key| (*db, Bytes::from(key))));
+            keys.extend(name.map(|key| (self.only_db, Bytes::from(key))));
         }
         for (db, view) in self.views.iter() {
             let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
@@ -471,7 +486,7 @@ impl Batch {
             let entries = table.entries().filter(|(db, ..)| is_other(*db));
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
-        keys.extend(self.only.iter().map(|(db, slot)| (*db, Bytes::from(slot.key()))));
+        keys.extend(self.only.iter().map(|slot| (self.only_db, Bytes::from(slot.key()))));
         for (db, view) in self.views.iter() {
             keys.extend(view.slots.iter().map(|slot| (db, Bytes::from(slot.key()))));
         }

@@ -392,6 +392,14 @@ impl Table {
         }
     }
 
+    /// It is going to in a moment: the rest of it is fetched.
+    #[inline]
+    pub fn fetch_rest(&self, db: Db, foreseen: Foreseen) {
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch_rest(foreseen.hash);
+        }
+    }
+
     /// Puts all of a unit in place. Readers that ask for several keys see all of it or nothing.
     pub fn publish(&mut self, batch: Batch, stamp: Stamp) {
         publish::publish(&self.shared, &self.hand, batch, stamp);

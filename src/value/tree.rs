@@ -28,7 +28,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) use block::{LENGTH_BYTES_MAX, Length};
-pub(super) use order::{ByName, Head, Name, Order, Unordered, Whole, compare_bytes, head_of};
+pub(super) use order::{
+    ByName, Head, Name, Order, Unordered, Whole, compare_bytes, first_bytes, head_of,
+};
 
 pub(super) use builder::Builder;
 pub(super) use iter::Iter;

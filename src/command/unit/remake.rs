@@ -13,9 +13,15 @@ use crate::value::{Flat, Pieces, Room, Type, fingerprint};
 impl Unit<'_> {
     /// What an edit makes of a key that is not there, or whole and of this type and small. `None`
     /// of any other, and where `edit` says so: then nothing has happened.
-    pub(in crate::command) fn remake<E>(&self, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    #[inline]
+    pub(in crate::command) fn remake<'args, E>(
+        &self,
+        key: &[u8],
+        kind: Type,
+        edit: E,
+    ) -> Option<Made>
     where
-        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     {
         if !self.setting.scope.store || !self.follows(self.db, key) {
             return None;

@@ -10,7 +10,7 @@ use crate::replica::UntilStopped;
 use crate::replica::follow::{Next, Stream, View, views};
 use crate::replica::position::Position;
 use crate::replica::state::{Counters, Moment};
-use crate::table::{Key, Stamp};
+use crate::table::{Batch, Key, Stamp};
 
 /// What holds for all units that are applied without a pause in between.
 struct Round<'a> {
@@ -153,7 +153,8 @@ impl Apply {
         }
         let now_ms = round.now_ms;
         let setting = self.setting(bytes, now_ms);
-        let mut unit = Unit::new(setting, &mut round.gate, self.position.db);
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, &mut round.gate, &mut batch, self.position.db);
         if let Some(key) = foreseen {
             unit.foresee(key);
         }
@@ -162,17 +163,21 @@ impl Apply {
         }
         let outcome = self.run_commands(&mut unit, commands);
         let touched = unit.take_touched();
-        let (batch, asked, db) = unit.finish();
+        let (asked, db) = unit.finish();
         if heard {
             self.count_asked(asked);
         }
-        // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome.inspect_err(|_| {
-            self.shared.events.discard();
-            if heard {
-                self.told_in_vain.extend(batch.touched(&self.table));
+        let diverged = match outcome {
+            Ok(diverged) => diverged,
+            // A unit that could not be applied as a whole is not shown at all.
+            Err(broken) => {
+                self.shared.events.discard();
+                if heard {
+                    self.told_in_vain.extend(batch.touched(&self.table));
+                }
+                return Err(broken);
             }
-        })?;
+        };
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);

@@ -11,9 +11,9 @@ use super::packed::{
     DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_SHIFT, elements,
     parts, version_len,
 };
-use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Source, block_size, fetch};
+use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, LINE, Lent, Source, block_size, fetch};
 use crate::table::entry::{Entry, Share};
-use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
+use crate::value::{Brief, Bytes, Content, Flat, Pieces, Type, Value};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -86,6 +86,7 @@ impl Stored {
     }
 
     /// The same of what is lent.
+    #[inline]
     pub(in crate::table) fn of(
         source: &impl Source,
         key: &[u8],
@@ -307,6 +308,14 @@ impl<'a> Shown<'a> {
         Some(Packed { note: Note(note), content })
     }
 
+    /// Has the processor fetch all of a block but its first two lines.
+    #[inline]
+    pub(in crate::table) fn fetch_rest(self) {
+        let content = self.packed().map_or(&b""[..], |packed| packed.content);
+        let first = content.as_ptr().addr();
+        (2 * LINE..content.len()).step_by(LINE).for_each(|at| fetch(first + at));
+    }
+
     #[inline]
     pub(in crate::table) fn key(self) -> &'a [u8] {
         match self.form() {
@@ -488,8 +497,8 @@ fn block<const N: usize>(
         FIRST => 0,
         _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
     };
-    let mut between = Room::<BETWEEN_MAX>::default();
-    between.put(version.to_le_bytes().get(..version_len(version_code))?)?;
+    let mut between = Brief::<BETWEEN_MAX>::default();
+    between.put_number(version, version_len(version_code))?;
     if let Some(at) = expires_at_ms {
         between.put(&at.to_le_bytes())?;
     }
