@@ -66,6 +66,7 @@ impl Apply {
             }
         };
         drop(round);
+        self.shared.board.pause();
         let has_left = match outcome {
             Ok(has_left) => has_left,
             Err(Broken::Resync(error)) => {
@@ -192,6 +193,10 @@ impl Apply {
             self.note_touched(&touched, commands, now_ms);
         }
         self.publish_position();
+        if heard {
+            // The next answer may take its time.
+            self.shared.board.pause();
+        }
         self.shared.events.commit();
         Ok(if is_news { Followed::Diverged } else { Followed::Done })
     }
