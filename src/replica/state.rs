@@ -255,8 +255,8 @@ impl Board {
         result
     }
 
-    /// Only the offset moves. For the apply task. Whoever begins to wait at this moment may miss it,
-    /// and hears of it with the next one, or from [`Board::pause`].
+    /// Only the offset moves. For the apply task. Whoever begins to wait at this moment may miss
+    /// it, and hears of it with the next one, or from [`Board::pause`].
     #[inline]
     pub(super) fn set_offset(&self, offset: i64) {
         // Release: who finds it finds what is applied.

@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::index::{Shown, Stored};
 use super::layout::{Key, Layout};
 use crate::memory::Heap;
-use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, sort};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value, sort};
 use foldhash::fast::RandomState;
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -69,9 +69,10 @@ pub(super) enum Slot {
 pub struct Made(Stored, u64);
 
 impl Made {
-    /// Lends the entry.
-    pub fn lend<R>(&self, look: impl FnOnce(&Entry) -> R) -> R {
-        self.0.show().lend(look)
+    /// Lends the value.
+    #[inline]
+    pub fn lend<R>(&self, look: impl FnOnce(Option<&Value>) -> R) -> R {
+        self.0.show().lend_value(look)
     }
 
     /// The deadline that it has.

@@ -232,7 +232,7 @@ fn sort_out(shared: &Shared, hand: &Hand, mut writing: MutexGuard<'_, Writing>) 
 }
 
 /// So many things before it is given back, one is fetched.
-const SOON: usize = 4;
+const SOON: usize = 16;
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);

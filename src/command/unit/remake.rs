@@ -36,7 +36,7 @@ impl Unit<'_> {
             return self.batch.put_made(db, made);
         }
         let at = made.expires_at_ms();
-        let primary = made.lend(|entry| entry.value.as_ref().map(|value| fingerprint(value, at)));
+        let primary = made.lend(|value| value.map(|value| fingerprint(value, at)));
         self.put(db, key, ghost(primary, Due::Known(at)), false);
     }
 
@@ -53,10 +53,11 @@ impl Unit<'_> {
             return Verdict::Keep;
         }
         let db = self.db;
-        made.lend(|entry| {
-            self.ask(&Question {
-                value: entry.value.as_ref(),
-                expires_at_ms: entry.expires_at_ms,
+        let expires_at_ms = made.expires_at_ms();
+        made.lend(|value| {
+            self.ask_at_once(&Question {
+                value,
+                expires_at_ms,
                 due_ms,
                 ..Question::new(effect, Reason::Command, db, key)
             })

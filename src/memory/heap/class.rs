@@ -42,13 +42,16 @@ pub(super) fn of(size: usize) -> Option<usize> {
 /// How many bytes the class of this size takes; as many as are asked for where there is none.
 #[inline]
 pub(super) fn rounded(bytes: usize) -> usize {
-    let step = match bytes {
-        ..=TINY_MAX => return bytes.max(MIN).next_multiple_of(TINY),
-        ..=FINE_MAX => FINE,
-        ..=COARSE_MAX => COARSE,
-        _ => return of(bytes).map_or(bytes, size),
-    };
-    bytes.next_multiple_of(step)
+    if bytes <= TINY_MAX {
+        return bytes.max(MIN).next_multiple_of(TINY);
+    }
+    if bytes <= FINE_MAX {
+        return bytes.next_multiple_of(FINE);
+    }
+    if bytes <= COARSE_MAX {
+        return bytes.next_multiple_of(COARSE);
+    }
+    of(bytes).map_or(bytes, size)
 }
 
 /// How many bytes a class takes.

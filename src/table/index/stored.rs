@@ -415,6 +415,20 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// The same of the value alone: nothing else is read.
+    #[inline]
+    pub(in crate::table) fn lend_value<R>(self, f: impl FnOnce(Option<&Value>) -> R) -> R {
+        match self.form() {
+            Form::Packed(packed) => {
+                // SAFETY: as above.
+                let block = unsafe { Block::from_word(self.word) };
+                let value = ManuallyDrop::new(unpack_value(block, &packed.parts()));
+                f(Some(&value))
+            }
+            Form::Apart((_, entry)) => f(entry.value.as_ref()),
+        }
+    }
+
     /// What the key has. Constant time, and nothing is allocated, unless very many have it already:
     /// see [`Block`].
     pub fn entry(self) -> Entry {
@@ -528,11 +542,16 @@ fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) ->
 }
 
 fn unpack(block: Block, parts: &Parts<'_>) -> Entry {
+    let value = unpack_value(block, parts);
+    Entry { version: parts.version, ..Entry::new(value, parts.expires_at_ms) }
+}
+
+#[inline]
+fn unpack_value(block: Block, parts: &Parts<'_>) -> Value {
     let (value, (len, mark)) = elements(parts);
     let range = block.len() - value.len()..block.len();
     let bytes = Bytes::within(block, range);
-    let value: Value = Flat { kind: parts.kind, len, mark, bytes }.into_value();
-    Entry { version: parts.version, ..Entry::new(value, parts.expires_at_ms) }
+    Flat { kind: parts.kind, len, mark, bytes }.into_value()
 }
 
 #[cfg(test)]
