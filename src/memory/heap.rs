@@ -148,7 +148,7 @@ unsafe impl Sync for Lines {}
 /// How much a piece of this size takes.
 #[inline]
 pub(super) fn rounded(size: usize) -> usize {
-    class::of(size).map_or(size, class::size)
+    class::rounded(size)
 }
 
 impl Default for Heap {

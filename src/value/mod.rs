@@ -28,7 +28,7 @@ pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
-pub use edit::{Pieces, Room};
+pub use edit::{Brief, Pieces, Room};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };

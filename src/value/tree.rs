@@ -28,7 +28,7 @@ use std::ops::Range;
 
 pub(super) use block::{LENGTH_BYTES_MAX, Length};
 pub(super) use order::{
-    ByName, Head, NO_HEAD, Name, Order, Unordered, Whole, compare_bytes, head_of,
+    ByName, Head, NO_HEAD, Name, Order, Unordered, Whole, compare_bytes, first_bytes, head_of,
 };
 
 pub(super) use builder::Builder;

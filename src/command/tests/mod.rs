@@ -20,7 +20,7 @@ mod zset;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
-use crate::table::{Db, Entry, Stamp, Table};
+use crate::table::{Batch, Db, Entry, Stamp, Table};
 use crate::value::{Bytes, Stream, Value};
 
 pub(crate) const NOW_MS: i64 = 1_000_000;
@@ -242,7 +242,7 @@ impl Bench {
 
     pub(crate) fn put(&mut self, key: &str, entry: Entry) {
         self.unit += 1;
-        let mut batch = crate::table::Batch::new();
+        let mut batch = Batch::new();
         batch.put(&self.table, 0, Bytes::from(key.as_bytes()), entry);
         self.table.publish(batch, self.stamp());
     }
@@ -277,6 +277,10 @@ impl Bench {
     }
 
     /// What a unit of it goes by.
+    fn batch(&self) -> Batch {
+        Batch::of(self.unit + 1)
+    }
+
     fn setting(&self) -> Setting<'_> {
         Setting {
             table: &self.table,
@@ -298,7 +302,8 @@ impl Bench {
     ) -> Vec<String> {
         let mut gate = Script { decide, heard: Vec::new() };
         let mut failures = Vec::new();
-        let mut unit = Unit::new(self.setting(), &mut gate, self.db);
+        let mut batch = self.batch();
+        let mut unit = Unit::new(self.setting(), &mut gate, &mut batch, self.db);
         for args in commands {
             let row = find(args[0]).unwrap_or_else(|| panic!("no row for {}", text(args[0])));
             if matches!(row.action, Action::Select) {
@@ -307,7 +312,7 @@ impl Bench {
                 failures.push(failure.to_string());
             }
         }
-        let (batch, asked, db) = unit.finish();
+        let (asked, db) = unit.finish();
         self.failures.extend(failures);
         self.unit += 1;
         self.db = db;
