@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod class;
+pub(super) mod common;
 mod hand;
 mod pages;
 
