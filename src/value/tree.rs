@@ -194,7 +194,10 @@ impl<O: Order> Tree<O> {
 
     /// The first entry that is `wanted`, whatever their order.
     pub(super) fn scan(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
-        self.iter().find(|entry| wanted(entry))
+        match self.root.as_ref()? {
+            Root::Leaf(block) => entries(block).find(|entry| wanted(entry)),
+            Root::Inner(node) => scan(node, &wanted),
+        }
     }
 
     /// Whether both have the same entries in the same order.
@@ -322,6 +325,14 @@ impl<O: Order> Tree<O> {
             };
             self.root = Some(root);
         }
+    }
+}
+
+/// The first entry below that is `wanted`. A way through that keeps its place would allocate.
+fn scan<'a>(node: &'a Node, wanted: &impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    match node.view() {
+        View::Bytes(leaf) => entries(leaf).find(|entry| wanted(entry)),
+        View::Node(inner) => inner.nodes().find_map(|node| scan(node, wanted)),
     }
 }
 
