@@ -89,6 +89,9 @@ pub struct Unit<'a> {
     watched: Option<Box<Watched<'a>>>,
     /// Which command of the unit is in hand.
     place: usize,
+    /// For a test that holds the short way of edits against the general one.
+    #[cfg(test)]
+    pub(super) is_general: bool,
 }
 
 /// Why the table lacks what a command reads; the worst cause counts.
@@ -154,6 +157,8 @@ impl<'a> Unit<'a> {
             lack: Cell::default(),
             watched: None,
             place: 0,
+            #[cfg(test)]
+            is_general: false,
         }
     }
 

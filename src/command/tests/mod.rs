@@ -16,6 +16,7 @@ mod sort;
 mod stream;
 pub(crate) mod truth;
 mod unknown;
+mod ways;
 mod zset;
 
 use super::*;
@@ -37,6 +38,19 @@ impl Gate for Script<'_> {
         let skipped = if verdict == Verdict::Skip { " - skipped" } else { "" };
         self.heard.push(format!("{}{skipped}", told(change)));
         verdict
+    }
+}
+
+/// Where nobody hears anything.
+struct Unheard;
+
+impl Gate for Unheard {
+    fn ask(&mut self, _: &Change<'_>) -> Verdict {
+        Verdict::Keep
+    }
+
+    fn is_heard(&self) -> bool {
+        false
     }
 }
 
@@ -213,6 +227,10 @@ pub(crate) struct Bench {
     pub(crate) max_memory: u64,
     pub(crate) failures: Vec<String>,
     pub(crate) now_ms: i64,
+    /// Nothing is edited in the short way of small values.
+    pub(crate) is_general: bool,
+    /// Nobody hears what the gate is asked.
+    pub(crate) is_unheard: bool,
 }
 
 impl Default for Bench {
@@ -227,6 +245,8 @@ impl Default for Bench {
             max_memory: 0,
             failures: Vec::new(),
             now_ms: NOW_MS,
+            is_general: false,
+            is_unheard: false,
         }
     }
 }
@@ -276,11 +296,12 @@ impl Bench {
         self.run_words(&commands, decide)
     }
 
-    /// What a unit of it goes by.
+    /// A unit's writes, of which there are none yet.
     fn batch(&self) -> Batch {
         Batch::of(self.unit + 1)
     }
 
+    /// What a unit goes by.
     fn setting(&self) -> Setting<'_> {
         Setting {
             table: &self.table,
@@ -303,7 +324,14 @@ impl Bench {
         let mut gate = Script { decide, heard: Vec::new() };
         let mut failures = Vec::new();
         let mut batch = self.batch();
-        let mut unit = Unit::new(self.setting(), &mut gate, &mut batch, self.db);
+        let listener: &mut dyn Gate = if self.is_unheard { &mut Unheard } else { &mut gate };
+        let mut unit = Unit::new(self.setting(), listener, &mut batch, self.db);
+        unit.is_general = self.is_general;
+        if let [args] = commands
+            && let Some(first) = args.get(1)
+        {
+            unit.foresee(self.table.key(first));
+        }
         for args in commands {
             let row = find(args[0]).unwrap_or_else(|| panic!("no row for {}", text(args[0])));
             if matches!(row.action, Action::Select) {
