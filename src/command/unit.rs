@@ -89,9 +89,8 @@ pub struct Unit<'a> {
     watched: Option<Box<Watched<'a>>>,
     /// Which command of the unit is in hand.
     place: usize,
-    /// For a test that holds the short way of edits against the general one.
-    #[cfg(test)]
-    pub(super) is_general: bool,
+    /// Edits have no short way: for the test that holds it against the general one.
+    is_general: bool,
 }
 
 /// Why the table lacks what a command reads; the worst cause counts.
@@ -157,7 +156,6 @@ impl<'a> Unit<'a> {
             lack: Cell::default(),
             watched: None,
             place: 0,
-            #[cfg(test)]
             is_general: false,
         }
     }

@@ -326,7 +326,9 @@ impl Bench {
         let mut batch = self.batch();
         let listener: &mut dyn Gate = if self.is_unheard { &mut Unheard } else { &mut gate };
         let mut unit = Unit::new(self.setting(), listener, &mut batch, self.db);
-        unit.is_general = self.is_general;
+        if self.is_general {
+            unit.edit_generally();
+        }
         if let [args] = commands
             && let Some(first) = args.get(1)
         {

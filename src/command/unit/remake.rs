@@ -23,14 +23,17 @@ impl Unit<'_> {
     where
         E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     {
-        #[cfg(test)]
-        if self.is_general {
-            return None;
-        }
-        if !self.setting.scope.store || !self.follows(self.db, key) {
+        let is_here = self.setting.scope.store && !self.is_general;
+        if !is_here || !self.follows(self.db, key) {
             return None;
         }
         self.batch.remake(self.setting.table, self.db, self.key(key), kind, edit)
+    }
+
+    /// From here on there is no short way.
+    #[cfg(test)]
+    pub(in crate::command) fn edit_generally(&mut self) {
+        self.is_general = true;
     }
 
     /// The key gets what was made of it, as by [`Unit::edit`].
