@@ -166,7 +166,7 @@ impl Builder {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Text | Self::Module(_) => 0,
-            Self::Elements(elements) => elements.large.as_ref().map_or(0, Large::memory),
+            Self::Elements(elements) => elements.large.as_ref().map_or(0, |large| large.memory()),
             Self::Array { array, .. } => array.memory(),
             Self::Stream(stream) => stream.memory(),
         }
@@ -198,7 +198,7 @@ pub(super) struct Elements {
     /// None until it was read; then it counts down.
     head: Option<Head>,
     /// What was gathered so far, where it is too much to be gathered in one go.
-    large: Option<Large>,
+    large: Option<Box<Large>>,
 }
 
 impl Elements {
@@ -224,7 +224,7 @@ impl Elements {
             head.count -= 1;
             cursor.commit();
             if packer.block().len() > GATHERED_MAX {
-                let large = self.large.get_or_insert_with(|| Large::new(family));
+                let large = self.large.get_or_insert_with(|| Box::new(Large::new(family)));
                 large.take(packer).map_err(|Twice| twice(family))?;
             }
         }

@@ -7,7 +7,7 @@ mod names;
 use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number};
 use super::tree::{Builder, LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
 use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
-use names::{is_tied, sort_names};
+use names::{is_tied, sort_names, sort_tied};
 
 pub use large::Large;
 
@@ -241,22 +241,27 @@ impl Packer {
         if is_zset && (!is_flat || self.seen.perhaps_twice) && self.order_by_name() {
             return Err(Twice);
         }
-        let bytes = self.block();
-        if is_flat {
-            let mark = match kind {
-                Type::Hash => self.volatile,
-                Type::Zset => usize::from(!is_packed),
-                _ => 0,
-            };
-            return Ok(Some(Content::Flat(Flat { kind, len, mark, bytes })));
+        if !is_flat {
+            return Ok(Some(Content::Value(self.built(is_packed))));
         }
-        let built = built(wholes(bytes));
-        Ok(Some(Content::Value(match kind {
-            Type::Set => Value::Set(Set::built(built)),
-            Type::Hash => Value::Hash(Hash::built(built, self.volatile)),
-            Type::Zset => Value::Zset(Zset::built(built, self::built(self.by_name()), is_packed)),
-            _ => Value::List(List::built(built)),
-        })))
+        let mark = match kind {
+            Type::Hash => self.volatile,
+            Type::Zset => usize::from(!is_packed),
+            _ => 0,
+        };
+        Ok(Some(Content::Flat(Flat { kind, len, mark, bytes: self.block() })))
+    }
+
+    /// What is large, and in order.
+    #[inline(never)]
+    fn built(&self, is_packed: bool) -> Value {
+        let all = built(wholes(self.block()));
+        match self.kind {
+            Type::Set => Value::Set(Set::built(all)),
+            Type::Hash => Value::Hash(Hash::built(all, self.volatile)),
+            Type::Zset => Value::Zset(Zset::built(all, built(self.by_name()), is_packed)),
+            _ => Value::List(List::built(all)),
+        }
     }
 
     /// Puts the entries in order, unless they are; of a set or hash, none may be there twice.
@@ -267,9 +272,8 @@ impl Packer {
         let Self { kind, bytes, end, places, unsorted, .. } = self;
         std::mem::swap(bytes, unsorted);
         places.sort_unstable();
-        let name = |start| name_at(*kind, unsorted, start);
-        let ties = places.chunk_by_mut(is_tied).filter(|tied| tied.len() > 1);
-        let has_twice = ties.fold(false, |twice, tied| twice | sort_names(tied, &name));
+        let has_ties = places.windows(2).any(|pair| is_tied(&pair[0], &pair[1]));
+        let has_twice = has_ties && sort_tied(places, &|start| name_at(*kind, unsorted, start));
         bytes.resize(bytes.len().max(*end), 0);
         let mut at = 0;
         for place in places {
@@ -280,6 +284,7 @@ impl Packer {
     }
 
     /// Puts the places of entries in the order of their names. Whether two have the same.
+    #[inline(never)]
     fn order_by_name(&mut self) -> bool {
         let Self { kind, bytes, end, places, .. } = self;
         let bytes = bytes.get(..*end).unwrap_or_default();

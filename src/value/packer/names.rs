@@ -18,6 +18,12 @@ pub(super) fn sort_names<'n>(places: &mut [Place], name: &dyn Fn(usize) -> &'n [
     sort_round(places, name, ROUNDS)
 }
 
+/// The same where places were put in order by something else, of those that are tied.
+#[cold]
+pub(super) fn sort_tied<'n>(places: &mut [Place], name: &dyn Fn(usize) -> &'n [u8]) -> bool {
+    sort_ties(places, name, ROUNDS)
+}
+
 /// Which of the things it is the place of.
 pub(super) fn at(place: Place) -> usize {
     place as u64 as usize
@@ -28,8 +34,8 @@ pub(super) fn is_tied(a: &Place, b: &Place) -> bool {
     a >> 64 == b >> 64
 }
 
-fn sort_round<'n>(places: &mut [Place], name: &dyn Fn(usize) -> &'n [u8], rounds: usize) -> bool {
-    let name = |place: &Place| name(at(*place));
+fn sort_round<'n>(places: &mut [Place], names: &dyn Fn(usize) -> &'n [u8], rounds: usize) -> bool {
+    let name = |place: &Place| names(at(*place));
     if rounds == 0 {
         sort(places, |a, b| name(a).cmp(name(b)));
         return places.windows(2).any(|pair| name(&pair[0]) == name(&pair[1]));
@@ -45,8 +51,12 @@ fn sort_round<'n>(places: &mut [Place], name: &dyn Fn(usize) -> &'n [u8], rounds
         *place = u128::from(rank_of_name(rest)) << 64 | at(*place) as u128;
     }
     places.sort_unstable();
+    sort_ties(places, names, rounds - 1)
+}
+
+fn sort_ties<'n>(places: &mut [Place], names: &dyn Fn(usize) -> &'n [u8], rounds: usize) -> bool {
     let ties = places.chunk_by_mut(is_tied).filter(|tied| tied.len() > 1);
-    ties.fold(false, |twice, tied| twice | sort_round(tied, &|at| name(&(at as u128)), rounds - 1))
+    ties.fold(false, |twice, tied| twice | sort_round(tied, names, rounds))
 }
 
 /// What both begin with.
