@@ -46,6 +46,9 @@ const FREE_MIN: usize = 32;
 /// A line of the processor's cache.
 pub const LINE: usize = 64;
 
+/// Nothing larger is in a heap.
+pub(super) const SIZE_MAX: usize = class::MAX;
+
 /// What stands at the beginning of a chunk, rounded up to whole lines.
 const HEADER: usize = size_of::<Chunk>().next_multiple_of(LINE);
 

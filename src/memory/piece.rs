@@ -28,6 +28,9 @@ struct Head {
 /// Before the content, which is aligned as this.
 const HEAD: usize = size_of::<Head>();
 
+/// So many bytes make a piece of the heap that has no rest.
+pub const PIECE_BYTES_MAX: usize = heap::SIZE_MAX - HEAD;
+
 /// Instead of a length: it is an allocation, and if it is of bytes, another length follows.
 const APART: u32 = u32::MAX;
 
@@ -267,7 +270,8 @@ mod tests {
     #[test]
     fn pieces_have_what_was_put_into_them() {
         let bytes: Vec<u8> = (0..6000_u32).map(|n| n as u8).collect();
-        for len in [0, 1, 2, 3, 4, 511, 512, 1024, 4087, 4088, 4089, 6000] {
+        let max = PIECE_BYTES_MAX;
+        for len in [0, 1, 2, 3, 4, 511, 512, 1024, max - 1, max, max + 1, 6000] {
             let piece: Piece<u64> = Piece::joined(&[&bytes[..len / 3], &bytes[len / 3..len]]);
             let same = piece.clone();
             let other: Piece<u64> = Piece::joined(&[&bytes[..len]]);
@@ -275,6 +279,7 @@ mod tests {
             drop(piece);
             assert!(!same.is_shared());
             assert!(matches!(same.view(), View::Bytes(own) if *own == bytes[..len]));
+            assert_eq!(same.head().len == APART, len > max);
         }
     }
 

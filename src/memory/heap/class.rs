@@ -13,6 +13,8 @@ const COARSE_MAX: usize = 1040;
 const COARSE: usize = 16;
 /// ... and then those of so many lines, which fill a slab without much of a rest.
 const LINES: [usize; 7] = [21, 25, 32, 36, 42, 51, 64];
+/// The largest one.
+pub(super) const MAX: usize = LINES[LINES.len() - 1] * LINE;
 
 /// What was given back has room for an address.
 const MIN: usize = size_of::<usize>();
@@ -73,8 +75,7 @@ mod tests {
     #[test]
     fn small_sizes_are_rounded_up_by_little_and_lines_to_lines() {
         let mut classes = BTreeMap::new();
-        let largest = LINES[LINES.len() - 1] * LINE;
-        for bytes in 1..=largest {
+        for bytes in 1..=MAX {
             let class = of(bytes).unwrap();
             let rounded = size(class);
             assert_eq!(super::rounded(bytes), rounded);
@@ -86,6 +87,6 @@ mod tests {
         }
         // No piece is too small for an address.
         assert_eq!(classes.len(), COUNT - 1);
-        assert_eq!(of(largest + 1), None);
+        assert_eq!(of(MAX + 1), None);
     }
 }

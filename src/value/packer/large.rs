@@ -5,11 +5,9 @@
 use super::super::tree::{Builder, split_length};
 use super::super::{Hash, List, Set, Type, Value, Zset, zset};
 use super::{Packer, Twice, name, wholes};
+use crate::memory::{PIECE_BYTES_MAX, Piece, View};
 use std::cmp::Ordering;
 use std::ops::Range;
-
-/// What is merged is given back in pieces of so many bytes.
-const PIECE: usize = 64 * 1024;
 
 /// The elements that were put aside.
 #[derive(Debug)]
@@ -33,10 +31,11 @@ struct Runs {
     bytes: usize,
 }
 
+/// Its pieces lie in the heap of the nodes, which takes the place of what was merged at once.
 #[derive(Debug)]
 struct Run {
-    /// The last piece is the first one.
-    pieces: Vec<Vec<u8>>,
+    /// The last piece is the first one. None is a node.
+    pieces: Vec<Piece<()>>,
     /// Where in it the first entry lies, without its length.
     first: Range<usize>,
 }
@@ -44,16 +43,20 @@ struct Run {
 impl Run {
     /// Of entries with their lengths.
     fn new<'e>(entries: impl Iterator<Item = &'e [u8]>) -> Self {
-        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let (mut pieces, mut piece) = (Vec::new(), Vec::with_capacity(PIECE_BYTES_MAX));
         for entry in entries {
-            match pieces.last_mut() {
-                Some(piece) if piece.len() + entry.len() <= PIECE => piece.extend_from_slice(entry),
-                _ => {
-                    let mut piece = Vec::with_capacity(PIECE.max(entry.len()));
-                    piece.extend_from_slice(entry);
-                    pieces.push(piece);
-                }
+            if !piece.is_empty() && piece.len() + entry.len() > PIECE_BYTES_MAX {
+                pieces.push(Piece::joined(&[&piece]));
+                piece.clear();
             }
+            if entry.len() > PIECE_BYTES_MAX {
+                pieces.push(Piece::joined(&[entry]));
+            } else {
+                piece.extend_from_slice(entry);
+            }
+        }
+        if !piece.is_empty() {
+            pieces.push(Piece::joined(&[&piece]));
         }
         pieces.reverse();
         let mut run = Self { pieces, first: 0..0 };
@@ -62,13 +65,13 @@ impl Run {
     }
 
     fn first(&self) -> &[u8] {
-        let piece = self.pieces.last().map(Vec::as_slice).unwrap_or_default();
+        let piece = self.pieces.last().map(bytes).unwrap_or_default();
         piece.get(self.first.clone()).unwrap_or_default()
     }
 
     /// Drops the first entry; false if there is no other.
     fn advance(&mut self) -> bool {
-        while let Some(piece) = self.pieces.last() {
+        while let Some(piece) = self.pieces.last().map(bytes) {
             let rest = piece.get(self.first.end..).unwrap_or_default();
             if !rest.is_empty() {
                 let (len, behind) = split_length(rest);
@@ -83,6 +86,13 @@ impl Run {
     }
 }
 
+fn bytes(piece: &Piece<()>) -> &[u8] {
+    match piece.view() {
+        View::Bytes(bytes) => bytes,
+        View::Node(()) => b"",
+    }
+}
+
 impl Runs {
     fn new(order: fn(&[u8], &[u8]) -> Ordering) -> Self {
         Self { runs: Vec::new(), order, bytes: 0 }
@@ -90,7 +100,7 @@ impl Runs {
 
     fn add<'e>(&mut self, entries: impl Iterator<Item = &'e [u8]>) {
         let run = Run::new(entries);
-        self.bytes += run.pieces.iter().map(Vec::len).sum::<usize>();
+        self.bytes += run.pieces.iter().map(|piece| bytes(piece).len()).sum::<usize>();
         self.runs.push(run);
     }
 
@@ -181,5 +191,34 @@ impl Large {
             Type::Zset => Value::Zset(Zset::built(runs.merged()?, by_name.merged()?, is_packed)),
             _ => Value::List(List::built(built)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::push_length;
+
+    #[test]
+    fn what_is_put_aside_lies_in_pieces_of_the_heap_that_are_full() {
+        let lens = || (0..5000_usize).map(|n| if n % 1000 == 7 { 5000 } else { n % 100 });
+        let whole = |len| {
+            let mut entry = Vec::new();
+            push_length(&mut entry, len);
+            entry.resize(entry.len() + len, len as u8);
+            entry
+        };
+        let entries: Vec<Vec<u8>> = lens().map(whole).collect();
+        let mut run = Run::new(entries.iter().map(Vec::as_slice));
+        let few = run.pieces.iter().filter(|piece| bytes(piece).len() < PIECE_BYTES_MAX - 101);
+        // In front of what is long, and at the end.
+        assert!(few.count() <= 6);
+        let long = run.pieces.iter().filter(|piece| bytes(piece).len() > PIECE_BYTES_MAX);
+        assert_eq!(long.count(), 5);
+        for len in lens() {
+            assert_eq!(run.first(), vec![len as u8; len]);
+            run.advance();
+        }
+        assert!(!run.advance() && run.pieces.is_empty());
     }
 }
