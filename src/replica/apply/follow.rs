@@ -148,8 +148,12 @@ impl Apply {
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
         let heard = round.gate.is_set();
+        if heard {
+            // The answer may take its time.
+            self.shared.board.pause();
+        }
         if heard && !is_timeless(commands) {
-            // The last answer may have taken its time.
+            // So may the last one have.
             round.now_ms = self.now_ms();
         }
         let now_ms = round.now_ms;
@@ -193,10 +197,6 @@ impl Apply {
             self.note_touched(&touched, commands, now_ms);
         }
         self.publish_position();
-        if heard {
-            // The next answer may take its time.
-            self.shared.board.pause();
-        }
         self.shared.events.commit();
         Ok(if is_news { Followed::Diverged } else { Followed::Done })
     }

@@ -144,6 +144,10 @@ impl Apply {
     ) -> Result<(), Broken> {
         gate.renew();
         let heard = gate.is_set();
+        if heard {
+            // The answer may take its time.
+            self.shared.board.pause();
+        }
         let setting = self.setting(0, self.now_ms());
         let mut batch = Batch::of(setting.unit);
         let mut unit = Unit::new(setting, gate, &mut batch, self.position.db);
