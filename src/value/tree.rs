@@ -160,13 +160,13 @@ impl<O: Order> Tree<O> {
     #[inline]
     pub(super) fn seek(&self, key: O::Key<'_>) -> Option<&[u8]> {
         let node = match self.root.as_ref()? {
-            Root::Leaf(block) => return find_one::<O>(only(block), key),
+            Root::Leaf(block) => return O::find_in(only(block), key),
             Root::Inner(node) => node,
         };
         let head = O::head(key);
         let mut sought = Sought::new(&head);
         let leaf = way_down(node, |inner| inner.likely_child(&mut sought));
-        let found = leaf.and_then(|leaf| find_one::<O>(leaf, key));
+        let found = leaf.and_then(|leaf| O::find_in(leaf, key));
         if found.is_some() || sought.is_sure() { found } else { self.seek_surely(key) }
     }
 
@@ -445,12 +445,6 @@ fn way_down(mut node: &Node, mut step: impl FnMut(&Inner) -> usize) -> Option<&[
             View::Node(inner) => node = inner.node(step(inner))?,
         }
     }
-}
-
-/// The entry of a leaf with this key.
-#[inline(always)]
-fn find_one<'a, O: Order>(leaf: &'a [u8], key: O::Key<'_>) -> Option<&'a [u8]> {
-    entries(leaf).find(|entry| O::is(O::key(entry), key))
 }
 
 /// How an entry compares to a key with this lead.
