@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{ByName, Length, Name, Tree, split_length};
+use super::tree::{Builder, ByName, Length, Name, Tree, split_length};
 use smallvec::SmallVec;
 
 /// What a field of a hash holds.
@@ -42,10 +42,16 @@ fn entry(name: &[u8], field: Field<'_>) -> SmallVec<[u8; 128]> {
     entry
 }
 
+/// What an entry begins with: the length of the name, and whether there is a deadline.
+#[inline]
+pub(super) fn head_of(name: &[u8], field: Field<'_>) -> usize {
+    name.len() << 1 | usize::from(field.expires_at_ms.is_some())
+}
+
 /// How long an entry is.
 #[inline]
 pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
-    head_len(name.len())
+    head_len(head_of(name, field))
         + name.len()
         + field.value.len()
         + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
@@ -53,15 +59,14 @@ pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
 
 /// How long what stands before a name is.
 #[inline]
-fn head_len(name_len: usize) -> usize {
-    let head = name_len << 1;
+fn head_len(head: usize) -> usize {
     if head < 0x80 { 1 } else { Length::of(head).len() }
 }
 
 /// Hands out the pieces of an entry.
 #[inline(always)]
 pub(super) fn write(mut put: impl FnMut(&[u8]), name: &[u8], field: Field<'_>) {
-    let head = name.len() << 1 | usize::from(field.expires_at_ms.is_some());
+    let head = head_of(name, field);
     if head < 0x80 {
         put(&[head as u8]);
     } else {
@@ -101,7 +106,7 @@ impl Name for OfField {
 
     #[inline]
     fn end(name_len: usize) -> Option<usize> {
-        Some(head_len(name_len) + name_len)
+        Some(head_len(name_len << 1) + name_len)
     }
 }
 
@@ -131,9 +136,9 @@ impl Hash {
         Self { fields: Tree::of_leaf(block, len), volatile }
     }
 
-    /// Of its fields as they lie in a block, which may be larger than one, so many with a deadline.
-    pub(super) fn of_entries(entries: &[u8], volatile: usize) -> Self {
-        Self { fields: Tree::of_entries(entries), volatile }
+    /// Of its fields in their order, so many with a deadline.
+    pub(super) fn built(fields: Builder, volatile: usize) -> Self {
+        Self { fields: fields.finish(), volatile }
     }
 
     /// An estimate of the memory it takes, in bytes.

@@ -28,7 +28,7 @@ use std::ops::Range;
 
 pub(super) use block::{LENGTH_BYTES_MAX, Length};
 pub(super) use order::{
-    ByName, Head, NO_HEAD, Name, Order, Unordered, Whole, compare_bytes, head_of,
+    ByName, Head, NO_HEAD, Name, Order, Unordered, Whole, compare_bytes, first_bytes, head_of,
 };
 
 pub(super) use builder::Builder;
@@ -110,11 +110,6 @@ impl<O: Order> Tree<O> {
     /// A tree of one leaf, which has so many entries.
     pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
         Self { len, bytes: block.len(), root: Root::Leaf(block), order: PhantomData }
-    }
-
-    /// A tree of these entries, one behind the other as they are in a leaf.
-    pub(super) fn of_entries(bytes: &[u8]) -> Self {
-        entries(bytes).collect()
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share

@@ -175,7 +175,9 @@ impl<N: Name> Order for ByName<N> {
 pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
     let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
     let (Some(a_first), Some(b_first)) = (a.first_chunk(), b.first_chunk()) else {
-        return a.cmp(b);
+        // Of two that begin alike and of which one is short, the other is longer, or as short.
+        let first = first_bytes(a).cmp(&first_bytes(b));
+        return first.then_with(|| a.len().cmp(&b.len()));
     };
     let first = number(a_first).cmp(&number(b_first));
     if first.is_ne() || a.len() != b.len() || a.len() > 16 {
@@ -183,6 +185,26 @@ pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
     }
     // Some of the last eight bytes may be among the first, which are equal.
     a.last_chunk().map(number).cmp(&b.last_chunk().map(number))
+}
+
+/// The first eight bytes as a number, with zeros for those that are not there.
+#[inline]
+pub(in crate::value) fn first_bytes(bytes: &[u8]) -> u64 {
+    if let Some(first) = bytes.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    let missing = u64::BITS - 8 * bytes.len() as u32;
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|four| u64::from(u32::from_be_bytes(*four)));
+        // They overlap, and where they do they are the same.
+        return first << 32 | last << missing;
+    }
+    match *bytes {
+        [a, b, c] => u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_be_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a] => u64::from_be_bytes([a, 0, 0, 0, 0, 0, 0, 0]),
+        _ => 0,
+    }
 }
 
 /// The head of what these parts are together.
