@@ -28,6 +28,8 @@
 #                   told with the words that do the same again: make simulate SEED=1
 #   make fuzz TARGET=rdb SECONDS=1800
 #                   arbitrary bytes for so long, see fuzz/README.md
+#   make miri       the C surface, lookups and the table's memory under Miri, which takes some
+#                   minutes and a nightly compiler
 #   make fmt, make lint, make clean, make help
 
 SHELL := /bin/bash
@@ -60,7 +62,7 @@ WITHOUT ?=
 TARGET ?= rdb
 PROCESSES ?= 50
 
-.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora examples header install servers fmt lint clean
+.PHONY: help library demo test differential chaos storm slow simulate bench bench-counts bench-maps bench-trial fuzz fuzz-corpora miri examples header install servers fmt lint clean
 
 library:
 	@if command -v cargo >/dev/null; then \
@@ -119,7 +121,7 @@ slow:
 
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.
-bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
+bench_own := $(addprefix $(target)/bench/,follow ground lookups-rets lookups-memory)
 bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb lookups-ets latency)
 
 bench:
@@ -203,6 +205,13 @@ fuzz-corpora:
 	        -C $(fuzz_found)/least -cf - . | gzip -9n >fuzz/corpus/$$one.tar.gz || exit 1; \
 	done
 
+# Every access to memory, and what readers and the writer share in a few orders: `tests/orderings` has
+# all orders, but of models. Blocks are handed on as words, and readers' seats stay for ever.
+miri:
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks" \
+	    cargo +nightly miri test --lib -- ffi::tests memory::heap memory::block replica::tasks \
+	    table::sharing table::tests::a_glance table::tests::what_a_glance
+
 servers:
 	@tests/support/install servers
 
@@ -228,12 +237,13 @@ define rets_pc
 prefix=$(PREFIX)
 libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))
 includedir=$${prefix}/include
+static_libs=$(static_libs)
 
 Name: rets
 Description: A Redis or Valkey replica inside a C or C++ program
 Version: $(version)
 Libs: -L$${libdir} -lrets
-Libs.private: $(static_libs)
+Libs.private: $${static_libs}
 Cflags: -I$${includedir}
 endef
 export rets_pc

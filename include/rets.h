@@ -30,7 +30,7 @@
  *         if (st == RETS_OK) st = rets_set_option(r, "max-memory", "512mb");
  *         if (st == RETS_OK) st = rets_set_callback(r, on_change, NULL);
  *         if (st == RETS_OK) st = rets_start(r);             // returns at once
- *         if (st == RETS_OK) st = rets_wait_ready(r, 5000);
+ *         if (st == RETS_OK) st = rets_wait_ready(r, 30000);
  *
  *         char buf[256]; size_t len;
  *         if (st == RETS_OK) st = rets_get(r, 0, "greeting", 8, buf, sizeof buf, &len);
@@ -533,7 +533,10 @@ typedef struct {
     const void *key;
     /** In: its length in bytes. */
     size_t key_len;
-    /** In: where to copy the value to; NULL if buf_len is 0. */
+    /**
+     * In: where to copy the value to; NULL if buf_len is 0. It must not overlap the key, nor
+     * anything of another item.
+     */
     void *buf;
     /** In: how much room there is. */
     size_t buf_len;
@@ -890,7 +893,9 @@ RETS_API RETS_MUST_USE rets_status rets_new(const char *url, rets_t **out);
 /**
  * Starts the engine: its own threads connect, load and follow from now on, for as
  * long as it takes. Returns at once; rets_wait_ready() waits. Engine threads block
- * all signals and are called rets/link, rets/apply and so on. A handle can be
+ * all signals and are called rets/link, rets/apply and so on. They ask the scheduler
+ * for short turns, not for a larger share (sched_setattr of Linux 6.12 and newer; not
+ * where a seccomp filter is in force, which might take offence). A handle can be
  * started once.
  *
  * @param[in] r  the handle
@@ -908,6 +913,9 @@ RETS_API RETS_MUST_USE rets_status rets_start(rets_t *r);
  * are waited for; those that don't end it at once. Once an engine was ready it
  * stays ready, also while the link is down.
  *
+ * Most primaries need seconds before anything comes: from Redis 7.0 on they wait for
+ * others who want a snapshot, for five (repl-diskless-sync-delay) unless told otherwise.
+ *
  * @param[in] r           the handle, started
  * @param[in] timeout_ms  how long; -1 for ever, 0 to ask only
  * @return RETS_OK; RETS_TIMEOUT, and rets_info() has the last error; RETS_AUTH,
@@ -918,7 +926,10 @@ RETS_API RETS_MUST_USE rets_status rets_start(rets_t *r);
  *
  * Threads: any, any number at a time; not inside a callback. Since: 0.1
  */
-RETS_API RETS_MUST_USE rets_status rets_wait_ready(const rets_t *r, int64_t timeout_ms);
+RETS_API
+RETS_MUST_USE
+rets_status rets_wait_ready(const rets_t *r,
+                            int64_t timeout_ms);
 
 /**
  * Stops the engine: the link is closed, its threads end, and no callback runs any

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How much a line matters. Smaller is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,18 +27,37 @@ struct Installed {
     sink: Option<Sink>,
     /// Goes up with each [`set_sink`].
     round: u64,
-    /// Calls that have not returned, each with the round it belongs to.
+    /// Calls that have not returned, each with the round it belongs to, and the process they run
+    /// in.
     running: Vec<u64>,
+    process: u32,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 static INSTALLED: Mutex<Installed> =
-    Mutex::new(Installed { sink: None, round: 0, running: Vec::new() });
+    Mutex::new(Installed { sink: None, round: 0, running: Vec::new(), process: 0 });
 static RETURNED: Condvar = Condvar::new();
+
+/// Goes up in every forked child.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     /// This thread is inside the sink.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be called in a forked child: calls that ran in other threads will never return there.
+pub fn forked() {
+    PROCESS.fetch_add(1, Ordering::Relaxed);
+}
+
+fn installed() -> MutexGuard<'static, Installed> {
+    let mut installed = INSTALLED.lock();
+    let process = PROCESS.load(Ordering::Relaxed);
+    if std::mem::replace(&mut installed.process, process) != process {
+        installed.running.clear();
+    }
+    installed
 }
 
 /// Sets who listens, for the whole process, and up to which level; `None` is silence. When this
@@ -46,7 +65,7 @@ thread_local! {
 /// sink itself: then that one call still has to return.
 pub fn set_sink(sink: Option<Sink>, level: Level) {
     let heard = if sink.is_some() { level as u8 } else { 0 };
-    let mut installed = INSTALLED.lock();
+    let mut installed = installed();
     LEVEL.store(heard, Ordering::Relaxed);
     let old = std::mem::replace(&mut installed.sink, sink);
     installed.round += 1;
@@ -72,7 +91,7 @@ pub fn log(level: Level, text: &str) {
     if !enabled(level) || INSIDE.get() {
         return;
     }
-    let mut installed = INSTALLED.lock();
+    let mut installed = installed();
     let Some(sink) = installed.sink.clone() else { return };
     let call = Call { round: installed.round };
     installed.running.push(call.round);
@@ -91,7 +110,7 @@ struct Call {
 impl Drop for Call {
     fn drop(&mut self) {
         INSIDE.set(false);
-        let mut installed = INSTALLED.lock();
+        let mut installed = installed();
         if let Some(at) = installed.running.iter().position(|&r| r == self.round) {
             installed.running.swap_remove(at);
         }

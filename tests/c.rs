@@ -16,6 +16,9 @@ on_each_server!(
     a_callback_sees_a_live_primary_and_may_skip,
     changes_are_told_after_the_fact_to_whoever_polls,
     lookups_make_no_system_call,
+    handles_live_side_by_side_and_leave_what_is_the_programs_own,
+    a_child_leaves_a_busy_engine_alone_and_has_one_of_its_own,
+    the_papers_programs_do_what_they_say,
 );
 
 fn compiled(folder: &tempfile::TempDir, source: &str) -> PathBuf {
@@ -48,6 +51,17 @@ fn a_forked_child_is_told_so_and_does_not_hang() {
     cc::expect_success("forked.c", &cc::run(&binary, &[]));
     let output = cc::run_checked_but_leaks(&binary, &[]);
     cc::expect_success("forked.c under valgrind", &output);
+    let (header, source) = (cc::header_path(), cc::root().join("tests/c/forked.c"));
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let (header, source) = (read(header), read(source));
+    for cc::Function { name, params, .. } in cc::functions(&header) {
+        let asks = params.iter().any(|param| param.contains("rets_t *r") && !param.contains("**"));
+        assert!(!asks || source.contains(&format!("{name}(r")), "{name} is not asked in a child");
+    }
+}
+
+fn a_child_leaves_a_busy_engine_alone_and_has_one_of_its_own(which: Which) {
+    runs_on(which, "live_forks.c");
 }
 
 #[test]
@@ -82,6 +96,38 @@ fn changes_are_told_after_the_fact_to_whoever_polls(which: Which) {
 
 fn lookups_make_no_system_call(which: Which) {
     runs_on(which, "live_quiet.c");
+}
+
+fn handles_live_side_by_side_and_leave_what_is_the_programs_own(which: Which) {
+    runs_on(which, "live_handles.c");
+}
+
+/// The program of the README, and that of the header's essay, as C and as C++.
+fn the_papers_programs_do_what_they_say(which: Which) {
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let readme = read(cc::root().join("README.md"));
+    let readme = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let header = read(cc::header_path());
+    let essay = header.lines().skip_while(|line| !line.ends_with("#include <rets.h>"));
+    let essay = essay.map_while(|line| line.strip_prefix(" *"));
+    let essay = essay.take_while(|line| line.is_empty() || line.starts_with("     "));
+    let essay = essay.collect::<Vec<_>>().join("\n");
+    let server = Server::start(which);
+    server.client().accepted(&["SET", "greeting", "hello"]);
+    let folder = tempfile::tempdir().unwrap();
+    for (program, name) in [(readme, "readme"), (&essay, "essay")] {
+        assert!(program.contains("int main(void)"), "{program}");
+        let program = program.replace("redis://127.0.0.1:6379", &server.url());
+        for ending in ["c", "cc"] {
+            let binary = folder.path().join(format!("{name}-{ending}"));
+            let source = binary.with_extension(ending);
+            std::fs::write(&source, &program).unwrap();
+            cc::compile(&source, &binary);
+            let output = cc::run(&binary, &[]);
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(output.stdout, b"hello\n");
+        }
+    }
 }
 
 #[test]

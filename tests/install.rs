@@ -120,12 +120,18 @@ fn a_program_builds_and_runs_through_pkg_config() {
     let said = run(Command::new(&shared).env("LD_LIBRARY_PATH", tree.file(LIBDIR)));
     assert!(said.len() > 1, "a status has a text");
 
-    // A program that carries the library with it, and needs nothing of it at run time.
-    let mut flags = tree.flags(&["--cflags", "--libs", "--static"]);
-    let ours = flags.iter().position(|flag| flag == "-lrets").expect("-lrets");
-    flags.splice(ours..=ours, ["-Wl,-Bstatic", "-lrets", "-Wl,-Bdynamic"].map(str::to_owned));
-    let carries = tree.build("carries", &flags);
-    let needs = run(Command::new("readelf").arg("-d").arg(&carries));
-    assert!(!needs.contains("librets"), "{needs}");
-    assert_eq!(run(&mut Command::new(&carries)), said);
+    // A program that carries the library with it, and needs nothing of it at run time: as the
+    // README has it, and as build systems do it.
+    let mut by_path = tree.flags(&["--cflags"]);
+    by_path.push(tree.file(LIBDIR).join("librets.a").to_str().unwrap().to_owned());
+    by_path.extend(tree.flags(&["--variable=static_libs"]));
+    let mut by_name = tree.flags(&["--cflags", "--libs", "--static"]);
+    let ours = by_name.iter().position(|flag| flag == "-lrets").expect("-lrets");
+    by_name.splice(ours..=ours, ["-Wl,-Bstatic", "-lrets", "-Wl,-Bdynamic"].map(str::to_owned));
+    for flags in [by_path, by_name] {
+        let carries = tree.build("carries", &flags);
+        let needs = run(Command::new("readelf").arg("-d").arg(&carries));
+        assert!(!needs.contains("librets"), "{needs}");
+        assert_eq!(run(&mut Command::new(&carries)), said);
+    }
 }

@@ -88,7 +88,10 @@ fn it_stops_while_waiting_for_an_answer() {
     let replica = replica(&format!("redis://127.0.0.1:{port}"), ENDLESS);
     replica.start().unwrap();
     let _silent = listener.accept().unwrap();
-    wait_info(&replica, "it is connected", |info| info.connects == 1);
+    wait_info(&replica, "it is connected", |info| info.moment == Moment::Connected);
+    let late = replica.wait_ready(1).unwrap_err();
+    assert_eq!(late.kind(), Kind::Timeout);
+    assert!(late.text().contains("no snapshot has come yet"), "{late}");
     stops(&replica);
 }
 
@@ -128,6 +131,8 @@ fn it_stops_in_the_middle_of_a_snapshot() {
         info.state == State::Loading && info.loaded_bytes > 0
     });
     assert_eq!(get(&replica, 0, "anything"), Answer::NotReady);
+    let late = replica.wait_ready(1).unwrap_err();
+    assert!(late.text().contains("being loaded"), "{late}");
     stops(&replica);
 }
 

@@ -10,6 +10,7 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 extern "C" fn in_child() {
     PROCESS.fetch_add(1, Ordering::Relaxed);
     crate::replica::forked();
+    crate::log::forked();
 }
 
 /// Which process this is, counted in forks. Objects remember the one they were made in.

@@ -64,7 +64,9 @@ pub unsafe extern "C" fn rets_new(url: *const c_char, out: *mut *mut rets_t) -> 
 
 /// Starts the engine: its own threads connect, load and follow from now on, for as
 /// long as it takes. Returns at once; rets_wait_ready() waits. Engine threads block
-/// all signals and are called rets/link, rets/apply and so on. A handle can be
+/// all signals and are called rets/link, rets/apply and so on. They ask the scheduler
+/// for short turns, not for a larger share (sched_setattr of Linux 6.12 and newer; not
+/// where a seccomp filter is in force, which might take offence). A handle can be
 /// started once.
 ///
 /// @param[in] r  the handle
@@ -87,6 +89,9 @@ pub unsafe extern "C" fn rets_start(r: *mut rets_t) -> rets_status {
 /// Failures that go by themselves (the primary can't be reached yet, it is loading)
 /// are waited for; those that don't end it at once. Once an engine was ready it
 /// stays ready, also while the link is down.
+///
+/// Most primaries need seconds before anything comes: from Redis 7.0 on they wait for
+/// others who want a snapshot, for five (repl-diskless-sync-delay) unless told otherwise.
 ///
 /// @param[in] r           the handle, started
 /// @param[in] timeout_ms  how long; -1 for ever, 0 to ask only

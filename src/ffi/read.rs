@@ -201,7 +201,8 @@ pub struct rets_item {
     pub key: *const c_void,
     /// In: its length in bytes.
     pub key_len: usize,
-    /// In: where to copy the value to; NULL if buf_len is 0.
+    /// In: where to copy the value to; NULL if buf_len is 0. It must not overlap the key, nor
+    /// anything of another item.
     pub buf: *mut c_void,
     /// In: how much room there is.
     pub buf_len: usize,

@@ -30,7 +30,7 @@ impl Freshness {
     }
 
     /// What came until then is applied.
-    pub(super) fn set_as_of(&self, ticks_ms: i64) {
+    pub fn set_as_of(&self, ticks_ms: i64) {
         self.as_of_ms.store(ticks_ms, Relaxed);
     }
 

@@ -335,7 +335,14 @@ fn timed_out(status: &Status) -> Error {
             "not in time: other processes of this host sync fully first (sync-lock)".to_owned()
         }
         Some(trouble) => format!("not in time; the last trouble was: {}", trouble.error),
-        None => "not in time".to_owned(),
+        None if status.ready => "not in time".to_owned(),
+        // Nothing is wrong, but somebody who is new here may think so.
+        None => match status.moment {
+            Moment::Connected => "not in time: connected, but no snapshot has come yet",
+            Moment::SyncBegun | Moment::Progress => "not in time: the snapshot is being loaded",
+            _ => "not in time: not connected yet",
+        }
+        .to_owned(),
     };
     Error::new(Kind::Timeout, text)
 }

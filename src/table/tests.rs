@@ -32,6 +32,11 @@ fn unit(unit: u64) -> Stamp {
     Stamp { replid: [b'a'; 40], offset: unit as i64 * 10, unit }
 }
 
+/// Without one for all threads, and with it where there is such a call.
+fn barriers() -> impl Iterator<Item = Option<fn() -> bool>> {
+    [None].into_iter().chain(System::new().barrier().map(Some))
+}
+
 /// Tells the readers' threads to end when it is dropped, also by a panic of the writer.
 struct Done<'a>(&'a AtomicBool);
 
@@ -428,8 +433,8 @@ fn readers_outlive_the_writer() {
 
 #[test]
 fn a_glance_tells_what_a_look_finds() {
-    const KEYS: usize = 3000;
-    for barrier in [None, System::new().barrier()] {
+    const KEYS: usize = if cfg!(miri) { 40 } else { 3000 };
+    for barrier in barriers() {
         let mut table = Table::new(barrier);
         let key = |n: usize| Bytes::from(format!("{n:0>len$}", len = 1 + n % 19).as_bytes());
         let mut batch = Batch::new();
@@ -473,6 +478,57 @@ fn a_glance_tells_what_a_look_finds() {
         assert!(simple > KEYS / 20, "{simple} of them were told as such");
         let nested = reader.read(0, b"nobody", |_| reader.glance(0, &key(8), |_| (), |_| ()));
         assert_eq!(nested, None, "a thread that reads has a seat that says so");
+    }
+}
+
+#[test]
+fn what_a_glance_has_come_to_is_not_written_over() {
+    // As large as fits into one block, so that the bin is full soon, and what was in it is taken
+    // again from the writer's hand.
+    const LEN: u64 = 900;
+    const UNITS: u64 = if cfg!(miri) { 350 } else { 40_000 };
+    for barrier in barriers() {
+        let mut table = Table::new(barrier);
+        let (reader, done) = (table.reader(), AtomicBool::new(false));
+        let keys: Vec<Bytes> = (0..3).map(|n| name("some key ", n)).collect();
+        let value = |at: u64| vec![at as u8; (LEN - at % 8) as usize];
+        let mut publish = |at: u64| {
+            let mut batch = Batch::new();
+            let key = &keys[at as usize % keys.len()];
+            match at % 16 {
+                15 => batch.remove(0, key),
+                _ => batch.put(&table, 0, key, Entry::new(Value::string(&value(at)), None)),
+            }
+            table.publish(batch, unit(at));
+            if at.is_multiple_of(1_000) {
+                table.tidy();
+            }
+        };
+        (1..4).for_each(&mut publish);
+        std::thread::scope(|scope| {
+            let look = || {
+                let mut seen = 0;
+                loop {
+                    let is_last = done.load(Ordering::Acquire);
+                    for key in &keys {
+                        reader.read(0, b"to have a seat", |_| ());
+                        let simple = |plain: Plain<'_>| {
+                            assert!(plain.bytes == value(plain.version), "{}", plain.version);
+                            1
+                        };
+                        seen += reader.glance(0, key, simple, |_| 0).unwrap_or(0);
+                    }
+                    if is_last {
+                        return seen;
+                    }
+                }
+            };
+            let readers = [scope.spawn(look), scope.spawn(look)];
+            let done = Done(&done);
+            (4..UNITS).for_each(&mut publish);
+            drop(done);
+            assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+        });
     }
 }
 

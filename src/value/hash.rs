@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{ByName, Length, Name, Tree, split_length};
+use super::tree::{Builder, ByName, Length, Name, Tree, split_length};
 use smallvec::SmallVec;
 
 /// What a field of a hash holds.
@@ -124,9 +124,9 @@ impl Hash {
         Self { fields: Tree::of_leaf(block, len), volatile }
     }
 
-    /// Of its fields as they lie in a block, which may be larger than one, so many with a deadline.
-    pub(super) fn of_entries(entries: &[u8], volatile: usize) -> Self {
-        Self { fields: Tree::of_entries(entries), volatile }
+    /// Of its fields in their order, so many with a deadline.
+    pub(super) fn built(fields: Builder, volatile: usize) -> Self {
+        Self { fields: fields.finish(), volatile }
     }
 
     /// An estimate of the memory it takes, in bytes.

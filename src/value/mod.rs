@@ -37,7 +37,7 @@ pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
 pub use packed::Unpacked;
-pub use packer::{Packer, Twice};
+pub use packer::{Large, Packer, Twice};
 pub use set::Set;
 pub use sort::sort;
 pub use stream::{

@@ -96,11 +96,17 @@ impl Stream {
     /// About the bytes of what `later`, an edited clone, has no more.
     pub(super) fn lost_to(&self, later: &Self) -> usize {
         let (own, later) = (&*self.inner, &*later.inner);
-        let groups = own.groups.iter().filter(|(_, own)| {
-            // A group is edited as a whole, but for its trees.
-            !later.groups.iter().any(|(_, later)| Arc::ptr_eq(own, later))
-        });
-        let groups = groups.map(memory_of_group).sum::<usize>();
+        let groups = if Arc::ptr_eq(&own.groups, &later.groups) {
+            0
+        } else {
+            let lost = own.groups.iter().filter(|(name, group)| {
+                // A group is edited as a whole, but for its trees.
+                let found = later.groups.binary_search_by(|(other, _)| other.cmp(name));
+                let found = found.ok().and_then(|at| later.groups.get(at));
+                !found.is_some_and(|(_, later)| Arc::ptr_eq(group, later))
+            });
+            size_of_val(own.groups.as_slice()) + lost.map(memory_of_group).sum::<usize>()
+        };
         let idmp = own
             .idmp
             .as_ref()

@@ -2,7 +2,7 @@
 //! small is mostly as large as that was. They pass without the lock of the heap, and without a look
 //! at the slabs where they lie, which are many and in no cache.
 
-use super::{Heap, chunk_of, class};
+use super::{Heap, LINE, chunk_of, class};
 use crate::memory::fetch::fetch;
 use parking_lot::MutexGuard;
 use std::cell::{Cell, UnsafeCell};
@@ -11,6 +11,9 @@ use std::ptr::NonNull;
 /// So many bytes are kept at most: then those of sizes go back that nobody takes any more, and all
 /// of them where that is little.
 const KEPT_MAX: usize = 512 << 10;
+
+/// So many bytes of one size are taken together by who will take many.
+const STOCK: usize = 1 << 10;
 
 /// What gives out pieces.
 pub trait Source {
@@ -36,7 +39,7 @@ pub struct Hand {
 #[derive(Debug)]
 struct Pile {
     pieces: Vec<NonNull<u8>>,
-    /// One was taken from here since it was last asked.
+    /// One was wanted from here since that was last asked.
     is_used: bool,
 }
 
@@ -64,18 +67,23 @@ impl Source for Hand {
 
     #[inline]
     fn piece(&self, size: usize) -> Option<NonNull<u8>> {
+        self.take(class::of(size)?).or_else(|| self.heap.take(size))
+    }
+}
+
+/// A hand whose owner is about to take very many pieces: the heap's lock is had for some of them.
+#[derive(Debug)]
+pub struct Stock<'h>(pub &'h Hand);
+
+impl Source for Stock<'_> {
+    fn heap(&self) -> &Heap {
+        &self.0.heap
+    }
+
+    #[inline]
+    fn piece(&self, size: usize) -> Option<NonNull<u8>> {
         let class = class::of(size)?;
-        // SAFETY: only this thread has the hand, and nothing that is called here comes back to it.
-        let pile = unsafe { &mut *self.piles.get(class)?.get() };
-        pile.is_used = true;
-        let pieces = &mut pile.pieces;
-        let Some(piece) = pieces.pop() else { return self.heap.take(size) };
-        // It was given back long ago, and is in no cache.
-        if let Some(soon) = pieces.len().checked_sub(SOON).and_then(|at| pieces.get(at)) {
-            fetch(soon.as_ptr().addr());
-        }
-        self.kept.set(self.kept.get() - class::size(class));
-        Some(piece)
+        self.0.take(class).or_else(|| self.0.stock_up(class))
     }
 }
 
@@ -85,6 +93,40 @@ impl Hand {
         const EMPTY: Pile = Pile { pieces: Vec::new(), is_used: false };
         let piles = Box::new([const { UnsafeCell::new(EMPTY) }; class::COUNT]);
         Self { heap: heap.clone(), piles, kept: Cell::new(0) }
+    }
+
+    /// What is at hand.
+    #[inline(always)]
+    fn take(&self, class: usize) -> Option<NonNull<u8>> {
+        // SAFETY: only this thread has the hand, and nothing that is called here comes back to it.
+        let pile = unsafe { &mut *self.piles.get(class)?.get() };
+        pile.is_used = true;
+        let pieces = &mut pile.pieces;
+        let piece = pieces.pop()?;
+        // It was given back long ago, and is in no cache.
+        if let Some(soon) = pieces.len().checked_sub(SOON).and_then(|at| pieces.get(at)) {
+            fetch(soon.as_ptr().addr());
+        }
+        self.kept.set(self.kept.get() - class::size(class));
+        Some(piece)
+    }
+
+    /// A piece from the heap, where there is none at hand, and some that will be the next ones, in
+    /// the heap's order.
+    #[inline(never)]
+    fn stock_up(&self, class: usize) -> Option<NonNull<u8>> {
+        let (inner, size) = (self.heap.0.0, class::size(class));
+        // SAFETY: as above.
+        let pieces = unsafe { &mut (*self.piles.get(class)?.get()).pieces };
+        let mut state = inner.state.lock();
+        let first = state.take(inner, class)?;
+        // Mostly that of next time, which nobody has touched yet.
+        let next = first.addr().get() + STOCK;
+        (next..next + STOCK).step_by(LINE).for_each(fetch);
+        pieces.extend((1..STOCK / size).map_while(|_| state.take(inner, class)));
+        pieces.reverse();
+        self.kept.set(self.kept.get() + pieces.len() * size);
+        Some(first)
     }
 
     /// Gives back a piece, to be taken again from here.
@@ -119,7 +161,7 @@ impl Hand {
         self.put_down_if(|_| true);
         for pile in self.piles.iter() {
             // SAFETY: as above.
-            unsafe { &mut *pile.get() }.pieces = Vec::new();
+            unsafe { (*pile.get()).pieces = Vec::new() };
         }
         self.kept.set(0);
     }

@@ -23,7 +23,7 @@ impl Piece {
     fn is_whole(&self) -> bool {
         // SAFETY: it was filled.
         let bytes = unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.size) };
-        bytes.iter().all(|byte| *byte == self.filling)
+        *bytes == *vec![self.filling; self.size]
     }
 
     fn give_back(self) {
@@ -38,6 +38,9 @@ impl Piece {
         unsafe { hand.give_back(self.at, self.size) }
     }
 }
+
+/// So many pieces are few.
+const FEW: usize = if cfg!(miri) { 500 } else { 10_000 };
 
 /// The largest piece.
 const SIZE_MAX: usize = 64 * LINE;
@@ -69,6 +72,59 @@ fn a_spare_chunk_is_the_next_one_or_goes_back() {
 }
 
 #[test]
+fn a_spare_chunk_goes_back_when_its_heap_ends() {
+    let before = pages::MAPPED.get();
+    for is_piece_kept in [false, true] {
+        let heap = Heap::new();
+        heap.foresee(SMALL_CHUNKS * CHUNK + 1);
+        let piece = Piece::take(&heap, 40, 1);
+        heap.get_spare();
+        assert_eq!(pages::MAPPED.get(), before + 2, "what a piece lies in, and the spare one");
+        let (kept, done) = if is_piece_kept { (Some(piece), None) } else { (None, Some(piece)) };
+        done.into_iter().for_each(Piece::give_back);
+        drop(heap);
+        assert_eq!(pages::MAPPED.get(), before + isize::from(is_piece_kept));
+        kept.into_iter().for_each(Piece::give_back);
+        assert_eq!(pages::MAPPED.get(), before);
+    }
+}
+
+#[test]
+fn a_heap_of_which_much_is_expected_has_large_pages_from_the_first_on() {
+    for (expected, is_large) in [(SMALL_CHUNKS * CHUNK, false), (SMALL_CHUNKS * CHUNK + 1, true)] {
+        let heap = Heap::new();
+        heap.foresee(expected);
+        let lines = heap.lines(1);
+        // SAFETY: a piece of it is there.
+        assert_eq!(unsafe { (*chunk_of(lines.address())).is_large }, is_large, "{expected}");
+        drop((lines, heap));
+    }
+}
+
+#[test]
+fn who_takes_many_takes_them_in_the_order_in_which_they_lie() {
+    let heap = Heap::new();
+    let hand = Hand::new(&heap);
+    let take = |n: usize| Piece::take(&Stock(&hand), [57, 128, 1_000, SIZE_MAX][n % 4], n as u8);
+    let mut pieces: Vec<Piece> = (0..2_000).map(take).collect();
+    for class in 0..4 {
+        let places: Vec<usize> =
+            pieces.iter().skip(class).step_by(4).map(|p| p.at.addr().get()).collect();
+        let ups = places.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!(places.len() - 1 - ups <= 3, "one slab comes behind the other, but for chunks");
+    }
+    assert!(!hand.is_empty());
+    // Those who take one at a time take them, too.
+    let state = || heap.0.0.state.lock().in_use;
+    let in_use = state();
+    pieces.push(Piece::take(&hand, 57, 9));
+    assert_eq!(state(), in_use);
+    pieces.into_iter().for_each(|piece| piece.give_to(&hand));
+    hand.put_down();
+    assert!(hand.is_empty() && state() == 0);
+}
+
+#[test]
 fn a_heap_has_no_larger_piece() {
     assert_eq!(Heap::new().take(SIZE_MAX + 1), None);
 }
@@ -82,8 +138,8 @@ fn pieces_lie_beside_each_other_and_are_used_again() {
         (state >> 33) as usize % below
     };
     let mut pieces = Vec::new();
-    for round in 0..40_000 {
-        if random(5) < if round % 10_000 < 5_000 { 3 } else { 1 } || pieces.is_empty() {
+    for round in 0..4 * FEW {
+        if random(5) < if round % FEW < FEW / 2 { 3 } else { 1 } || pieces.is_empty() {
             let size = if random(3) == 0 { 1 + random(SIZE_MAX) } else { 1 + random(100) };
             pieces.push(Piece::take(&heap, size, random(256) as u8));
         } else {
@@ -109,9 +165,9 @@ fn what_is_at_hand_is_taken_again_and_is_not_kept_for_long() {
     let (same, other) = (Piece::take(&hand, 60, 2), Piece::take(&hand, 61, 3));
     assert!(same.at == at && other.at != at && hand.is_empty());
     let mut pieces = vec![same, other];
-    for round in 0..30_000_usize {
+    for round in 0..3 * FEW {
         let size = 8 + round.wrapping_mul(0x9e37_79b9) % 1_000;
-        match round / 1_000 % 2 {
+        match round / (FEW / 10) % 2 {
             0 => pieces.push(Piece::take(&hand, size, round as u8)),
             // Some are given back by others.
             _ => match (pieces.pop(), round % 3) {
@@ -122,7 +178,7 @@ fn what_is_at_hand_is_taken_again_and_is_not_kept_for_long() {
         }
     }
     pieces.drain(..).for_each(|piece| piece.give_to(&hand));
-    pieces.extend((0..20_000).map(|n| Piece::take(&hand, 100, n as u8)));
+    pieces.extend((0..2 * FEW).map(|n| Piece::take(&hand, 1_000, n as u8)));
     let full = heap.resident();
     pieces.into_iter().for_each(|piece| piece.give_to(&hand));
     assert!(heap.resident() < full / 2, "{} of {full}", heap.resident());
@@ -132,6 +188,7 @@ fn what_is_at_hand_is_taken_again_and_is_not_kept_for_long() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a million pieces")]
 fn what_is_given_back_goes_back_to_the_system() {
     let heap = Heap::new();
     let take = |count| (0..count).map(|n| Piece::take(&heap, 56, n as u8)).collect::<Vec<_>>();
@@ -168,14 +225,15 @@ fn lines_are_zero_even_where_others_were() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "threads wait for each other as Miri does not know it")]
 fn pieces_outlive_their_heap_in_any_thread() {
     let heap = Heap::new();
     let inner = heap.0.0;
-    let pieces: Vec<Piece> = (0..10_000).map(|n| Piece::take(&heap, 40, n as u8)).collect();
+    let pieces: Vec<Piece> = (0..FEW).map(|n| Piece::take(&heap, 40, n as u8)).collect();
     let mut threads = Vec::new();
     let mut pieces = pieces.into_iter();
     for _ in 0..4 {
-        let some: Vec<Piece> = pieces.by_ref().take(2_500).collect();
+        let some: Vec<Piece> = pieces.by_ref().take(FEW / 4).collect();
         threads.push(std::thread::spawn(|| some.into_iter().for_each(Piece::give_back)));
     }
     drop(heap);

@@ -125,6 +125,7 @@ impl Index {
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
+        layout.heap.foresee(segments.len() * Segment::size(share));
         let segments = segments.map(|_| Segment::new(&layout.heap, share, bits, born).0);
         Self { directory: AtomicPtr::new(Directory::new(segments.collect())) }
     }

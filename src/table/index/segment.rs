@@ -81,6 +81,11 @@ impl Segment {
         segment
     }
 
+    /// How many bytes one takes that is made for so many words.
+    pub(in crate::table) fn size(words: usize) -> usize {
+        (size_for(words) + 1) * LINE
+    }
+
     /// How many buckets it has, without the one that comes first.
     #[inline]
     fn len(self) -> usize {

@@ -107,7 +107,7 @@ impl Stored {
     /// The same and what it adds to the sums, for less than to ask it.
     #[inline]
     pub(in crate::table) fn with_share(
-        heap: &Heap,
+        source: &impl Source,
         key: &[u8],
         content: Content<'_>,
         version: u64,
@@ -117,7 +117,7 @@ impl Stored {
             Content::Flat(flat) => Some((flat.kind, key.len() + flat.bytes.len())),
             Content::Value(_) => None,
         };
-        let stored = Self::of(heap, key, content, version, expires_at_ms);
+        let stored = Self::of(source, key, content, version, expires_at_ms);
         let share = match flat.filter(|_| stored.0.get() & APART == 0) {
             Some((kind, len)) => {
                 Share::whole(kind, expires_at_ms.is_some(), SLOT_BYTES + packed_memory(len))

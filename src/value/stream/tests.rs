@@ -207,3 +207,31 @@ fn entries_with_the_names_of_others_take_little_more_than_their_values() {
     assert!(stream.is_empty() && stream.memory() < 1000, "{} bytes", stream.memory());
     assert_eq!(clone.len(), 10_000);
 }
+
+#[test]
+fn what_an_edit_throws_away_is_what_nobody_has_any_more() {
+    const GROUPS: u64 = 3000;
+    let mut stream = Stream::default();
+    let id = |seq| Id { ms: 1, seq };
+    assert!(stream.append(id(1), &[b"field", b"value"]));
+    for at in 0..GROUPS {
+        let mut group = Group::new(id(1), None);
+        group.add_consumer(&[b'c'; 100], 1, None);
+        stream.put_group(format!("group {at}").as_bytes(), group);
+    }
+    let places = GROUPS as usize * size_of::<(Bytes, Arc<Group>)>();
+    let all = stream.memory();
+    assert!(all > places + GROUPS as usize * 100);
+    let lost = |edit: &dyn Fn(&mut Stream)| {
+        let mut later = stream.clone();
+        edit(&mut later);
+        stream.lost_to(&later)
+    };
+    // Where no group was touched none is looked at.
+    assert!(lost(&|later| assert!(later.append(id(2), &[b"f", b"v"]))) < 2000);
+    let one = lost(&|later| later.put_group(b"group 7", Group::default()));
+    assert!((places..places + 2000).contains(&one), "{one}");
+    let gone = lost(&|later| assert!(later.remove_group(b"group 2999")));
+    assert!((places..places + 2000).contains(&gone), "{gone}");
+    assert!(stream.lost_to(&Stream::default()) > all / 2);
+}

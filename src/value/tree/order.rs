@@ -11,6 +11,9 @@ pub(super) const HEAD_BYTES: usize = 32;
 /// differ, they are ordered as their entries are. Where they don't, nothing is known.
 pub(in crate::value) type Head = [u8; HEAD_BYTES];
 
+/// Where there is nothing to be told apart.
+pub(in crate::value) const NO_HEAD: Head = [0; HEAD_BYTES];
+
 /// How the entries of a tree are ordered.
 pub(in crate::value) trait Order {
     /// What orders an entry.
@@ -20,6 +23,12 @@ pub(in crate::value) trait Order {
     fn key(entry: &[u8]) -> Self::Key<'_>;
 
     fn compare(a: Self::Key<'_>, b: Self::Key<'_>) -> Ordering;
+
+    /// Whether both are the same, for less than to tell which one is before the other.
+    #[inline]
+    fn is(a: Self::Key<'_>, b: Self::Key<'_>) -> bool {
+        Self::compare(a, b).is_eq()
+    }
 
     fn head(key: Self::Key<'_>) -> Head;
 
@@ -42,7 +51,7 @@ impl Order for Unordered {
     }
 
     fn head((): ()) -> Head {
-        [0; HEAD_BYTES]
+        NO_HEAD
     }
 
     fn lead((): ()) -> u64 {
@@ -83,8 +92,39 @@ impl<N: Name> Order for ByName<N> {
         compare_bytes(a, b)
     }
 
+    #[inline(always)]
+    fn is(a: &[u8], b: &[u8]) -> bool {
+        // Most names differ in length, or in the end.
+        if a.len() != b.len() {
+            return false;
+        }
+        match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+            // Two pieces are all of what is not longer, without a call.
+            (Some(a_end), Some(b_end)) if b.len() <= 16 => {
+                a_end == b_end && a.first_chunk::<8>() == b.first_chunk()
+            }
+            (Some(a_end), Some(b_end)) => a_end == b_end && a == b,
+            _ => a == b,
+        }
+    }
+
+    #[inline]
     fn head(key: &[u8]) -> Head {
-        head_of(&[key])
+        let mut head = NO_HEAD;
+        // Without a call, by two pieces that overlap.
+        if let Some(all) = key.first_chunk::<HEAD_BYTES>() {
+            head = *all;
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>())
+        {
+            head[..16].copy_from_slice(first);
+            head[key.len() - 16..key.len()].copy_from_slice(last);
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+            head[..8].copy_from_slice(first);
+            head[key.len() - 8..key.len()].copy_from_slice(last);
+        } else {
+            head.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
+        }
+        head
     }
 
     #[inline]
@@ -166,6 +206,9 @@ mod tests {
             for first in [lead(&a).cmp(&lead(&b)), head_of(&[&a]).cmp(&head_of(&[&b]))] {
                 prop_assert!(first.is_eq() || first == order);
             }
+            prop_assert_eq!(<ByName<Whole> as Order>::is(&a, &b), a == b);
+            let long = [&a[..], &b, &a].concat();
+            prop_assert_eq!(<ByName<Whole> as Order>::head(&long), head_of(&[&long]));
         }
     }
 }
