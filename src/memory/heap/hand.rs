@@ -209,3 +209,32 @@ impl Drop for Hand {
         self.put_down();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_nobody_takes_go_back_before_those_that_somebody_does() {
+        let heap = Heap::new();
+        let hand = Hand::new(&heap);
+        let give_back = |size, count: usize| {
+            let pieces: Vec<_> = (0..count).map(|_| heap.take(size).expect("memory")).collect();
+            // SAFETY: they were just taken for this size, and nobody uses them.
+            pieces.iter().for_each(|piece| unsafe { hand.give_back(*piece, size) });
+            pieces
+        };
+        let (used, left) = (64, 1000);
+        let usual = give_back(used, 2);
+        assert_eq!(hand.piece(used), Some(usual[1]));
+        let size = class::rounded(left);
+        give_back(left, KEPT_MAX / size);
+        assert!(hand.kept.get() > KEPT_MAX / 2);
+        give_back(left, 1);
+        assert_eq!((hand.kept.get(), hand.piece(used)), (used, Some(usual[0])));
+        // Where all of it is taken again and again, some of it goes back all the same.
+        assert_ne!(hand.piece(left), None);
+        give_back(left, KEPT_MAX / size + 1);
+        assert!(hand.is_empty());
+    }
+}
