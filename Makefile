@@ -121,7 +121,7 @@ slow:
 
 # What is measured of rets is measured from C programs, as a user would have it. Those named here
 # need nothing but rets; the others are its peers.
-bench_own := $(addprefix $(target)/bench/,follow lookups-rets lookups-memory)
+bench_own := $(addprefix $(target)/bench/,follow ground lookups-rets lookups-memory)
 bench_peers := $(addprefix $(target)/bench/,lookups-redis lookups-lmdb lookups-ets latency)
 
 bench:

@@ -99,7 +99,7 @@ fn row(replica: &Replica, db: u32, key: &[u8]) -> Value {
 }
 
 /// A stream as a program walks it: the fields of an entry follow each other under its id.
-fn stream(copy: &Whole, elements: &[Element<'_>]) -> Value {
+fn stream(copy: &Whole<'_>, elements: &[Element<'_>]) -> Value {
     let entries: Vec<Value> = elements
         .chunk_by(|a, b| a.id == b.id)
         .map(|fields| {

@@ -48,8 +48,8 @@ impl Wire {
         self.heard.feed(bytes);
         while let Some(command) = self.heard.next().expect("a replica's command") {
             match command.args.first() {
-                Some(&b"PING") => self.says.extend_from_slice(b"+PONG\r\n"),
-                Some(&b"PSYNC") => {
+                Some(b"PING") => self.says.extend_from_slice(b"+PONG\r\n"),
+                Some(b"PSYNC") => {
                     let (id, len) = ("0".repeat(40), self.snapshot.len());
                     self.says
                         .extend_from_slice(format!("+FULLRESYNC {id} 0\r\n${len}\r\n").as_bytes());

@@ -20,7 +20,7 @@ use rets::change::{Change, Gate, Phase, Verdict};
 use rets::command::{self, Scope, Setting, Unit};
 use rets::replica::{Answer, Length, Replica};
 use rets::resp::{Reader, write_command};
-use rets::table::{Db, Entries, Stamp, Table};
+use rets::table::{Batch, Db, Entries, Stamp, Table};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -272,11 +272,12 @@ impl Applied {
                 max_memory: 0,
                 decode_payload: rets::rdb::decode_payload,
             };
-            let row = command::find(read.args[0]).expect("a known command");
+            let args = read.args.list();
+            let row = command::find(args[0]).expect("a known command");
             let mut gate = KeepAll;
-            let mut unit = Unit::new(setting, &mut gate, 0);
-            command::apply(&mut unit, row, &read.args).expect("it fits the data");
-            let (batch, _, _) = unit.finish();
+            let mut batch = Batch::of(setting.unit);
+            let mut unit = Unit::new(setting, &mut gate, &mut batch, 0);
+            command::apply(&mut unit, row, &args).expect("it fits the data");
             self.unit += 1;
             self.table.publish(batch, Stamp { unit: self.unit, ..Stamp::default() });
             if self.pins && self.unit.is_multiple_of(PIN_EVERY) {

@@ -121,7 +121,7 @@ fn report(contenders: &[Contender; 4], rates: &Samples) -> Report {
                 .to_owned(),
             "replica: GET over a Unix socket, polled. Who polls keeps a processor from those it"
                 .to_owned(),
-            "waits for: where there are two, its p99 is a slice of time of the scheduler."
+            "waits for, but where the kernel (Linux 6.12) gives rets the short turns it asks for."
                 .to_owned(),
             format!("busy: the primary takes {} other writes a second.", rates.spread(1.0)),
         ],

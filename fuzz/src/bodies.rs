@@ -322,7 +322,8 @@ impl Side {
             decode_payload: unsummed,
         };
         let asked = self.gate.asked.clone();
-        let mut unit = Unit::new(setting, &mut self.gate, self.db);
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, &mut self.gate, &mut batch, self.db);
         let mut ending = Ending::Applied;
         for args in commands {
             let before = asked.get();
@@ -337,7 +338,7 @@ impl Side {
                 ending = outcome;
             }
         }
-        let (batch, asked, db): (Batch, _, _) = unit.finish();
+        let (asked, db) = unit.finish();
         self.db = db;
         self.asked += asked.all;
         self.unit += 1;

@@ -34,6 +34,7 @@ impl Scope {
         is_open || self.admits_by_filter(db, key)
     }
 
+    #[inline(never)]
     fn admits_by_filter(&self, db: Db, key: &[u8]) -> bool {
         self.admits_database(db)
             && (self.keys.is_empty() || self.keys.iter().any(|pattern| glob_match(pattern, key)))

@@ -11,6 +11,7 @@ use crate::value::{Content, Flat, Type, Value};
 /// default, but an offset from a broken stream must not make us ask for exabytes.
 pub(super) const STRING_BYTES_MAX: usize = 1 << 32;
 
+#[inline]
 fn write(unit: &mut Unit<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     let (db, value) = (unit.db(), Content::Flat(Flat::string(value)));
     match deadline {

@@ -24,11 +24,12 @@ mod source;
 mod touched;
 mod unknown;
 mod unseen;
+mod write;
 
 use super::{Failure, Scope, Server};
 use crate::change::{Effect, Gate, Phase, Reason, Verdict};
-use crate::table::{Batch, Db, Entry, Table};
-use crate::value::{ABSENT, Content, Type, Value, fingerprint};
+use crate::table::{Batch, Db, Entry, Key, Table};
+use crate::value::{ABSENT, Type, Value, fingerprint};
 use held::{due, filtered, ghost, is_kind, of_module, skipped_write};
 use std::cell::Cell;
 
@@ -77,15 +78,19 @@ pub struct Unit<'a> {
     gate: &'a mut dyn Gate,
     /// Somebody hears what the gate is asked.
     is_heard: bool,
-    batch: Batch,
+    batch: &'a mut Batch,
     db: Db,
     args: &'a [&'a [u8]],
+    /// A key that was looked up ahead.
+    foreseen: Option<Key<'a>>,
     asked: Asked,
     /// What the command in hand has read that the table lacks.
     lack: Cell<Lack>,
     watched: Option<Box<Watched<'a>>>,
     /// Which command of the unit is in hand.
     place: usize,
+    /// Edits have no short way: for the test that holds it against the general one.
+    is_general: bool,
 }
 
 /// Why the table lacks what a command reads; the worst cause counts.
@@ -136,19 +141,22 @@ impl Asked {
 }
 
 impl<'a> Unit<'a> {
-    /// An empty unit that begins in this database.
-    pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, db: Db) -> Self {
+    /// An empty unit that begins in this database, and is prepared in this batch.
+    #[inline]
+    pub fn new(setting: Setting<'a>, gate: &'a mut dyn Gate, batch: &'a mut Batch, db: Db) -> Self {
         Self {
             is_heard: gate.is_heard(),
             gate,
-            batch: Batch::of(setting.unit),
+            batch,
             setting,
             db,
             args: &[],
+            foreseen: None,
             asked: Asked::default(),
             lack: Cell::default(),
             watched: None,
             place: 0,
+            is_general: false,
         }
     }
 
@@ -162,15 +170,34 @@ impl<'a> Unit<'a> {
         self.db = db;
     }
 
-    /// What was prepared, how often the gate was asked, and the database now selected.
-    pub fn finish(self) -> (Batch, Asked, Db) {
-        (self.batch, self.asked, self.db)
+    /// How often the gate was asked, and the database now selected.
+    #[inline]
+    pub fn finish(self) -> (Asked, Db) {
+        (self.asked, self.db)
     }
 
     /// The command whose effects follow; its arguments are shown with them.
     pub fn begin_command(&mut self, args: &'a [&'a [u8]]) {
         self.args = args;
         self.lack.set(Lack::None);
+    }
+
+    /// One of the arguments to come is a key of which more is known.
+    pub fn foresee(&mut self, key: Key<'a>) {
+        self.foreseen = Some(key);
+    }
+
+    /// A key with what is known of it.
+    #[inline]
+    fn key<'k>(&self, key: &'k [u8]) -> Key<'k>
+    where
+        'a: 'k,
+    {
+        match self.foreseen {
+            // At the same place there is the same, as long as the unit.
+            Some(foreseen) if std::ptr::eq(foreseen.bytes, key) => foreseen,
+            _ => self.setting.table.key(key),
+        }
     }
 
     /// An empty buffer with room for so many bytes, if there may be a value of that size.
@@ -201,6 +228,7 @@ impl<'a> Unit<'a> {
     }
 
     /// Whether the command may look at this key, or change it.
+    #[inline]
     fn follows(&self, db: Db, key: &[u8]) -> bool {
         let follows = self.setting.scope.admits(db, key);
         if follows {
@@ -247,102 +275,6 @@ impl<'a> Unit<'a> {
     /// Whether the unit sees this key, be it a ghost.
     pub fn contains(&self, db: Db, key: &[u8]) -> bool {
         !matches!(self.find(db, key), Found::Absent | Found::Excluded)
-    }
-
-    /// The key gets a whole new value.
-    pub fn write<'v>(
-        &mut self,
-        db: Db,
-        key: &[u8],
-        value: impl Into<Content<'v>>,
-        at: Option<i64>,
-        reason: Reason,
-    ) {
-        self.set(db, key, Some(value.into()), Due::Known(at), reason);
-    }
-
-    /// The key gets a whole new value and keeps its deadline.
-    pub(super) fn write_keeping_deadline(&mut self, key: &[u8], value: Content<'_>) {
-        let due = self.due(self.db, key);
-        self.set(self.db, key, Some(value), due, Reason::Command);
-    }
-
-    /// The key gets a value that can't be known: the command read something that is withheld.
-    pub(super) fn withhold(&mut self, db: Db, key: &[u8], due: Due, reason: Reason) {
-        self.set(db, key, None, due, reason);
-    }
-
-    /// The key's deadline at the primary.
-    pub(super) fn due(&self, db: Db, key: &[u8]) -> Due {
-        match self.find(db, key) {
-            Found::Absent => Due::Known(None),
-            Found::Whole(entry) | Found::Partial(entry) | Found::Withheld(Some(entry)) => {
-                due(&entry)
-            }
-            Found::Withheld(None) | Found::Excluded => Due::Unknown,
-        }
-    }
-
-    /// What is not known of the new value or deadline is never stored. What was there is of no
-    /// interest where it is simply replaced, and is not looked at.
-    fn set(&mut self, db: Db, key: &[u8], value: Option<Content<'_>>, due: Due, reason: Reason) {
-        if !self.follows(db, key) {
-            return;
-        }
-        let is_stored = self.setting.scope.store;
-        if !self.is_heard && !is_stored {
-            return;
-        }
-        let question = Question {
-            expires_at_ms: due.at(),
-            due_ms: due.at(),
-            result_known: value.is_some() && due != Due::Unknown,
-            ..Question::new(Effect::Set, reason, db, key)
-        };
-        let (verdict, value) = match (value, due) {
-            // Most writes are kept: it is made as it would be stored, and shown as such.
-            (Some(value), Due::Known(at)) if is_stored && (!self.is_heard || value.is_flat()) => {
-                let made = self.batch.make(self.setting.table, db, key, value, at);
-                let verdict = if self.is_heard {
-                    made.lend(|entry| {
-                        self.ask(&Question { value: entry.value.as_ref(), ..question })
-                    })
-                } else {
-                    Verdict::Keep
-                };
-                if verdict == Verdict::Keep {
-                    return self.batch.put_made(db, made);
-                }
-                (verdict, made.lend(|entry| entry.value.clone()))
-            }
-            (value, _) => {
-                let value = value.map(Content::into_value);
-                (self.ask(&Question { value: value.as_ref(), ..question }), value)
-            }
-        };
-        let is_module = matches!(value, Some(Value::Module(_)));
-        let (entry, is_same) = match (verdict, value, due) {
-            (Verdict::Keep, Some(value), Due::Known(at)) => (Entry::new(value, at), false),
-            (Verdict::Keep, None, _) => {
-                let entry = ghost(None, due);
-                let is_filtered = self.lack.get() == Lack::Filtered;
-                (if is_filtered { filtered(entry) } else { entry }, false)
-            }
-            (verdict, value, due) => {
-                let before = self.before(db, key);
-                let primary = match (&value, due) {
-                    (Some(value), Due::Known(at)) => Some(fingerprint(value, at)),
-                    _ => None,
-                };
-                // Where it is kept, the deadline is what is not known.
-                let is_filtered =
-                    verdict == Verdict::Keep && before.as_ref().is_some_and(Entry::is_filtered);
-                let entry = skipped_write(before, primary, due);
-                (if is_filtered { filtered(entry) } else { entry }, true)
-            }
-        };
-        let entry = if is_module { of_module(entry) } else { entry };
-        self.put(db, key, entry, is_same);
     }
 
     /// The key goes away. Nothing happens where it was not there.

@@ -172,6 +172,39 @@ fn threads_have_names_and_no_signal_reaches_them() {
     assert!(system.spawn("sixteen bytes...", Box::new(|| ())).is_err());
 }
 
+/// The turn that a thread asks for which is started from here; 0 where the kernel knows of none.
+#[cfg(target_os = "linux")]
+fn turn_of_a_thread() -> u64 {
+    let (tell, told) = mpsc::channel();
+    let turn = move || tell.send(thread::scheduling().unwrap().sched_runtime).unwrap();
+    System::new().spawn("rets/turn", Box::new(turn)).unwrap().join();
+    told.recv().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_ask_for_short_turns_where_no_filter_could_take_offence() {
+    let own = thread::scheduling().unwrap().sched_runtime;
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let is_free = own != 0 && status.lines().any(|line| line == "Seccomp:\t0");
+    assert_eq!(turn_of_a_thread(), if is_free { thread::TURN_NS } else { own });
+    let filtered = std::thread::spawn(|| {
+        let mut all_is_allowed =
+            libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW };
+        let program = libc::sock_fprog { len: 1, filter: &raw mut all_is_allowed };
+        #[allow(unsafe_code)]
+        // SAFETY: the kernel reads a program of one instruction; this thread alone is concerned,
+        // and those that it starts.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let mode = libc::SECCOMP_MODE_FILTER;
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+        }
+        turn_of_a_thread()
+    });
+    assert_eq!(filtered.join().unwrap(), own, "nothing was asked");
+}
+
 #[test]
 fn descriptors_do_not_survive_an_exec() {
     let flags = |fd: i32| {

@@ -77,6 +77,9 @@ fn a_lookup_of_one_thing_allocates_nothing() {
     let mut buf = vec![0u8; 64 * 1024];
     let (to, room) = (buf.as_mut_ptr().cast(), buf.len());
     let none = null_mut();
+    // A thread that reads for the first time may have to be given a seat.
+    // SAFETY: a key as long as said.
+    assert_eq!(unsafe { rets_exists(r, 0, p("absent"), 6) }, RETS_NOT_FOUND);
     for (name, count, size) in sizes {
         let key = |kind: &str| format!("{name}-{kind}");
         let keys = ["string", "list", "set", "zset", "hash", "absent"].map(key);

@@ -232,16 +232,13 @@ impl SharedGate for CGate {
 
 /// Builds the event for a change; it lasts as long as the call of `show`.
 pub(super) fn shown<R>(change: &Change<'_>, show: impl FnOnce(&rets_event) -> R) -> R {
-    let whole = whole_of(change);
+    // SAFETY: the change has the value for longer than the event lasts, and whoever is shown that
+    // keeps nothing of it: it is neither moved nor given away.
+    let value = change.value.map(|value| unsafe { &*std::ptr::from_ref(value) });
+    let whole = value.map(|value| Whole::of(Cow::Borrowed(value), change.expires_at_ms));
+    let whole = whole.map(|whole| rets_value { whole, borrowed: true });
     let argv = arguments(change.args);
     show(&event_of(change, whole.as_ref(), &argv))
-}
-
-/// The value that an event shows.
-pub(super) fn whole_of(change: &Change<'_>) -> Option<rets_value> {
-    change
-        .value
-        .map(|value| rets_value { whole: Whole::of(value, change.expires_at_ms), borrowed: true })
 }
 
 /// The event for a change, whose pointers are into these.

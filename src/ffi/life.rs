@@ -64,7 +64,9 @@ pub unsafe extern "C" fn rets_new(url: *const c_char, out: *mut *mut rets_t) -> 
 
 /// Starts the engine: its own threads connect, load and follow from now on, for as
 /// long as it takes. Returns at once; rets_wait_ready() waits. Engine threads block
-/// all signals and are called rets/link, rets/apply and so on. A handle can be
+/// all signals and are called rets/link, rets/apply and so on. They ask the scheduler
+/// for short turns, not for a larger share (sched_setattr of Linux 6.12 and newer; not
+/// where a seccomp filter is in force, which might take offence). A handle can be
 /// started once.
 ///
 /// @param[in] r  the handle

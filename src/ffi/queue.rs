@@ -2,13 +2,14 @@
 //! them one by one.
 
 use super::convert::{Out, handle_outside_callbacks};
-use super::event::{bytes_of, event_of, rets_bytes, rets_event, rets_event_kind, whole_of};
+use super::event::{bytes_of, event_of, rets_bytes, rets_event, rets_event_kind};
 use super::guard::guard;
 use super::life::rets_t;
 use super::status::{Failure, rets_status};
 use super::value::rets_value;
 use crate::change::{Change, Effect, Phase, Reason};
-use crate::replica::{Event, Recorded};
+use crate::replica::{Event, Recorded, Whole};
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
 
@@ -120,7 +121,9 @@ impl Given {
     fn of(recorded: Box<Recorded>) -> Self {
         let args = recorded.args();
         let change = recorded.change(&args);
-        let whole = whole_of(&change).map(Box::new);
+        let value = change.value.cloned().map(Cow::Owned);
+        let whole = value.map(|value| Whole::of(value, change.expires_at_ms));
+        let whole = whole.map(|whole| Box::new(rets_value { whole, borrowed: true }));
         let argv: Vec<rets_bytes> = args.iter().map(|arg| bytes_of(arg)).collect();
         let event = Box::new(event_of(&change, whole.as_deref(), &argv));
         Self { event, _whole: whole, _argv: argv, _recorded: Some(recorded) }

@@ -64,7 +64,7 @@ pub(super) fn is_raw(flags: u32) -> Result<bool, Failure> {
 /// belongs to the library and goes when the callback returns, or with the next event that
 /// rets_next_event() gives.
 pub struct rets_value {
-    pub(super) whole: Whole,
+    pub(super) whole: Whole<'static>,
     /// It is part of an event: not the program's to change or to free.
     pub(super) borrowed: bool,
 }

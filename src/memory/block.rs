@@ -206,12 +206,6 @@ impl Block {
         unsafe { lend(ptr::with_exposed_provenance(word.get() as usize), head) }
     }
 
-    /// Asks main memory for what has to be there for a clone.
-    #[inline]
-    pub fn foresee(&self) {
-        fetch(self.0.as_ptr().addr());
-    }
-
     /// Asks main memory for so many bytes of the content, be they there or not, and for what stands
     /// before it.
     #[inline]

@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod class;
+pub(super) mod common;
 mod hand;
 #[cfg_attr(miri, path = "heap/pages_miri.rs")]
 mod pages;
@@ -28,15 +29,15 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use hand::{Hand, Source};
+pub use hand::{Hand, Source, Stock};
 
 /// A chunk begins where this divides the address.
 const CHUNK: usize = 2 << 20;
 const SLAB: usize = 16 << 10;
 const SLABS: usize = CHUNK / SLAB;
 
-/// So many chunks are made before one is backed by large pages: programs that keep little do not
-/// pay for what they do not use.
+/// So many chunks are made before one is backed by large pages, unless it is known that there will
+/// be more: programs that keep little do not pay for what they do not use.
 const SMALL_CHUNKS: usize = 4;
 
 /// So many slabs may be free before they are given back, however few are in use.
@@ -99,6 +100,8 @@ struct State {
     chunks: Vec<NonNull<Chunk>>,
     /// The next chunk, with its pages, if somebody has got it before it is needed.
     spare: Option<NonNull<Chunk>>,
+    /// So many chunks are made before one is backed by large pages.
+    small: usize,
     /// No chunk before this one has a free slab.
     roomy: usize,
     /// The slabs of each class that have room.
@@ -145,7 +148,7 @@ unsafe impl Sync for Lines {}
 /// How much a piece of this size takes.
 #[inline]
 pub(super) fn rounded(size: usize) -> usize {
-    class::of(size).map_or(size, class::size)
+    class::rounded(size)
 }
 
 impl Default for Heap {
@@ -178,12 +181,19 @@ impl Heap {
         inner.state.lock().take(inner, class)
     }
 
+    /// So many bytes are about to be taken: if that is not little, all of it may have large pages.
+    pub fn foresee(&self, size: usize) {
+        if size > SMALL_CHUNKS * CHUNK {
+            self.0.0.state.lock().small = 0;
+        }
+    }
+
     /// Gets the next chunk before it is needed. That takes the system its time (a host may have to
     /// find the memory first), in which another thread can go on taking pieces. A heap of a few
     /// chunks gets none.
     pub fn get_spare(&self) {
         let inner = self.0.0;
-        let is_wanted = |state: &State| state.spare.is_none() && state.chunks.len() > SMALL_CHUNKS;
+        let is_wanted = |state: &State| state.spare.is_none() && state.chunks.len() > state.small;
         if !is_wanted(&inner.state.lock()) {
             return;
         }
@@ -275,6 +285,8 @@ impl Drop for Owner {
         }
         let mut state = self.0.state.lock();
         state.is_closed = true;
+        // Pieces may be out for long.
+        state.drop_spare();
         let is_empty = state.in_use == 0;
         drop(state);
         if is_empty {
@@ -330,6 +342,7 @@ impl State {
         Self {
             chunks: Vec::new(),
             spare: None,
+            small: SMALL_CHUNKS,
             roomy: 0,
             open: [ptr::null_mut(); class::COUNT],
             in_use: 0,
@@ -439,7 +452,7 @@ impl State {
             (*chunk).free &= !(1 << place);
             self.unclean -= usize::from((*chunk).clean & 1 << place == 0);
             (*chunk).clean &= !(1 << place);
-            if (*chunk).clean == 0 && !(*chunk).is_large && self.roomy >= SMALL_CHUNKS {
+            if (*chunk).clean == 0 && !(*chunk).is_large && self.roomy >= self.small {
                 enlarge(chunk, true);
             }
             let slab = &raw mut (*chunk).slabs[place];
@@ -493,7 +506,7 @@ impl State {
         // SAFETY: it has room for it, and nobody else has it. Slabs are written when taken.
         unsafe {
             if spare.is_none() {
-                enlarge(chunk, at >= SMALL_CHUNKS);
+                enlarge(chunk, at >= self.small);
             }
             (&raw mut (*chunk).heap).write(inner);
             (&raw mut (*chunk).at).write(at);

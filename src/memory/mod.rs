@@ -4,10 +4,12 @@
 mod block;
 mod fetch;
 mod heap;
+mod piece;
 
 pub use block::{Block, CONTENT_MAX, Head, Lent, NOTE_BITS, block_size};
 pub use fetch::fetch;
-pub use heap::{Hand, Heap, LINE, Lines, Source};
+pub use heap::{Hand, Heap, LINE, Lines, Source, Stock};
+pub use piece::{Piece, View};
 
 /// To be called in a forked child; may be called where little else may.
 pub fn forked() {

@@ -31,11 +31,13 @@ pub(super) enum Buffer {
 /// An item as the machine leaves it, but for a key.
 type Item = ItemOf<Buffer, Infallible>;
 
-/// What came out of a run.
+/// What came out of a run. The machine has it: to hand it through is slower than to leave it there.
+#[derive(Clone, Copy)]
 pub(super) enum Event {
-    /// A key with its value, which the machine has.
+    /// A key with its value.
     Entry,
-    Item(Item),
+    /// Anything else.
+    Item,
     /// The last byte that the checksum covers was used: [`Machine::expect_checksum`] comes next.
     EndOfKeys,
 }
@@ -68,6 +70,8 @@ pub(super) struct Machine {
     expires_at_ms: Option<i64>,
     /// The value of the last key.
     made: Made,
+    /// The last item that was no key with its value.
+    item: Option<Item>,
     buffers: Buffers,
 }
 
@@ -83,6 +87,7 @@ impl Machine {
             in_key: false,
             expires_at_ms: None,
             made: Made::Text,
+            item: None,
             buffers: Buffers::default(),
         }
     }
@@ -109,12 +114,18 @@ impl Machine {
 
     /// Any other item with its bytes, until the next run.
     #[inline(never)]
-    pub(super) fn lend(&self, item: Item) -> Lent<'_> {
+    pub(super) fn lend(&mut self) -> Option<Lent<'_>> {
+        let Self { key, buffers, item, .. } = self;
         let bytes = |buffer| match buffer {
-            Buffer::Key => self.key.as_slice(),
-            Buffer::Text => self.buffers.text.as_slice(),
+            Buffer::Key => key.as_slice(),
+            Buffer::Text => buffers.text.as_slice(),
         };
-        item.map(bytes, |never| match never {})
+        Some(item.take()?.map(bytes, |never| match never {}))
+    }
+
+    fn put_out(&mut self, item: Item) -> Event {
+        self.item = Some(item);
+        Event::Item
     }
 
     /// An estimate of the memory that the value in the making takes.
@@ -216,7 +227,7 @@ impl Machine {
             .ok_or_else(|| no_header(header))?;
         self.dialect = dialect;
         self.state = State::Between;
-        Ok(Event::Item(Item::Header { version: self.version, valkey }))
+        Ok(self.put_out(Item::Header { version: self.version, valkey }))
     }
 
     /// What stands between keys.
@@ -226,7 +237,7 @@ impl Machine {
             opcode::EOF => {
                 return Ok(Some(if self.version < CHECKSUM_VERSION_MIN {
                     self.state = State::Done;
-                    Event::Item(Item::End { checksum: Checksum::Absent })
+                    self.put_out(Item::End { checksum: Checksum::Absent })
                 } else {
                     Event::EndOfKeys
                 }));
@@ -248,13 +259,13 @@ impl Machine {
             }
             opcode::RESIZE_DB => {
                 let (keys, expires) = (cursor.length()?, cursor.length()?);
-                return Ok(Some(Event::Item(Item::Resize { db: self.db, keys, expires })));
+                return Ok(Some(self.put_out(Item::Resize { db: self.db, keys, expires })));
             }
             opcode::AUX => {
                 cursor.string_to(&mut self.key)?;
                 cursor.string_to(&mut self.buffers.text)?;
                 let (name, value) = (Buffer::Key, Buffer::Text);
-                return Ok(Some(Event::Item(Item::Aux { name, value })));
+                return Ok(Some(self.put_out(Item::Aux { name, value })));
             }
             opcode::FREQ => {
                 cursor.byte()?;
@@ -264,7 +275,7 @@ impl Machine {
             }
             opcode::FUNCTION => {
                 cursor.string_to(&mut self.buffers.text)?;
-                return Ok(Some(Event::Item(Item::Function { source: Buffer::Text })));
+                return Ok(Some(self.put_out(Item::Function { source: Buffer::Text })));
             }
             opcode::MODULE_AUX => self.state = State::Module(ModuleData::auxiliary(cursor)?),
             opcode::SLOT_INFO => {
@@ -344,7 +355,7 @@ impl Machine {
         self.state = State::Between;
         self.in_key = false;
         self.expires_at_ms = None;
-        Some(Event::Item(Item::Skipped { db: self.db, key: Buffer::Key }))
+        Some(self.put_out(Item::Skipped { db: self.db, key: Buffer::Key }))
     }
 
     fn checksum(&mut self, sum: u64, cursor: &mut Cursor<'_>) -> Parsed<Event> {
@@ -358,7 +369,7 @@ impl Machine {
             }
         };
         self.state = State::Done;
-        Ok(Event::Item(Item::End { checksum }))
+        Ok(self.put_out(Item::End { checksum }))
     }
 }
 

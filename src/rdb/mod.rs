@@ -186,7 +186,7 @@ impl Decoder {
             self.input.advance(used, pass, outcome.as_ref().err());
             match outcome {
                 Ok(Event::Entry) => return Ok(Some(self.machine.lend_entry())),
-                Ok(Event::Item(item)) => return Ok(Some(self.machine.lend(item))),
+                Ok(Event::Item) => return Ok(self.machine.lend()),
                 Ok(Event::EndOfKeys) => self.machine.expect_checksum(self.input.end_sum()),
                 Err(Stop::Need(_)) => {}
                 Err(Stop::Bad(kind, text)) => return Err(self.fail(kind, &text)),

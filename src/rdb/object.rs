@@ -7,9 +7,7 @@ use super::module::{self, ModuleValue};
 use super::packed::{self, Block, Packed, Walk};
 use super::stream::{Generation, StreamReader};
 use super::types::{Form, Layout, Part};
-use crate::value::{
-    Array, Content, Field, Flat, Hash, List, Packer, Set, Twice, Type, Value, Zset,
-};
+use crate::value::{Array, Content, Field, Flat, Large, Packer, Twice, Type, Value};
 
 /// How a container of a list says what its string is.
 const CONTAINER_PLAIN: u64 = 1;
@@ -21,25 +19,23 @@ const NO_DEADLINE: i64 = -1;
 /// Longer strings are copied only once.
 const TEXT_LENT_MAX: usize = 1024;
 
-/// So many bytes of elements are gathered before they are put into a large value.
-const GATHERED_MAX: usize = 64 * 1024;
+/// So many bytes of elements are gathered before they are put aside.
+const GATHERED_MAX: usize = 1024 * 1024;
 
 /// What stands in front of the elements.
 struct Head {
     least_deadline: i64,
     count: u64,
-    array_cursor: Option<u64>,
 }
 
 impl Head {
-    #[inline]
+    // In its place, so that it stays in registers: what was just written in pieces and is read as
+    // a whole makes a processor wait.
+    #[inline(always)]
     fn read(layout: &Layout, cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let least_deadline = if layout.least_deadline { cursor.i64_le()? } else { 0 };
         let count = if layout.counted { cursor.length()? } else { 1 };
-        let is_array = layout.family == Type::Array;
-        let array_cursor = if is_array { array::cursor(cursor)? } else { None };
-        cursor.commit();
-        Ok(Self { least_deadline, count, array_cursor })
+        Ok(Self { least_deadline, count })
     }
 }
 
@@ -117,7 +113,7 @@ impl Builder {
         match layout.family {
             Type::String => Self::Text,
             Type::List | Type::Set | Type::Zset | Type::Hash => {
-                Self::Elements(Elements { layout, head: None, value: None })
+                Self::Elements(Elements { layout, head: None, large: None })
             }
             Type::Array => Self::Array { layout, array: Array::default(), left: None },
             Type::Module => Self::Module(ModuleValue::default()),
@@ -139,9 +135,10 @@ impl Builder {
                 let left = match left {
                     Some(left) => left,
                     none => {
-                        let head = Head::read(layout, cursor)?;
-                        array.set_cursor(head.array_cursor);
-                        none.insert(head.count)
+                        let count = Head::read(layout, cursor)?.count;
+                        array.set_cursor(array::cursor(cursor)?);
+                        cursor.commit();
+                        none.insert(count)
                     }
                 };
                 while *left > 0 {
@@ -169,7 +166,7 @@ impl Builder {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Text | Self::Module(_) => 0,
-            Self::Elements(elements) => elements.value.as_ref().map_or(0, Value::memory),
+            Self::Elements(elements) => elements.large.as_ref().map_or(0, |large| large.memory()),
             Self::Array { array, .. } => array.memory(),
             Self::Stream(stream) => stream.memory(),
         }
@@ -200,8 +197,8 @@ pub(super) struct Elements {
     layout: &'static Layout,
     /// None until it was read; then it counts down.
     head: Option<Head>,
-    /// What was gathered so far, where it is more than a small value has.
-    value: Option<Value>,
+    /// What was gathered so far, where it is too much to be gathered in one go.
+    large: Option<Box<Large>>,
 }
 
 impl Elements {
@@ -212,7 +209,9 @@ impl Elements {
             Some(head) => head,
             none => {
                 packer.begin(family);
-                none.insert(Head::read(self.layout, cursor)?)
+                let head = Head::read(self.layout, cursor)?;
+                cursor.commit();
+                none.insert(head)
             }
         };
         while head.count > 0 {
@@ -225,32 +224,21 @@ impl Elements {
             head.count -= 1;
             cursor.commit();
             if packer.block().len() > GATHERED_MAX {
-                let value = self.value.get_or_insert_with(|| empty(family));
-                packer.move_to(value).map_err(|Twice| twice(family))?;
+                let large = self.large.get_or_insert_with(|| Box::new(Large::new(family)));
+                large.take(packer).map_err(|Twice| twice(family))?;
             }
         }
         let is_packed = matches!(form, Form::Blocks(_));
-        let Some(mut value) = self.value.take() else {
-            return Ok(match packer.finish(is_packed).map_err(|Twice| twice(family))? {
-                None => None,
-                Some(Content::Flat(flat)) => Some(Made::Packed(flat.map(|_| ()))),
-                Some(Content::Value(value)) => Some(buffers.keep(value)),
-            });
+        let made = match self.large.take() {
+            None => match packer.finish(is_packed) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Content::Flat(flat))) => return Ok(Some(Made::Packed(flat.map(|_| ())))),
+                Ok(Some(Content::Value(value))) => Ok(value),
+                Err(Twice) => Err(Twice),
+            },
+            Some(mut large) => large.take(packer).and_then(|()| large.finish(is_packed)),
         };
-        packer.move_to(&mut value).map_err(|Twice| twice(family))?;
-        if let Value::Zset(zset) = &mut value {
-            zset.set_packed(is_packed);
-        }
-        Ok(Some(buffers.keep(value)))
-    }
-}
-
-fn empty(family: Type) -> Value {
-    match family {
-        Type::Set => Value::Set(Set::default()),
-        Type::Zset => Value::Zset(Zset::default()),
-        Type::Hash => Value::Hash(Hash::default()),
-        _ => Value::List(List::default()),
+        Ok(Some(buffers.keep(made.map_err(|Twice| twice(family))?)))
     }
 }
 
@@ -441,7 +429,14 @@ impl Skipper {
         }
         let left = match &mut self.left {
             Some(left) => left,
-            none => none.insert(Head::read(self.layout, cursor)?.count),
+            none => {
+                let count = Head::read(self.layout, cursor)?.count;
+                if self.layout.family == Type::Array {
+                    array::cursor(cursor)?;
+                }
+                cursor.commit();
+                none.insert(count)
+            }
         };
         while *left > 0 {
             while let Some(part) = self.layout.parts.get(self.part) {

@@ -190,10 +190,15 @@ impl Events {
     }
 
     /// The unit can be seen.
+    #[inline]
     pub(super) fn commit(&self) {
-        if !self.is_on() {
-            return;
+        if self.is_on() {
+            self.enqueue();
         }
+    }
+
+    #[inline(never)]
+    fn enqueue(&self) {
         let unit = std::mem::take(&mut *self.unit.lock());
         if unit.events.is_empty() && !unit.overflown {
             return;

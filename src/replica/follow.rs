@@ -2,23 +2,21 @@
 
 use crate::command::{self, Action, Row};
 use crate::error::Result;
-use crate::resp::{Args, Reader};
+use crate::resp::{Args, List, Reader};
 use crate::table::{Db, Foreseen, Table};
-use std::borrow::Cow;
-use std::collections::VecDeque;
 
 /// The stream's parser, and the transaction it may be in the middle of.
 #[derive(Default)]
 pub(super) struct Stream {
-    reader: Reader,
+    /// It notes what was foreseen of the first arguments.
+    reader: Reader<Option<Foreseen>>,
     /// The commands since MULTI, which nobody hears of before EXEC.
     queue: Option<Vec<Owned>>,
     /// About how much memory those take, in bytes.
     queued: usize,
     /// Bytes of commands that belong to the unit in hand, the frame just read included.
     unit_bytes: usize,
-    /// The keys of the commands that were read ahead, and how many of them are near.
-    ahead: VecDeque<Foreseen>,
+    /// How many of the commands that were read ahead are near.
     near: usize,
 }
 
@@ -26,19 +24,25 @@ pub(super) struct Stream {
 /// what leads there has come by then.
 const NEAR: usize = 6;
 
+/// The same for the rest of what is long.
+const NEXT: usize = 2;
+
 /// What an argument that is kept takes besides its bytes.
 const KEPT_ARGUMENT_BYTES: usize = 48;
 
 /// A command with its row in the table of commands, if it has one.
-pub(super) type View<'a> = (Option<&'static Row>, Args<'a>);
+pub(super) type View<'a> = (Option<&'static Row>, List<'a>);
 
 /// The same of a command that had to be kept.
-type Owned = (Option<&'static Row>, Vec<Vec<u8>>);
+pub(super) type Owned = (Option<&'static Row>, Vec<Vec<u8>>);
 
 /// What is to be done next.
 pub(super) enum Next<'a> {
-    /// These commands are a unit of so many bytes of the stream.
-    Unit { commands: Commands<'a>, bytes: usize },
+    /// A command by itself is a unit of so many bytes of the stream. It lies in the buffer, and its
+    /// first argument may have been foreseen.
+    One { row: Option<&'static Row>, args: Args<'a>, foreseen: Option<Foreseen>, bytes: usize },
+    /// All of a transaction is.
+    Many { commands: Vec<Owned>, bytes: usize },
     /// The frame belongs to a transaction that is not complete.
     Queued,
     /// Bytes that change nothing but the offset.
@@ -47,25 +51,9 @@ pub(super) enum Next<'a> {
     Acknowledge { bytes: usize },
 }
 
-/// The commands of a unit.
-pub(super) enum Commands<'a> {
-    /// A command by itself, as it lies in the buffer.
-    One(View<'a>),
-    /// All of a transaction.
-    Many(Vec<Owned>),
-}
-
-impl Commands<'_> {
-    /// Each command, in the primary's order.
-    pub(super) fn views(&self) -> Cow<'_, [View<'_>]> {
-        match self {
-            Self::One(view) => Cow::Borrowed(std::slice::from_ref(view)),
-            Self::Many(commands) => commands
-                .iter()
-                .map(|(row, args)| (*row, args.iter().map(Vec::as_slice).collect()))
-                .collect(),
-        }
-    }
+/// Commands that were kept, in the primary's order.
+pub(super) fn views(commands: &[Owned]) -> Vec<View<'_>> {
+    commands.iter().map(|(row, args)| (*row, args.iter().map(Vec::as_slice).collect())).collect()
 }
 
 impl Stream {
@@ -87,21 +75,26 @@ impl Stream {
     /// Has some commands read ahead, if it is time for it, and what they will probably look at
     /// fetched from main memory.
     pub(super) fn look_ahead(&mut self, table: &Table, db: Db) {
-        let ahead = &mut self.ahead;
-        self.reader.read_ahead(|key| ahead.push_back(table.foresee(db, key)));
-        while let Some(foreseen) = ahead.get(self.near).filter(|_| self.near < NEAR) {
-            table.fetch(db, *foreseen);
+        self.reader.read_ahead(|key| Some(table.foresee(db, key)));
+        while self.near < NEAR
+            && let Some(noted) = self.reader.noted(self.near)
+        {
+            if let Some(foreseen) = noted {
+                table.fetch(db, *foreseen);
+            }
             self.near += 1;
+        }
+        if let Some(Some(foreseen)) = self.reader.noted(NEXT) {
+            table.fetch_rest(db, *foreseen);
         }
     }
 
     /// The next thing to do; `None` where more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Next<'_>>> {
         let Some(command) = self.reader.next()? else { return Ok(None) };
-        self.ahead.pop_front();
         self.near = self.near.saturating_sub(1);
         self.unit_bytes += command.wire_len;
-        let row = command.args.first().and_then(|name| command::find(name));
+        let row = command.args.first().and_then(command::find);
         let action = row.map(|row| row.action);
         match (action, &mut self.queue) {
             // As with the servers' own replicas, one inside another changes nothing.
@@ -112,7 +105,7 @@ impl Stream {
             (Some(Action::Exec | Action::Discard), _) | (_, None) => {}
             (_, Some(queue)) => {
                 if !command.args.is_empty() {
-                    let kept: Vec<_> = command.args.iter().map(|arg| arg.to_vec()).collect();
+                    let kept: Vec<_> = command.args.iter().map(<[u8]>::to_vec).collect();
                     self.queued += command.wire_len + (kept.len() + 1) * KEPT_ARGUMENT_BYTES;
                     queue.push((row, kept));
                 }
@@ -124,7 +117,7 @@ impl Stream {
             Some(Action::Exec) => {
                 self.queued = 0;
                 match self.queue.take() {
-                    Some(commands) => Next::Unit { commands: Commands::Many(commands), bytes },
+                    Some(commands) => Next::Many { commands, bytes },
                     None => Next::Pass { bytes },
                 }
             }
@@ -136,7 +129,7 @@ impl Stream {
             Some(Action::Ignore) => Next::Pass { bytes },
             Some(Action::Replconf) => Next::Acknowledge { bytes },
             _ if command.args.is_empty() => Next::Pass { bytes },
-            _ => Next::Unit { commands: Commands::One((row, command.args)), bytes },
+            _ => Next::One { row, args: command.args, foreseen: command.note, bytes },
         }))
     }
 }
@@ -148,20 +141,22 @@ mod tests {
     /// What comes out of the stream, one word each: `unit n:...` with the names of its commands and
     /// its bytes, `queued`, `pass n`, `ack n`.
     fn steps(stream: &mut Stream) -> Vec<String> {
+        let name = |(row, args): &View<'_>| {
+            let name = String::from_utf8_lossy(args[0]).into_owned();
+            if row.is_some() { name } else { format!("({name})") }
+        };
+        let unit = |commands: &[View<'_>], bytes: usize| {
+            let names: Vec<_> = commands.iter().map(name).collect();
+            format!("unit {bytes}:{}", names.join(" "))
+        };
         let mut steps = Vec::new();
         while let Some(next) = stream.next().unwrap() {
             steps.push(match next {
                 Next::Queued => "queued".to_owned(),
                 Next::Pass { bytes } => format!("pass {bytes}"),
                 Next::Acknowledge { bytes } => format!("ack {bytes}"),
-                Next::Unit { commands, bytes } => {
-                    let name = |(row, args): &View<'_>| {
-                        let name = String::from_utf8_lossy(args[0]).into_owned();
-                        if row.is_some() { name } else { format!("({name})") }
-                    };
-                    let names: Vec<_> = commands.views().iter().map(name).collect();
-                    format!("unit {bytes}:{}", names.join(" "))
-                }
+                Next::One { row, args, bytes, .. } => unit(&[(row, args.list())], bytes),
+                Next::Many { commands, bytes } => unit(&views(&commands), bytes),
             });
         }
         steps

@@ -456,9 +456,9 @@ impl Ready {
                 decode_payload: crate::rdb::decode_payload,
             };
             let mut gate = Open;
-            let mut unit = Unit::new(setting, &mut gate, recorded.selected);
+            let mut batch = Batch::of(setting.unit);
+            let mut unit = Unit::new(setting, &mut gate, &mut batch, recorded.selected);
             command::apply(&mut unit, row, &args).ok()?;
-            let (batch, ..) = unit.finish();
             stamp.unit += 1;
             table.publish(batch, stamp);
         }

@@ -16,7 +16,7 @@ use crate::config::Resync;
 use crate::error::{Error, Kind, Result};
 use crate::link::Transfer;
 use crate::rdb::{Decoder, Item, Lent};
-use crate::table::{Db, Entry, SLOT_BYTES, Stamp, Table};
+use crate::table::{Batch, Db, Entry, SLOT_BYTES, Stamp, Table};
 use crate::text::printable;
 use crate::value::{Bytes, Value, fingerprint};
 use aside::Aside;
@@ -449,9 +449,11 @@ impl Load {
         mut gate: G,
         stage: impl FnOnce(&mut Self, &mut Unit<'_>, &Table) -> Result<R>,
     ) -> Result<R> {
-        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
+        let setting = self.setting(around);
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, &mut gate, &mut batch, 0);
         let result = stage(self, &mut unit, around.table);
-        let (batch, asked, _) = unit.finish();
+        let (asked, _) = unit.finish();
         drop(gate);
         self.asked.add(asked);
         let is_nowhere = matches!(self.target, Target::Nowhere);

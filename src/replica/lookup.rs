@@ -384,7 +384,7 @@ impl Lookups {
         db: Db,
         key: &[u8],
         raw: bool,
-        into: &mut Whole,
+        into: &mut Whole<'_>,
     ) -> crate::error::Result<Answer<()>> {
         into.clear();
         // Cloning takes constant time; the copy itself is made when nothing is kept waiting.

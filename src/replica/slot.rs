@@ -82,6 +82,7 @@ impl<T: ?Sized> Borrowed<'_, T> {
 
     /// Gives it back and borrows the one that is in force now, if it is another one. Who keeps it
     /// for long calls this at every border where it may be exchanged.
+    #[inline]
     pub(super) fn renew(&mut self) {
         if self.slot.exchanges.load(Ordering::Acquire) != self.exchanges {
             // First: whoever exchanged it may be waiting for just that.

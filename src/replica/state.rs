@@ -3,7 +3,7 @@
 use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 /// Where a replica is in its life.
@@ -255,15 +255,32 @@ impl Board {
         result
     }
 
-    /// Only the offset moves. For the apply task.
+    /// Only the offset moves. For the apply task. Whoever begins to wait at this moment may miss
+    /// it, and hears of it with the next one, or from [`Board::pause`].
+    #[inline]
     pub(super) fn set_offset(&self, offset: i64) {
-        // Either this sees who waits, or who is about to wait sees the offset.
-        self.offset.store(offset, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            // Who has looked in vain sleeps once the lock can be had.
-            drop(self.status.lock());
-            self.changed.notify_all();
+        // Release: who finds it finds what is applied.
+        self.offset.store(offset, Ordering::Release);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.wake();
         }
+    }
+
+    /// The offset does not move for now: to be called before anything that may take long.
+    pub(super) fn pause(&self) {
+        // Either this sees who waits, or who is about to wait sees the offset. Units follow each
+        // other too fast to have that said of each of them.
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // Who has looked in vain sleeps once the lock can be had.
+        drop(self.status.lock());
+        self.changed.notify_all();
     }
 
     /// Waits until `done` has an answer, or for so many milliseconds (-1 for ever).
@@ -301,6 +318,7 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl<'a> Waiting<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         Self(count)
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::value::{Id, Set, Stream, Type, Value, sort};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -29,12 +30,12 @@ pub struct Element<'a> {
 /// array are in their order, sets and hashes in the order of their names' bytes, a sorted set from
 /// the lowest to the highest, a stream entry by entry, each field an element.
 #[derive(Debug, Default)]
-pub struct Whole {
+pub struct Whole<'a> {
     kind: Option<Type>,
     expires_at_ms: Option<i64>,
     incomplete: bool,
     /// A value that has not been laid out yet: most callbacks never walk what they are shown.
-    source: Option<Value>,
+    source: Option<Cow<'a, Value>>,
     flat: OnceLock<Flat>,
     /// The stream that was laid out, for what elements don't show.
     stream: Option<Stream>,
@@ -63,14 +64,15 @@ enum More {
     Id(Id),
 }
 
-impl Whole {
+impl<'a> Whole<'a> {
     /// A value as a change shows it: with everything that it has, laid out only when it is walked.
-    pub fn of(value: &Value, expires_at_ms: Option<i64>) -> Self {
+    #[inline]
+    pub fn of(value: Cow<'a, Value>, expires_at_ms: Option<i64>) -> Self {
         Self {
             kind: Some(value.kind()),
             expires_at_ms,
             incomplete: false,
-            source: Some(value.clone()),
+            source: Some(value),
             flat: OnceLock::new(),
             stream: None,
         }
@@ -107,7 +109,7 @@ impl Whole {
 
     /// The bytes of a string.
     pub fn string(&self) -> Option<&[u8]> {
-        match &self.source {
+        match self.source.as_deref() {
             Some(Value::String(bytes)) => Some(bytes),
             Some(_) => None,
             None if self.kind == Some(Type::String) => {
@@ -119,7 +121,7 @@ impl Whole {
 
     /// The stream, with its groups.
     pub fn stream(&self) -> Option<&Stream> {
-        match &self.source {
+        match self.source.as_deref() {
             Some(Value::Stream(stream)) => Some(stream),
             _ => self.stream.as_ref(),
         }
@@ -289,7 +291,7 @@ mod tests {
         Bytes::from(text.as_bytes())
     }
 
-    fn rows(whole: &Whole) -> Vec<String> {
+    fn rows(whole: &Whole<'_>) -> Vec<String> {
         (0..whole.len())
             .map(|at| {
                 let e = whole.element(at).unwrap().unwrap();
@@ -368,7 +370,7 @@ mod tests {
     fn every_type_is_walked_in_its_order_whether_shown_or_copied() {
         let mut copy = Whole::default();
         for (value, wanted) in samples() {
-            let shown = Whole::of(&value, Some(4));
+            let shown = Whole::of(Cow::Borrowed(&value), Some(4));
             assert_eq!(shown.len(), wanted.len());
             copy.fill(&value, Some(4), true, None).unwrap();
             for whole in [&shown, &copy] {

@@ -5,7 +5,7 @@ mod args;
 mod reader;
 mod reply;
 
-pub use args::Args;
+pub use args::{Args, List};
 pub use reader::{Command, Reader};
 pub use reply::Reply;
 

@@ -6,12 +6,14 @@ use std::collections::VecDeque;
 
 /// One command and how much of the stream it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command<'a> {
+pub struct Command<'a, N = ()> {
     /// Its name and arguments; empty for an empty line or array, which are only there to be
     /// counted.
     pub args: Args<'a>,
     /// All bytes of its frame: the replication offset moves by that.
     pub wire_len: usize,
+    /// What was noted when it was read ahead.
+    pub note: N,
 }
 
 /// Incremental reader of the replication stream: bytes in, whole commands out.
@@ -21,9 +23,9 @@ pub struct Command<'a> {
 /// next command begins can't be known any more.
 ///
 /// It reads some commands ahead of the one that it hands out, so that who is told of them in time
-/// can have ready what they need.
+/// can have ready what they need, and make a note of it.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct Reader<N = ()> {
     buffer: Vec<u8>,
     /// Before this is what was handed out already.
     start: usize,
@@ -37,16 +39,17 @@ pub struct Reader {
     done: usize,
     first: usize,
     /// What was read ahead.
-    ahead: VecDeque<Whole>,
+    ahead: VecDeque<Whole<N>>,
     /// Behind what was read ahead.
     failed: Option<Error>,
 }
 
 /// A frame that was read.
 #[derive(Debug)]
-struct Whole {
+struct Whole<N> {
     args: usize,
     wire_len: usize,
+    note: N,
 }
 
 /// How far the frame at [`Reader::start`] was understood, so that no byte is looked at twice.
@@ -86,7 +89,9 @@ impl Reader {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl<N: Default> Reader<N> {
     /// Adds what came from the primary.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.drop_read();
@@ -94,11 +99,22 @@ impl Reader {
     }
 
     /// Reads some commands ahead, unless enough of those that were are not handed out yet, and
-    /// tells the first argument of each, or nothing of one that has none.
-    pub fn read_ahead(&mut self, mut tell: impl FnMut(&[u8])) {
-        if self.ahead.len() > AHEAD / 2 || self.failed.is_some() {
-            return;
+    /// tells the first argument of each, or nothing of one that has none. What is answered is noted
+    /// beside it.
+    #[inline]
+    pub fn read_ahead(&mut self, tell: impl FnMut(&[u8]) -> N) {
+        if self.ahead.len() <= AHEAD / 2 && self.failed.is_none() {
+            self.read_some(tell);
         }
+    }
+
+    /// What was noted of a command that was read ahead; the next one is at 0.
+    #[inline]
+    pub fn noted(&self, at: usize) -> Option<&N> {
+        self.ahead.get(at).map(|whole| &whole.note)
+    }
+
+    fn read_some(&mut self, mut tell: impl FnMut(&[u8]) -> N) {
         if self.ahead.is_empty() || self.done > ARGS_DONE_MAX {
             self.first -= self.done;
             self.args.drain(..std::mem::take(&mut self.done));
@@ -117,8 +133,8 @@ impl Reader {
             let wire_len = self.frame.at;
             let args = self.args.len() - self.first;
             let key = if args > 1 { self.args.get(self.first + 1) } else { None };
-            tell(key.and_then(|(from, to)| bytes.get(*from..*to)).unwrap_or_default());
-            self.ahead.push_back(Whole { args, wire_len });
+            let note = tell(key.and_then(|(from, to)| bytes.get(*from..*to)).unwrap_or_default());
+            self.ahead.push_back(Whole { args, wire_len, note });
             self.first += args;
             self.reading += wire_len;
             self.frame = Frame::default();
@@ -127,17 +143,19 @@ impl Reader {
 
     /// The next whole command, or `None` if more bytes are needed for it.
     #[expect(clippy::should_implement_trait, reason = "what it yields borrows the reader")]
-    pub fn next(&mut self) -> Result<Option<Command<'_>>> {
-        self.read_ahead(|_| ());
-        let Some(Whole { args: count, wire_len }) = self.ahead.pop_front() else {
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Command<'_, N>>> {
+        if self.ahead.is_empty() {
+            self.read_ahead(|_| N::default());
+        }
+        let Some(Whole { args: count, wire_len, note }) = self.ahead.pop_front() else {
             return self.failed.as_ref().map_or(Ok(None), |error| Err(error.clone()));
         };
-        let bytes = self.buffer.get(self.start..).unwrap_or_default();
-        let args = self.args.get(self.done..self.done + count).unwrap_or_default();
-        let args = args.iter().map(|(from, to)| bytes.get(*from..*to).unwrap_or_default());
+        let frame = self.buffer.get(self.start..).unwrap_or_default();
+        let places = self.args.get(self.done..self.done + count).unwrap_or_default();
         self.start += wire_len;
         self.done += count;
-        Ok(Some(Command { args: args.collect(), wire_len }))
+        Ok(Some(Command { args: Args::new(frame, places), wire_len, note }))
     }
 
     /// How many bytes were fed that no command was made of yet.
@@ -300,18 +318,40 @@ fn usual_frame(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
 
 #[inline]
 fn usual_arguments(bytes: &[u8], args: &mut Vec<(usize, usize)>) -> Option<usize> {
-    let (count, mut at) = usual_header(bytes, b'*')?;
+    let (count, header) = usual_header(bytes, b'*')?;
+    let mut at = header - 2;
     for _ in 0..count {
-        let (len, header) = usual_header(bytes.get(at..)?, b'$')?;
+        let (len, header) = usual_length(bytes.get(at..)?)?;
         let from = at + header;
-        let to = from + len as usize;
-        if bytes.get(to..to + 2)? != b"\r\n" {
-            return None;
-        }
-        args.push((from, to));
-        at = to + 2;
+        at = from + len;
+        args.push((from, at));
     }
-    Some(at)
+    (bytes.get(at..at + 2)? == b"\r\n").then_some(at + 2)
+}
+
+/// A line end and the header of an argument behind it, of few digits, and how long both are: read
+/// as one word, which there always is.
+#[inline]
+fn usual_length(rest: &[u8]) -> Option<(usize, usize)> {
+    const START: u64 = u64::from_le_bytes(*b"\r\n$\0\0\0\0\0");
+    const END: u64 = u64::from_le_bytes(*b"\r\n\0\0\0\0\0\0");
+    let word = u64::from_le_bytes(*rest.first_chunk()?);
+    let digit = |at: u32| (word >> (8 * at) & 0xff) ^ u64::from(b'0');
+    let ends = |at: u32| word >> (8 * at) & 0xffff == END;
+    let (a, b, c) = (digit(3), digit(4), digit(5));
+    if word & 0xff_ffff != START || a > 9 {
+        return None;
+    }
+    if ends(4) {
+        return Some((a as usize, 6));
+    }
+    if a == 0 || b > 9 {
+        return None;
+    }
+    if ends(5) {
+        return Some(((a * 10 + b) as usize, 7));
+    }
+    (c <= 9 && ends(6)).then_some(((a * 100 + b * 10 + c) as usize, 8))
 }
 
 /// A line of this mark and a number of few digits, and how long it is: what nearly all headers are,
@@ -453,7 +493,7 @@ mod tests {
             reader.clear();
             assert_eq!((reader.buffered(), reader.next()), (0, Ok(None)));
             reader.feed(good);
-            assert_eq!(reader.next().unwrap().unwrap().args[..], [b"PING"]);
+            assert_eq!(reader.next().unwrap().unwrap().args.list()[..], [b"PING"]);
         }
     }
 

@@ -4,8 +4,9 @@ use super::Table;
 use super::database::Db;
 use super::entry::Entry;
 use super::index::{Shown, Stored};
+use super::layout::{Key, Layout};
 use crate::memory::Heap;
-use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, sort};
+use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value, sort};
 use foldhash::fast::RandomState;
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -19,8 +20,9 @@ pub struct Batch {
     unit: u64,
     /// Databases without a view are empty, too.
     flushed: bool,
-    /// The first write, as long as there is nothing else: most units are no more.
-    only: Option<(Db, Slot)>,
+    /// The first write, as long as there is nothing else, and its database: most units are no more.
+    only: Option<Slot>,
+    only_db: Db,
     views: Views,
 }
 
@@ -55,20 +57,22 @@ pub(super) enum Slot {
     /// It goes away, if it is there.
     Gone(Bytes),
     /// It gets this entry, and a new version: the one it has already, if the unit is published as
-    /// was expected.
-    Put(Stored),
+    /// was expected. With the key's hash.
+    Put(Stored, u64),
     /// It gets this entry with the version that it has.
-    Keep(Stored),
+    Keep(Stored, u64),
 }
 
-/// A key and what it is going to have, if it is: it can be shown before it is put anywhere.
+/// A key and what it is going to have, if it is: it can be shown before it is put anywhere. With
+/// the key's hash.
 #[derive(Debug)]
-pub struct Made(Stored);
+pub struct Made(Stored, u64);
 
 impl Made {
-    /// Lends the entry.
-    pub fn lend<R>(&self, look: impl FnOnce(&Entry) -> R) -> R {
-        self.0.show().lend(look)
+    /// Lends the value.
+    #[inline]
+    pub fn lend<R>(&self, look: impl FnOnce(Option<&Value>) -> R) -> R {
+        self.0.show().lend_value(look)
     }
 
     /// The deadline that it has.
@@ -81,14 +85,22 @@ impl Slot {
     fn key(&self) -> &[u8] {
         match self {
             Self::Gone(key) => key,
-            Self::Put(stored) | Self::Keep(stored) => stored.show().key(),
+            Self::Put(stored, _) | Self::Keep(stored, _) => stored.show().key(),
         }
     }
 
     fn stored(&self) -> Option<&Stored> {
         match self {
             Self::Gone(_) => None,
-            Self::Put(stored) | Self::Keep(stored) => Some(stored),
+            Self::Put(stored, _) | Self::Keep(stored, _) => Some(stored),
+        }
+    }
+
+    /// The key's hash.
+    pub(super) fn hash(&self, layout: &Layout) -> u64 {
+        match self {
+            Self::Gone(key) => layout.hash(key),
+            Self::Put(_, hash) | Self::Keep(_, hash) => *hash,
         }
     }
 
@@ -98,11 +110,11 @@ impl Slot {
         let version = version(unit, db);
         match self {
             Self::Gone(key) => Err(key),
-            Self::Put(stored) if stored.show().version() != version => {
+            Self::Put(stored, _) if stored.show().version() != version => {
                 let (key, entry) = stored.show().item();
                 Ok(Stored::new(heap, key, Entry { version, ..entry }))
             }
-            Self::Put(stored) | Self::Keep(stored) => Ok(stored),
+            Self::Put(stored, _) | Self::Keep(stored, _) => Ok(stored),
         }
     }
 }
@@ -256,15 +268,16 @@ impl Batch {
         key: &[u8],
         look: impl FnOnce(Option<&Entry>) -> R,
     ) -> R {
-        match self.shown(table, db, key) {
+        match self.shown(table, db, table.key(key)) {
             Some(shown) => shown.lend(|entry| look(Some(entry))),
             None => look(None),
         }
     }
 
     /// The same as it is stored.
-    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: &[u8]) -> Option<Shown<'a>> {
-        if let Some(slot) = self.slot(db, key) {
+    #[inline]
+    fn shown<'a>(&'a self, table: &'a Table, db: Db, key: Key<'_>) -> Option<Shown<'a>> {
+        if let Some(slot) = self.slot(db, key.bytes) {
             return slot.stored().map(Stored::show);
         }
         let base = match self.views.get(db) {
@@ -279,15 +292,24 @@ impl Batch {
     #[inline]
     fn slot(&self, db: Db, key: &[u8]) -> Option<&Slot> {
         match &self.only {
-            Some((own, slot)) => (*own == db && slot.key() == key).then_some(slot),
+            Some(slot) => (self.only_db == db && slot.key() == key).then_some(slot),
             None => self.views.get(db)?.slots.get(key),
         }
     }
 
+    #[inline]
     fn set(&mut self, db: Db, slot: Slot) {
+        if self.only.is_none() && !self.flushed && self.views.0.is_empty() {
+            (self.only, self.only_db) = (Some(slot), db);
+        } else {
+            self.set_among_others(db, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn set_among_others(&mut self, db: Db, slot: Slot) {
         match &mut self.only {
-            Some((own, only)) if *own == db && *only == slot => *only = slot,
-            None if !self.flushed && self.views.0.is_empty() => self.only = Some((db, slot)),
+            Some(only) if self.only_db == db && *only == slot => *only = slot,
             _ => self.view(db).slots.set(slot),
         }
     }
@@ -300,7 +322,8 @@ impl Batch {
 
     /// The only write comes among others.
     fn spread(&mut self) {
-        if let Some((db, slot)) = self.only.take() {
+        if let Some(slot) = self.only.take() {
+            let db = self.only_db;
             self.views.or_insert_with(db, || View::unseen(db, false)).slots.set(slot);
         }
     }
@@ -308,27 +331,36 @@ impl Batch {
     /// Gives a key an entry. Publishing gives it a new version, even if it is the same again.
     pub fn put(&mut self, table: &Table, db: Db, key: impl AsRef<[u8]>, entry: Entry) {
         let (key, entry) = (key.as_ref(), Entry { version: version(self.unit, db), ..entry });
-        self.set(db, Slot::Put(Stored::under(&table.hand, key, entry)));
+        self.set(db, Slot::Put(Stored::under(&table.hand, key, entry), table.key(key).hash));
     }
 
     /// An entry that is what the primary has, as the table would have it.
+    #[inline]
     pub fn make(
         &self,
         table: &Table,
         db: Db,
-        key: &[u8],
+        key: Key<'_>,
         value: Content<'_>,
         expires_at_ms: Option<i64>,
     ) -> Made {
         let (hand, version) = (&table.hand, version(self.unit, db));
-        Made(Stored::of(hand, key, value, version, expires_at_ms))
+        Made(Stored::of(hand, key.bytes, value, version, expires_at_ms), key.hash)
     }
 
     /// What an edit makes of a key that has nothing, or what the primary has in one block; the
     /// deadline stays. `None` of all else, and where the edit says so.
-    pub fn remake<E>(&self, table: &Table, db: Db, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    #[inline]
+    pub fn remake<'args, E>(
+        &self,
+        table: &Table,
+        db: Db,
+        key: Key<'_>,
+        kind: Type,
+        edit: E,
+    ) -> Option<Made>
     where
-        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     {
         let (flat, expires_at_ms) = match self.shown(table, db, key) {
             Some(shown) => shown.flat()?,
@@ -337,12 +369,14 @@ impl Batch {
         let mut room = Room::default();
         let new = edit(flat, &mut room)?;
         let (hand, version) = (&table.hand, version(self.unit, db));
-        Stored::joined(hand, key, new, version, expires_at_ms).map(Made)
+        let stored = Stored::joined(hand, key.bytes, new, version, expires_at_ms)?;
+        Some(Made(stored, key.hash))
     }
 
     /// Gives its key what was made for this database.
+    #[inline]
     pub fn put_made(&mut self, db: Db, made: Made) {
-        self.set(db, Slot::Put(made.0));
+        self.set(db, Slot::Put(made.0, made.1));
     }
 
     /// Gives a key an entry that keeps the version it has: for what changes in the table's books
@@ -357,10 +391,10 @@ impl Batch {
         entry: Entry,
     ) {
         let key = key.as_ref();
-        if matches!(self.slot(db, key), Some(Slot::Put(_))) {
+        if matches!(self.slot(db, key), Some(Slot::Put(..))) {
             return self.put(table, db, key, entry);
         }
-        self.set(db, Slot::Keep(Stored::under(&table.hand, key, entry)));
+        self.set(db, Slot::Keep(Stored::under(&table.hand, key, entry), table.key(key).hash));
     }
 
     /// Takes a key away, if it is there.
@@ -405,12 +439,13 @@ impl Batch {
 
     /// Where it does nothing but to one key: the database. [`Batch::take_only`] takes that out.
     pub(super) fn only(&self) -> Option<Db> {
-        self.only.as_ref().map(|(db, _)| *db)
+        self.only.is_some().then_some(self.only_db)
     }
 
     /// The flag says that the unit's number is the one that was expected.
+    #[inline]
     pub(super) fn take_only(&mut self, unit: u64) -> Option<(Slot, bool)> {
-        self.only.take().map(|(_, slot)| (slot, unit == self.unit))
+        self.only.take().map(|slot| (slot, unit == self.unit))
     }
 
     /// The keys that the unit sees and that are `wanted`, ghosts among them, by database and name.
@@ -429,9 +464,9 @@ impl Batch {
                 _ => {}
             }
         }
-        if let Some((db, slot)) = &self.only {
+        if let Some(slot) = &self.only {
             let name = slot.stored().map(|_| slot.key()).filter(|key| wanted(key));
-            keys.extend(name.map(|key| (*db, Bytes::from(key))));
+            keys.extend(name.map(|key| (self.only_db, Bytes::from(key))));
         }
         for (db, view) in self.views.iter() {
             let there = view.slots.iter().filter(|slot| slot.stored().is_some()).map(Slot::key);
@@ -452,7 +487,7 @@ impl Batch {
             let entries = table.entries().filter(|(db, ..)| is_other(*db));
             keys.extend(entries.map(|(db, key, _)| (db, key)));
         }
-        keys.extend(self.only.iter().map(|(db, slot)| (*db, Bytes::from(slot.key()))));
+        keys.extend(self.only.iter().map(|slot| (self.only_db, Bytes::from(slot.key()))));
         for (db, view) in self.views.iter() {
             keys.extend(view.slots.iter().map(|slot| (db, Bytes::from(slot.key()))));
         }

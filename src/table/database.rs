@@ -152,13 +152,18 @@ impl Sums {
     pub(super) fn exchange(&self, new: Option<Share>, gone: Option<Share>) {
         let alike = new.zip(gone).and_then(|(new, gone)| new.only_memory(gone));
         if let Some((place, new, gone)) = alike {
-            if let Some(sum) = self.memory.get(place).filter(|_| new != gone) {
-                sum.store(sum.load(Ordering::Relaxed) + new - gone, Ordering::Relaxed);
-            }
-            return;
+            return self.exchange_memory(place, new, gone);
         }
         let counts = |share: Option<Share>| share.map(Share::counts).unwrap_or_default();
         self.change(&counts(new), &counts(gone));
+    }
+
+    /// The same where both are of the type at this place and differ in nothing but their memory.
+    #[inline]
+    pub(super) fn exchange_memory(&self, place: usize, new: usize, gone: usize) {
+        if let Some(sum) = self.memory.get(place) {
+            sum.store(sum.load(Ordering::Relaxed) + new - gone, Ordering::Relaxed);
+        }
     }
 
     /// What is new adds to them, what is gone is taken away. Most changes are of one or two.

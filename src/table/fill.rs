@@ -8,7 +8,7 @@ use super::database::{Database, Db};
 use super::entry::Counts;
 use super::index::{Gone, Stored};
 use super::{Shared, Stamp, Waste, publish};
-use crate::memory::Hand;
+use crate::memory::{Hand, Stock};
 use crate::value::{Bytes, Content};
 use std::sync::Arc;
 
@@ -48,8 +48,8 @@ impl<'t> Fill<'t> {
             database.index.own_fetch(hash);
         }
         let version = version(self.stamp.unit, db);
-        let heap = &self.shared.layout.heap;
-        let (stored, share) = Stored::with_share(heap, key, content, version, expires_at_ms);
+        let stock = Stock(self.hand);
+        let (stored, share) = Stored::with_share(&stock, key, content, version, expires_at_ms);
         debug_assert_eq!(share, stored.share());
         self.new.add_share(share);
         self.waiting.push((hash, stored));

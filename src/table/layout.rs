@@ -18,6 +18,14 @@ pub(super) struct Layout {
     pub(super) heap: Heap,
 }
 
+/// A key and its hash, which is worked out once for all that is done with the key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// Its name.
+    pub bytes: &'k [u8],
+    pub(super) hash: u64,
+}
+
 /// Gets memory of a table's before it is needed, in any thread: while one that loads takes a lot,
 /// another may have time.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ pub use entry::{Counts, Entry, Hold};
 pub use fill::Fill;
 pub use generation::{Generation, Place};
 pub use index::{Plain, SLOT_BYTES, Shown};
-pub use layout::Supply;
+pub use layout::{Key, Supply};
 pub use reader::{Entries, FEW, Reader};
 
 use crate::memory::{self, Hand};
@@ -308,9 +308,17 @@ pub struct Table {
 }
 
 /// A key that the writer is going to look at; see [`Table::foresee`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Foreseen {
     hash: u64,
+}
+
+impl Foreseen {
+    /// The key again, which has to be the same.
+    #[inline]
+    pub fn key(self, bytes: &[u8]) -> Key<'_> {
+        Key { bytes, hash: self.hash }
+    }
 }
 
 impl Table {
@@ -338,12 +346,12 @@ impl Table {
 
     /// What a key has.
     pub fn get(&self, db: Db, key: &[u8]) -> Option<Entry> {
-        self.own(db, key).map(Shown::entry)
+        self.own(db, self.key(key)).map(Shown::entry)
     }
 
     /// The same, lent.
     pub fn look<R>(&self, db: Db, key: &[u8], look: impl FnOnce(Option<&Entry>) -> R) -> R {
-        match self.own(db, key) {
+        match self.own(db, self.key(key)) {
             Some(shown) => shown.lend(|entry| look(Some(entry))),
             None => look(None),
         }
@@ -351,11 +359,18 @@ impl Table {
 
     /// The key as it is stored, to be shared, and what it has.
     pub fn item(&self, db: Db, key: &[u8]) -> Option<(Bytes, Entry)> {
-        self.own(db, key).map(Shown::item)
+        self.own(db, self.key(key)).map(Shown::item)
     }
 
-    fn own(&self, db: Db, key: &[u8]) -> Option<Shown<'_>> {
-        self.shared.own_get(db, self.shared.layout.hash(key), key)
+    /// A key of this table.
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.shared.layout.hash(bytes) }
+    }
+
+    #[inline]
+    fn own(&self, db: Db, key: Key<'_>) -> Option<Shown<'_>> {
+        debug_assert_eq!(key.hash, self.shared.layout.hash(key.bytes), "a key of another table");
+        self.shared.own_get(db, key.hash, key.bytes)
     }
 
     /// The writer is going to look at a key: what leads to it is fetched from main memory. This and
@@ -374,6 +389,14 @@ impl Table {
     pub fn fetch(&self, db: Db, foreseen: Foreseen) {
         if let Some(database) = self.shared.root.own().get(db) {
             database.index.own_fetch_stored(foreseen.hash);
+        }
+    }
+
+    /// It is going to in a moment: the rest of it is fetched.
+    #[inline]
+    pub fn fetch_rest(&self, db: Db, foreseen: Foreseen) {
+        if let Some(database) = self.shared.root.own().get(db) {
+            database.index.own_fetch_rest(foreseen.hash);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::batch::{Batch, Slot, View};
 use super::database::{Database, Databases, Db};
 use super::entry::Counts;
-use super::index::{Gone, Index, Stored};
+use super::index::{Gone, Index, Shown, Stored};
 use super::layout::Layout;
 use super::sharing::{Bucket, Ordering, Pending, readers};
 use super::{Shared, Stamp, Waste, Writing};
@@ -80,11 +80,12 @@ pub(super) fn publish(shared: &Shared, hand: &Hand, mut batch: Batch, stamp: Sta
     if let Some((db, database)) = only
         && let Some((slot, is_expected)) = batch.take_only(stamp.unit)
     {
+        let hash = slot.hash(&shared.layout);
         let what = match slot {
-            Slot::Put(stored) if is_expected => What::Put(stored),
+            Slot::Put(stored, _) if is_expected => What::Put(stored),
             slot => What::of(&shared.layout, slot, stamp.unit, db),
         };
-        return publish_one(shared, hand, database, what, stamp);
+        return publish_one(shared, hand, database, Write { hash, what }, stamp);
     }
     let plan = Plan::new(shared, batch, stamp.unit);
     let mut writing = shared.writing.lock();
@@ -94,16 +95,20 @@ pub(super) fn publish(shared: &Shared, hand: &Hand, mut batch: Batch, stamp: Sta
 }
 
 /// Puts a single write in place, as most units are: one store does it.
-fn publish_one(shared: &Shared, hand: &Hand, database: &Database, what: What, stamp: Stamp) {
-    let index = &database.index;
-    let hash = shared.layout.hash(what.key());
+fn publish_one(shared: &Shared, hand: &Hand, database: &Database, write: Write, stamp: Stamp) {
+    let (index, Write { hash, what }) = (&database.index, write);
     let mut spot = index.own_find(hash, what.key());
     let mut guard = shared.writing.lock();
     let writing = &mut *guard;
-    let news = usize::from(spot.is_none());
-    let is_put = matches!(what, What::Put(_));
-    if spot.is_some() || is_put {
-        let (numbers, mut is_moved) = (writing.numbers(shared), false);
+    let numbers = writing.numbers(shared);
+    let is_vain = match (&what, spot) {
+        // As many words as before: all stays as it is, unless a copy has it.
+        (What::Put(_), Some(_)) => numbers.1 == 0,
+        (What::Remove(_), spot) => spot.is_none(),
+        (What::Put(_), None) => false,
+    };
+    if !is_vain {
+        let (news, mut is_moved) = (usize::from(spot.is_none()), false);
         let gone = |gone: Gone| {
             is_moved = true;
             writing.throw_away(gone.weight(), Waste::Index(gone));
@@ -114,31 +119,48 @@ fn publish_one(shared: &Shared, hand: &Hand, database: &Database, what: What, st
         }
     }
     shared.stamp.begin();
-    let (new, old) = match (what, spot) {
-        (What::Put(stored), Some(spot)) => (Some(stored.share()), spot.exchange(stored)),
+    let (later, old) = match (what, spot) {
+        (What::Put(stored), Some(spot)) => {
+            let old = spot.exchange(stored);
+            let later = spot.show();
+            count(shared, database, later, old.as_ref().map(Stored::show));
+            (later, old)
+        }
         (What::Put(stored), None) => {
-            let new = stored.share();
+            count(shared, database, Some(stored.show()), None);
             index.insert(hash, stored, |_| ());
-            (Some(new), None)
+            (None, None)
         }
         (What::Remove(_), Some(spot)) => {
             shared.removals.begin();
-            (None, index.remove(hash, &spot))
+            let old = index.remove(hash, &spot);
+            count(shared, database, None, old.as_ref().map(Stored::show));
+            (None, old)
         }
         (What::Remove(_), None) => (None, None),
     };
-    let gone = old.as_ref().map(Stored::share);
-    if new != gone {
-        database.sums.exchange(new, gone);
-        shared.sums.exchange(new, gone);
-    }
     shared.stamp.end(stamp.words());
     if let Some(old) = old {
-        let later = spot.filter(|_| is_put).and_then(|spot| spot.show());
         let weight = old.weight(later);
         writing.throw_away(weight, Waste::Stored(old));
     }
     sweep(shared, hand, guard);
+}
+
+/// One thing in the place of another is counted.
+#[inline]
+fn count(shared: &Shared, database: &Database, new: Option<Shown<'_>>, old: Option<Shown<'_>>) {
+    let sums = [&database.sums, &shared.sums];
+    if let (Some(new), Some(old)) = (new, old)
+        && let Some((place, [new, old])) = new.memory_beside(old)
+    {
+        if new != old {
+            sums.iter().for_each(|sums| sums.exchange_memory(place, new, old));
+        }
+        return;
+    }
+    let [new, old] = [new, old].map(|shown| shown.map(Shown::share));
+    sums.iter().for_each(|sums| sums.exchange(new, old));
 }
 
 /// The place in the history moves. That happens also when nothing is written for long, so that what
@@ -210,7 +232,7 @@ fn sort_out(shared: &Shared, hand: &Hand, mut writing: MutexGuard<'_, Writing>) 
 }
 
 /// So many things before it is given back, one is fetched.
-const SOON: usize = 4;
+const SOON: usize = 16;
 
 fn exchange_root(shared: &Shared, next: Databases, mark: bool, writing: &mut Writing) {
     let old = shared.root.exchange(next, mark);
@@ -246,8 +268,8 @@ impl<'a> Plan<'a> {
     fn group(&mut self, shared: &Shared, db: Db, database: &'a Database, view: View, unit: u64) {
         let mut writes: SmallVec<[Write; 1]> = SmallVec::with_capacity(view.slots.len());
         for slot in view.slots.into_iter() {
+            let hash = slot.hash(&shared.layout);
             let what = What::of(&shared.layout, slot, unit, db);
-            let hash = shared.layout.hash(what.key());
             let is_vain = || database.index.own_find(hash, what.key()).is_none();
             if !(matches!(what, What::Remove(_)) && is_vain()) {
                 writes.push(Write { hash, what });

@@ -47,12 +47,6 @@ impl Bytes {
         self.block.fetch(self.before as usize, len_max);
     }
 
-    /// See [`Block::foresee`].
-    #[inline]
-    pub fn foresee(&self) {
-        self.block.foresee();
-    }
-
     /// Whether both are the same part of the same block, in constant time.
     pub fn is_same(&self, other: &Self) -> bool {
         self.block == other.block && (self.before, self.behind) == (other.before, other.behind)

@@ -5,39 +5,63 @@
 //! Each does what the method of its type does that it is named after. `None` is for that method:
 //! what is of another type, or what may not be one block any more.
 
-use super::hash::{entry_len, parts as field_of, write as write_field};
-use super::tree::{Length, compare_bytes, split_length};
+use super::hash::{entry_len, head_of, parts as field_of};
+use super::tree::{Length, compare_bytes, first_bytes, split_length};
 use super::zset::{
     PACKED_MEMBER_MAX, SCANNED_MAX, order as member_order, packed_score, parts as member_of,
 };
 use super::{Field, Flat, Type};
+use std::marker::PhantomData;
 
-/// Where what is new lies until it is laid into a block. What does not find room here is no small
-/// edit.
+/// Where what is new and not an argument lies until it is laid into a block. Arguments that live as
+/// long as `'args` can be laid there as they are.
+#[derive(Debug, Default)]
+pub struct Room<'args> {
+    brief: Brief<32>,
+    /// Of several elements at once.
+    many: Vec<u8>,
+    args: PhantomData<&'args [u8]>,
+}
+
+/// So much may be new at most: what is more is no small edit.
+const NEW_MAX: usize = 512;
+
+/// A few bytes.
 #[derive(Debug)]
-pub struct Room<const N: usize = 512> {
+pub struct Brief<const N: usize> {
     bytes: [u8; N],
     used: usize,
 }
 
+/// How many pieces there may be.
+const PIECES: usize = 6;
+
 /// Bytes in a few pieces, one behind the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Pieces<'a>([&'a [u8]; 5]);
+pub struct Pieces<'a>([&'a [u8]; PIECES]);
 
-impl<const N: usize> Default for Room<N> {
+impl<const N: usize> Default for Brief<N> {
     #[inline]
     fn default() -> Self {
         Self { bytes: [0; N], used: 0 }
     }
 }
 
-impl<const N: usize> Room<N> {
+impl<const N: usize> Brief<N> {
     /// Puts bytes behind the others; `None`, and nothing, if there is no room.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.used + bytes.len();
         self.bytes.get_mut(self.used..end)?.copy_from_slice(bytes);
         self.used = end;
+        Some(())
+    }
+
+    /// The same of the lowest bytes of a number, the last one first.
+    #[inline]
+    pub fn put_number(&mut self, number: u64, len: usize) -> Option<()> {
+        *self.bytes.get_mut(self.used..)?.first_chunk_mut()? = number.to_le_bytes();
+        self.used += len.min(size_of::<u64>());
         Some(())
     }
 
@@ -54,10 +78,30 @@ impl<const N: usize> Room<N> {
     }
 }
 
+impl Room<'_> {
+    /// Elements of a list as they lie in it.
+    fn put_elements(&mut self, elements: &[&[u8]], reversed: bool) -> Option<&[u8]> {
+        let len = |element: &&[u8]| Length::of(element.len()).len() + element.len();
+        if elements.iter().map(len).sum::<usize>() > NEW_MAX {
+            return None;
+        }
+        let mut push = |element: &&[u8]| {
+            self.many.extend_from_slice(&Length::of(element.len()));
+            self.many.extend_from_slice(element);
+        };
+        if reversed {
+            elements.iter().rev().for_each(&mut push);
+        } else {
+            elements.iter().for_each(&mut push);
+        }
+        Some(&self.many)
+    }
+}
+
 impl<'a> Pieces<'a> {
     /// The pieces, of which any may be empty.
     #[inline]
-    pub fn all(self) -> [&'a [u8]; 5] {
+    pub fn all(self) -> [&'a [u8]; PIECES] {
         self.0
     }
 
@@ -78,12 +122,28 @@ fn split_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(len)
 }
 
-/// Whether a member may be what an entry ends with: mostly decided without a call.
-#[inline]
-fn may_end_with(entry: &[u8], member: &[u8]) -> bool {
-    match (entry.last_chunk::<8>(), member.last_chunk::<8>()) {
-        (Some(a), Some(b)) => a == b,
-        _ => entry.ends_with(member),
+/// What a member ends with: at most eight bytes, and which of eight that are.
+#[derive(Clone, Copy)]
+struct End {
+    bytes: u64,
+    mask: u64,
+}
+
+impl End {
+    fn of(member: &[u8]) -> Self {
+        if let Some(last) = member.last_chunk() {
+            return Self { bytes: u64::from_be_bytes(*last), mask: u64::MAX };
+        }
+        let missing = u64::BITS - 8 * member.len() as u32;
+        let lowest = |word: u64| word.checked_shr(missing).unwrap_or(0);
+        Self { bytes: lowest(first_bytes(member)), mask: lowest(u64::MAX) }
+    }
+
+    /// Whether an entry may end with the member. What is short may always.
+    #[inline]
+    fn may_be_of(self, entry: &[u8]) -> bool {
+        let last = entry.last_chunk().map(|last| u64::from_be_bytes(*last));
+        last.is_none_or(|last| (last ^ self.bytes) & self.mask == 0)
     }
 }
 
@@ -94,56 +154,57 @@ impl<'a> Flat<&'a [u8]> {
     }
 
     /// Another string.
-    pub fn rewritten(self, string: &[u8], room: &'a mut Room) -> Option<Flat<Pieces<'a>>> {
+    pub fn rewritten(self, string: &[u8], room: &'a mut Room<'_>) -> Option<Flat<Pieces<'a>>> {
         if self.kind != Type::String {
             return None;
         }
-        room.put(string)?;
-        Some(Flat::string(Pieces([room.all(), b"", b"", b"", b""])))
+        room.brief.put(string)?;
+        Some(Flat::string(Pieces([room.brief.all(), b"", b"", b"", b"", b""])))
     }
 
     /// [`List::push_front`](super::List::push_front) or
     /// [`List::push_back`](super::List::push_back) of one element after the other.
     pub fn pushed(
         self,
-        elements: &[&[u8]],
+        elements: &[&'a [u8]],
         at_front: bool,
-        room: &'a mut Room,
+        room: &'a mut Room<'_>,
     ) -> Option<Flat<Pieces<'a>>> {
         if self.kind != Type::List {
             return None;
         }
-        let mut push = |element: &&[u8]| {
-            room.put_length(element.len())?;
-            room.put(element)
+        let new = match elements {
+            [element] => {
+                room.brief.put_length(element.len())?;
+                [room.brief.all(), element]
+            }
+            _ => [room.put_elements(elements, at_front)?, b""],
         };
-        if at_front {
-            elements.iter().rev().try_for_each(&mut push)?;
-        } else {
-            elements.iter().try_for_each(&mut push)?;
-        }
-        let new = room.all();
-        let (first, second) = if at_front { (new, self.bytes) } else { (self.bytes, new) };
-        let bytes = Pieces([first, second, b"", b"", b""]);
+        let bytes = match (new, at_front) {
+            ([a, b], true) => Pieces([a, b, self.bytes, b"", b"", b""]),
+            ([a, b], false) => Pieces([self.bytes, a, b, b"", b"", b""]),
+        };
         Some(Flat { kind: self.kind, len: self.len + elements.len(), mark: self.mark, bytes })
     }
 
     /// [`Hash::insert`](super::Hash::insert).
     pub fn with_field(
         self,
-        name: &[u8],
-        field: Field<'_>,
-        room: &'a mut Room,
+        name: &'a [u8],
+        field: Field<'a>,
+        room: &'a mut Room<'_>,
     ) -> Option<Flat<Pieces<'a>>> {
         if self.kind != Type::Hash {
             return None;
         }
+        let room = &mut room.brief;
         room.put_length(entry_len(name, field))?;
-        let mut is_written = true;
-        write_field(|bytes| is_written &= room.put(bytes).is_some(), name, field);
-        if !is_written {
-            return None;
+        room.put_length(head_of(name, field))?;
+        let head_len = room.used;
+        if let Some(at) = field.expires_at_ms {
+            room.put(&at.to_le_bytes())?;
         }
+        let (head, deadline) = room.all().split_at_checked(head_len)?;
         let (mut rest, mut old) = (self.bytes, None);
         while let Some((entry, behind)) = split_entry(rest) {
             let (other, field) = field_of(entry);
@@ -166,7 +227,7 @@ impl<'a> Flat<&'a [u8]> {
             kind: self.kind,
             len: self.len + usize::from(gone.is_none()),
             mark: self.mark + is_volatile(field) - gone.map_or(0, is_volatile),
-            bytes: Pieces([before, room.all(), after, b"", b""]),
+            bytes: Pieces([before, head, name, deadline, field.value, after]),
         })
     }
 
@@ -174,21 +235,21 @@ impl<'a> Flat<&'a [u8]> {
     /// does. `outcome` is told the score that the member has and tells the one that it gets.
     pub fn with_member(
         self,
-        member: &[u8],
+        member: &'a [u8],
         outcome: impl FnOnce(Option<f64>) -> Option<f64>,
-        room: &'a mut Room,
+        room: &'a mut Room<'_>,
     ) -> Option<Flat<Pieces<'a>>> {
         let is_packed = self.mark == 0 && self.len < SCANNED_MAX;
         if self.kind != Type::Zset || !is_packed || member.len() > PACKED_MEMBER_MAX {
             return None;
         }
         let (all, mut rest) = (self.bytes, self.bytes);
-        let mut old = None;
+        let (mut old, end) = (None, End::of(member));
         while let Some((entry, behind)) = split_entry(rest) {
             // Its end is the member's: most need not be taken apart.
-            if may_end_with(entry, member) {
+            if end.may_be_of(entry) {
                 let (other, score) = member_of(entry);
-                if other == member {
+                if compare_bytes(other, member).is_eq() {
                     old = Some((score, all.len() - rest.len(), all.len() - behind.len()));
                     break;
                 }
@@ -197,9 +258,9 @@ impl<'a> Flat<&'a [u8]> {
         }
         let score = outcome(old.map(|(score, ..)| score))?;
         let packed = packed_score(score);
+        let room = &mut room.brief;
         room.put_length(packed.len() + member.len())?;
         room.put(&packed)?;
-        room.put(member)?;
         let new = room.all();
         let mut rest = all;
         while let Some((entry, behind)) = split_entry(rest) {
@@ -210,12 +271,12 @@ impl<'a> Flat<&'a [u8]> {
         }
         let to = all.len() - rest.len();
         let bytes = match old {
-            None => [all.get(..to)?, new, all.get(to..)?, b"", b""],
+            None => [all.get(..to)?, new, member, all.get(to..)?, b"", b""],
             Some((_, start, end)) if end <= to => {
-                [all.get(..start)?, all.get(end..to)?, new, all.get(to..)?, b""]
+                [all.get(..start)?, all.get(end..to)?, new, member, all.get(to..)?, b""]
             }
             Some((_, start, end)) => {
-                [all.get(..to)?, new, all.get(to..start)?, all.get(end..)?, b""]
+                [all.get(..to)?, new, member, all.get(to..start)?, all.get(end..)?, b""]
             }
         };
         let len = self.len + usize::from(old.is_none());
@@ -230,9 +291,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// What an edit makes of a value that is one block; `None` where it leaves it to the type.
-    fn edited(
+    fn edited<'args>(
         value: &Value,
-        edit: impl for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+        edit: impl for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     ) -> Option<Flat> {
         let flat = if value.is_empty() { None } else { Some(Flat::of(value)?) };
         let flat = flat.as_ref().map_or(Flat::empty(value.kind()), Flat::lend);

@@ -1,7 +1,7 @@
 //! Hashes: fields with a value each and, since Redis 7.4 and Valkey 9.0, perhaps a deadline.
 
 use super::Bytes;
-use super::tree::{ByName, Length, Name, Tree, split_length};
+use super::tree::{Builder, ByName, Length, Name, Tree, split_length};
 use smallvec::SmallVec;
 
 /// What a field of a hash holds.
@@ -42,10 +42,16 @@ fn entry(name: &[u8], field: Field<'_>) -> SmallVec<[u8; 128]> {
     entry
 }
 
+/// What an entry begins with: the length of the name, and whether there is a deadline.
+#[inline]
+pub(super) fn head_of(name: &[u8], field: Field<'_>) -> usize {
+    name.len() << 1 | usize::from(field.expires_at_ms.is_some())
+}
+
 /// How long an entry is.
 #[inline]
 pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
-    let head = name.len() << 1;
+    let head = head_of(name, field);
     let head = if head < 0x80 { 1 } else { Length::of(head).len() };
     head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
 }
@@ -53,7 +59,7 @@ pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
 /// Hands out the pieces of an entry.
 #[inline(always)]
 pub(super) fn write(mut put: impl FnMut(&[u8]), name: &[u8], field: Field<'_>) {
-    let head = name.len() << 1 | usize::from(field.expires_at_ms.is_some());
+    let head = head_of(name, field);
     if head < 0x80 {
         put(&[head as u8]);
     } else {
@@ -118,9 +124,9 @@ impl Hash {
         Self { fields: Tree::of_leaf(block, len), volatile }
     }
 
-    /// Of its fields as they lie in a block, which may be larger than one, so many with a deadline.
-    pub(super) fn of_entries(entries: &[u8], volatile: usize) -> Self {
-        Self { fields: Tree::of_entries(entries), volatile }
+    /// Of its fields in their order, so many with a deadline.
+    pub(super) fn built(fields: Builder, volatile: usize) -> Self {
+        Self { fields: fields.finish(), volatile }
     }
 
     /// An estimate of the memory it takes, in bytes.

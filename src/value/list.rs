@@ -32,9 +32,9 @@ impl List {
         Self { elements: Tree::of_leaf(block, len) }
     }
 
-    /// Of its elements as they lie in a block, which may be larger than one.
-    pub(super) fn of_entries(entries: &[u8]) -> Self {
-        Self { elements: Tree::of_entries(entries) }
+    /// Of its elements.
+    pub(super) fn built(elements: Builder) -> Self {
+        Self { elements: elements.finish() }
     }
 
     /// An estimate of the memory it takes, in bytes.

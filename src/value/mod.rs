@@ -28,7 +28,7 @@ pub use bytes::Bytes;
 pub use digest::{
     DatasetDigest, Digest, DigestRules, ScoreText, has_digest, key_digest, value_digest,
 };
-pub use edit::{Pieces, Room};
+pub use edit::{Brief, Pieces, Room};
 pub use fingerprint::{
     ABSENT, Fingerprint, content_fingerprint, element_fingerprint, fingerprint, seal,
 };
@@ -37,7 +37,7 @@ pub use hash::{Field, Hash};
 pub use list::List;
 pub use module::Module;
 pub use packed::Unpacked;
-pub use packer::{Packer, Twice};
+pub use packer::{Large, Packer, Twice};
 pub use set::Set;
 pub use sort::sort;
 pub use stream::{

@@ -1,9 +1,15 @@
 //! Aggregates put together from elements that come in any order, as a snapshot has them: small ones
 //! become a single block, and nothing is allocated for any of their elements.
 
-use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number, unpack};
-use super::tree::{LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
-use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, sort, zset};
+mod large;
+mod names;
+
+use super::packed::{NUMBER_BYTES_MAX, Number, is_packed, pack, pack_number};
+use super::tree::{Builder, LEAF_BYTES, LENGTH_BYTES_MAX, Length, split_length};
+use super::{Content, Field, Flat, Hash, List, Set, Type, Value, Zset, hash, zset};
+use names::{is_tied, sort_names, sort_tied};
+
+pub use large::Large;
 
 /// An element is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,60 +231,37 @@ impl Packer {
     /// What there is as a value, lent where it is small; none where there is no element.
     /// `is_packed` tells how the primary keeps a sorted set.
     pub fn finish(&mut self, is_packed: bool) -> Result<Option<Content<'_>>, Twice> {
-        if self.seen.perhaps_twice && self.has_twice() {
-            return Err(Twice);
-        }
         self.sort()?;
         let Self { kind, len, .. } = *self;
         if len == 0 {
             return Ok(None);
         }
-        let bytes = self.block();
-        if bytes.len() <= LEAF_BYTES && (kind != Type::Zset || len <= zset::SCANNED_MAX) {
-            let mark = match kind {
-                Type::Hash => self.volatile,
-                Type::Zset => usize::from(!is_packed),
-                _ => 0,
-            };
-            return Ok(Some(Content::Flat(Flat { kind, len, mark, bytes })));
+        let is_zset = kind == Type::Zset;
+        let is_flat = self.end <= LEAF_BYTES && !(is_zset && len > zset::SCANNED_MAX);
+        if is_zset && (!is_flat || self.seen.perhaps_twice) && self.order_by_name() {
+            return Err(Twice);
         }
-        Ok(Some(Content::Value(match kind {
-            Type::Set => Value::Set(Set::of_entries(bytes)),
-            Type::Hash => Value::Hash(Hash::of_entries(bytes, self.volatile)),
-            Type::Zset => Value::Zset(Zset::of_entries(bytes, is_packed)),
-            _ => Value::List(List::of_entries(bytes)),
-        })))
+        if !is_flat {
+            return Ok(Some(Content::Value(self.built(is_packed))));
+        }
+        let mark = match kind {
+            Type::Hash => self.volatile,
+            Type::Zset => usize::from(!is_packed),
+            _ => 0,
+        };
+        Ok(Some(Content::Flat(Flat { kind, len, mark, bytes: self.block() })))
     }
 
-    /// Moves all elements over to an aggregate of the same type; those of a list to its end.
-    pub fn move_to(&mut self, value: &mut Value) -> Result<(), Twice> {
-        // What is next to each other is looked for in the same places.
-        self.sort()?;
-        let mut rest = self.block();
-        let mut is_new = true;
-        while is_new && !rest.is_empty() {
-            let (len, behind) = split_length(rest);
-            let (entry, behind) = behind.split_at_checked(len).unwrap_or_default();
-            rest = behind;
-            is_new = match value {
-                Value::List(list) => {
-                    list.push_back(entry);
-                    true
-                }
-                Value::Set(set) => set.insert(&unpack(entry)),
-                Value::Zset(zset) => {
-                    let (member, score) = zset::parts(entry);
-                    zset.insert(member, score).is_none()
-                }
-                Value::Hash(hash) => {
-                    let (name, field) = hash::parts(entry);
-                    hash.insert(name, field)
-                }
-                _ => false,
-            };
+    /// What is large, and in order.
+    #[inline(never)]
+    fn built(&self, is_packed: bool) -> Value {
+        let all = built(wholes(self.block()));
+        match self.kind {
+            Type::Set => Value::Set(Set::built(all)),
+            Type::Hash => Value::Hash(Hash::built(all, self.volatile)),
+            Type::Zset => Value::Zset(Zset::built(all, built(self.by_name()), is_packed)),
+            _ => Value::List(List::built(all)),
         }
-        self.begin(self.kind);
-        if is_new { Ok(()) } else { Err(Twice) }
     }
 
     /// Puts the entries in order, unless they are; of a set or hash, none may be there twice.
@@ -289,27 +272,35 @@ impl Packer {
         let Self { kind, bytes, end, places, unsorted, .. } = self;
         std::mem::swap(bytes, unsorted);
         places.sort_unstable();
-        let has_equals = places.windows(2).any(|pair| pair[0] >> 64 == pair[1] >> 64);
-        let has_twice = has_equals && sort_equals(*kind, unsorted, places);
+        let has_ties = places.windows(2).any(|pair| is_tied(&pair[0], &pair[1]));
+        let has_twice = has_ties && sort_tied(places, &|start| name_at(*kind, unsorted, start));
         bytes.resize(bytes.len().max(*end), 0);
         let mut at = 0;
         for place in places {
-            let entry = unsorted.get(*place as u64 as usize..).unwrap_or_default();
-            let (len, behind) = split_length(entry);
-            let len = len + entry.len() - behind.len();
-            at = put(bytes, at, entry.get(..len).unwrap_or_default());
+            at = put(bytes, at, whole_at(unsorted, names::at(*place)));
         }
         self.is_sorted = true;
         if has_twice { Err(Twice) } else { Ok(()) }
     }
 
-    /// Whether two members of a sorted set, which was not put in order yet, have the same name.
-    #[cold]
-    fn has_twice(&self) -> bool {
-        let names = self.places.iter().map(|place| self.name(*place as u64 as usize));
-        let mut names: Vec<(u64, &[u8])> = names.map(|name| (rank_of_name(name), name)).collect();
-        sort(&mut names, |a, b| a.cmp(b));
-        names.windows(2).any(|pair| pair[0] == pair[1])
+    /// Puts the places of entries in the order of their names. Whether two have the same.
+    #[inline(never)]
+    fn order_by_name(&mut self) -> bool {
+        let Self { kind, bytes, end, places, .. } = self;
+        let bytes = bytes.get(..*end).unwrap_or_default();
+        places.clear();
+        let mut start = 0;
+        for entry in wholes(bytes) {
+            places.push(start as u128);
+            start += entry.len();
+        }
+        sort_names(places, &|start| name_at(*kind, bytes, start))
+    }
+
+    /// All entries with their lengths, whose places were put in the order of their names.
+    fn by_name(&self) -> impl Iterator<Item = &[u8]> {
+        let bytes = self.block();
+        self.places.iter().map(move |place| whole_at(bytes, names::at(*place)))
     }
 
     /// Gives back what one large aggregate needed.
@@ -321,19 +312,38 @@ impl Packer {
     }
 }
 
-/// Puts those of the same rank in order, too. Whether two have the same name.
-#[cold]
-fn sort_equals(kind: Type, bytes: &[u8], places: &mut [u128]) -> bool {
-    let name = |place: u128| name_at(kind, bytes, place as u64 as usize);
-    sort(places, |a, b| (a >> 64).cmp(&(b >> 64)).then_with(|| name(*a).cmp(name(*b))));
-    let is_same = |a: u128, b: u128| a >> 64 == b >> 64 && name(a) == name(b);
-    places.windows(2).any(|pair| is_same(pair[0], pair[1]))
-}
-
 /// The name in the entry that begins there.
 fn name_at(kind: Type, bytes: &[u8], start: usize) -> &[u8] {
+    name(kind, entry_at(bytes, start))
+}
+
+/// The entry that begins there, without its length.
+fn entry_at(bytes: &[u8], start: usize) -> &[u8] {
     let (len, rest) = split_length(bytes.get(start..).unwrap_or_default());
-    name(kind, rest.get(..len).unwrap_or_default())
+    rest.get(..len).unwrap_or_default()
+}
+
+/// The same with its length.
+fn whole_at(bytes: &[u8], start: usize) -> &[u8] {
+    let entry = bytes.get(start..).unwrap_or_default();
+    let (len, behind) = split_length(entry);
+    entry.get(..entry.len() - behind.len() + len).unwrap_or_default()
+}
+
+/// All entries with their lengths.
+fn wholes(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (entry, behind) = bytes.split_at(whole_at(bytes, 0).len());
+        bytes = behind;
+        (!entry.is_empty()).then_some(entry)
+    })
+}
+
+/// A tree in the making of entries with their lengths.
+fn built<'e>(entries: impl Iterator<Item = &'e [u8]>) -> Builder {
+    let mut builder = Builder::default();
+    entries.for_each(|entry| builder.push(split_length(entry).1));
+    builder
 }
 
 /// The name in an entry.
@@ -458,7 +468,7 @@ mod tests {
                 90,
             ),
             at in any::<Option<i64>>(),
-            moved in 0..90usize,
+            aside in 0..90usize,
         ) {
             let mut packer = Packer::default();
             for kind in [Type::List, Type::Set, Type::Zset, Type::Hash] {
@@ -468,9 +478,9 @@ mod tests {
                     Type::Zset => Value::Zset(Zset::default()),
                     _ => Value::Hash(Hash::default()),
                 };
-                let mut in_parts = wanted.clone();
-                let (mut is_distinct, mut move_failed) = (true, false);
-                // Once all of them, and once with some moved on the way.
+                let mut large = Large::new(kind);
+                let (mut is_distinct, mut taken) = (true, Ok(()));
+                // Once all of them, and once with some put aside now and then.
                 for through in [false, true] {
                     packer.begin(kind);
                     for (n, (name, score)) in names.iter().zip(&scores).enumerate() {
@@ -483,8 +493,8 @@ mod tests {
                             _ => packer.field(name, field),
                         }
                         if through {
-                            if n == moved {
-                                move_failed |= packer.move_to(&mut in_parts).is_err();
+                            if n % (aside + 1) == aside {
+                                taken = taken.and(large.take(&mut packer));
                             }
                             continue;
                         }
@@ -501,8 +511,7 @@ mod tests {
                     }
                     prop_assert!(through || packer.len() == names.len());
                     if through {
-                        move_failed |= packer.move_to(&mut in_parts).is_err();
-                        prop_assert_eq!(move_failed, !is_distinct);
+                        taken = taken.and(large.take(&mut packer));
                     } else {
                         let found = value(&mut packer);
                         match is_distinct {
@@ -514,7 +523,9 @@ mod tests {
                         }
                     }
                 }
-                if is_distinct {
+                let in_parts = taken.and_then(|()| large.finish(true));
+                prop_assert_eq!(in_parts.is_ok(), is_distinct);
+                if let Ok(in_parts) = in_parts {
                     prop_assert_eq!(&in_parts, &wanted);
                     prop_assert_eq!(in_parts.memory(), wanted.memory());
                 }

@@ -2,7 +2,7 @@
 //! numbers.
 
 use super::packed::{Packed, pack, unpack};
-use super::tree::{ByName, Tree, Whole};
+use super::tree::{Builder, ByName, Tree, Whole};
 use super::{Bytes, Unpacked, sort};
 
 /// Distinct strings. Cloning takes constant time, everything about one member logarithmic time.
@@ -33,9 +33,9 @@ impl Set {
         Self { members: Tree::of_leaf(block, len) }
     }
 
-    /// Of its members as they lie in a block, which may be larger than one.
-    pub(super) fn of_entries(entries: &[u8]) -> Self {
-        Self { members: Tree::of_entries(entries) }
+    /// Of its members in their order.
+    pub(super) fn built(members: Builder) -> Self {
+        Self { members: members.finish() }
     }
 
     /// An estimate of the memory it takes, in bytes.

@@ -18,17 +18,18 @@ mod lost;
 mod order;
 
 use super::Bytes;
-use crate::memory::Block;
+use crate::memory::{Block, Piece, View};
 use block::{entries, offset};
-use inner::{Children, Inner, MERGED_FANOUT, Siblings};
+use inner::{Inner, MERGED_FANOUT, SEEN_BYTES, Siblings, Sought};
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::Arc;
 
 pub(super) use block::{LENGTH_BYTES_MAX, Length};
-pub(super) use order::{ByName, Head, Name, Order, Unordered, Whole, compare_bytes, head_of};
+pub(super) use order::{
+    ByName, Head, NO_HEAD, Name, Order, Unordered, Whole, compare_bytes, first_bytes, head_of,
+};
 
 pub(super) use builder::Builder;
 pub(super) use iter::Iter;
@@ -36,13 +37,14 @@ pub(super) use iter::Iter;
 pub use block::{push_length, split_length};
 
 /// A leaf is split when it would grow beyond this many bytes. Large enough for the overhead of a
-/// node to be small, small enough for rewriting a leaf to be cheap. An entry that is larger has a
-/// leaf of its own, so that its neighbours' edits don't copy it.
+/// node to be small, and for the nodes above the leaves to be so few that they stay in a cache;
+/// small enough for going through a leaf and rewriting it to be cheap. An entry that is larger has
+/// a leaf of its own, so that its neighbours' edits don't copy it.
 pub(super) const LEAF_BYTES: usize = 1024;
 
-/// What a leaf takes besides its entries: the counts of its block, the allocator's, its place in
-/// the node above.
-const LEAF_OVERHEAD: usize = 80;
+/// What a leaf takes besides its entries: what stands before it, what is left behind it, its place
+/// in the node above.
+const LEAF_OVERHEAD: usize = 40;
 
 /// Neighbours are merged when they fit in this together: less than a leaf, so that they aren't
 /// split again at once.
@@ -51,7 +53,7 @@ const MERGED_BYTES: usize = LEAF_BYTES * 3 / 4;
 /// A sequence of entries.
 #[derive(Clone, Debug)]
 pub(super) struct Tree<O = Unordered> {
-    root: Option<Node>,
+    root: Option<Root>,
     len: usize,
     /// Bytes of all leaves, lengths included.
     bytes: usize,
@@ -65,25 +67,26 @@ impl<O> Default for Tree<O> {
 }
 
 #[derive(Clone, Debug)]
-enum Node {
+enum Root {
+    /// The only leaf.
     Leaf(Bytes),
-    Inner(Arc<Inner>),
+    /// An inner node.
+    Inner(Node),
 }
 
-#[derive(Clone, Debug)]
+/// A leaf of several, or an inner node.
+type Node = Piece<Inner>;
+
+/// A node and how many entries are below.
+#[derive(Debug)]
 struct Child {
     node: Node,
-    /// Not none: so a place for a child takes no more than a child.
-    len: NonZeroUsize,
+    len: usize,
 }
 
 impl Child {
-    fn new(len: usize, node: Node) -> Self {
-        Self { node, len: NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN) }
-    }
-
-    fn len(&self) -> usize {
-        self.len.get()
+    fn leaf(block: &[u8]) -> Self {
+        Self { len: entries(block).count(), node: Node::joined(&[block]) }
     }
 }
 
@@ -96,19 +99,14 @@ impl<O: Order> Tree<O> {
     /// The only leaf; `None` where there are several, or none.
     pub(super) fn leaf(&self) -> Option<&Bytes> {
         match &self.root {
-            Some(Node::Leaf(block)) => Some(block),
+            Some(Root::Leaf(block)) => Some(block),
             _ => None,
         }
     }
 
     /// A tree of one leaf, which has so many entries.
     pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
-        Self { len, bytes: block.len(), root: Some(Node::Leaf(block)), order: PhantomData }
-    }
-
-    /// A tree of these entries, one behind the other as they are in a leaf.
-    pub(super) fn of_entries(bytes: &[u8]) -> Self {
-        entries(bytes).collect()
+        Self { len, bytes: block.len(), root: Some(Root::Leaf(block)), order: PhantomData }
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
@@ -119,91 +117,94 @@ impl<O: Order> Tree<O> {
 
     /// The entry at this place.
     pub(super) fn get(&self, mut index: usize) -> Option<&[u8]> {
-        let mut node = self.root.as_ref()?;
-        loop {
-            match node {
-                Node::Inner(inner) => {
-                    let (at, within) = locate(inner.children(), index, false);
-                    (node, index) = (&inner.children().get(at)?.node, within);
-                }
-                Node::Leaf(block) => return entries(block).nth(index),
-            }
-        }
+        let leaf = self.leaf_by(|inner| {
+            let at;
+            (at, index) = inner.locate(index, false);
+            at
+        });
+        entries(leaf?).nth(index)
     }
 
     /// The place of the entry with this key, and the entry; or the place where it would have to be.
     pub(super) fn find(&self, key: O::Key<'_>) -> Result<(usize, &[u8]), usize> {
-        let (mut before, mut node) = (0, self.root.as_ref());
-        if let Some(Node::Inner(_)) = node {
-            let head = O::head(key);
-            while let Some(Node::Inner(inner)) = node {
-                node = inner.enter(inner.child_of::<O>(key, &head), &mut before);
-            }
-        }
-        let Some(Node::Leaf(block)) = node else { return Err(before) };
-        self.fetch(block);
+        let (mut before, head) = (0, self.head(key));
+        let leaf = self.leaf_by(|inner| {
+            let at = inner.child_of::<O>(key, &head);
+            before += inner.len_before(at);
+            at
+        });
+        let Some(leaf) = leaf else { return Err(before) };
         let lead = O::lead(key);
-        find_in(block, before, |entry| order_of::<O>(entry, lead, key))
+        find_in(leaf, before, |entry| order_of::<O>(entry, lead, key))
     }
 
     /// The same by an order that only the caller knows: `order` tells how an entry compares to what
     /// is sought. It takes longer in large trees.
     pub(super) fn find_by(&self, mut order: impl FnMut(&[u8]) -> Ordering) -> Result<usize, usize> {
-        let (mut before, mut node) = (0, self.root.as_ref());
-        while let Some(Node::Inner(inner)) = node {
-            node = inner.enter(inner.child_by(&mut order), &mut before);
-        }
-        let Some(Node::Leaf(block)) = node else { return Err(before) };
-        self.fetch(block);
-        find_in(block, before, order).map(|(at, _)| at)
+        let mut before = 0;
+        let leaf = self.leaf_by(|inner| {
+            let at = inner.child_by(&mut order);
+            before += inner.len_before(at);
+            at
+        });
+        let Some(leaf) = leaf else { return Err(before) };
+        find_in(leaf, before, order).map(|(at, _)| at)
     }
 
     /// The entry with this key.
+    #[inline]
     pub(super) fn seek(&self, key: O::Key<'_>) -> Option<&[u8]> {
-        let mut node = self.root.as_ref()?;
-        if let Node::Inner(_) = node {
-            let head = O::head(key);
-            while let Node::Inner(inner) = node {
-                node = &inner.children().get(inner.child_of::<O>(key, &head))?.node;
-            }
-        }
-        let Node::Leaf(block) = node else { return None };
-        self.fetch(block);
-        let lead = O::lead(key);
-        let mut entries = entries(block);
-        let found = entries.find_map(|entry| match order_of::<O>(entry, lead, key) {
-            Ordering::Less => None,
-            Ordering::Equal => Some(Some(entry)),
-            Ordering::Greater => Some(None),
-        });
-        found.flatten()
+        let node = match self.root.as_ref()? {
+            Root::Leaf(block) => return find_one::<O>(only(block), key),
+            Root::Inner(node) => node,
+        };
+        let head = O::head(key);
+        let mut sought = Sought::new(&head);
+        let leaf = way_down(node, |inner| inner.likely_child(&mut sought));
+        let found = leaf.and_then(|leaf| find_one::<O>(leaf, key));
+        if found.is_some() || sought.is_sure() { found } else { self.seek_surely(key) }
     }
 
-    /// Asks main memory for all of a leaf.
+    #[cold]
+    fn seek_surely(&self, key: O::Key<'_>) -> Option<&[u8]> {
+        self.find(key).ok().map(|(_, entry)| entry)
+    }
+
+    /// For the way down to a key; the only leaf takes none.
     #[inline]
-    fn fetch(&self, leaf: &Bytes) {
-        // How long it is is known of the only one.
-        leaf.fetch(self.leaf().map_or(LEAF_BYTES, |leaf| leaf.len()));
+    fn head(&self, key: O::Key<'_>) -> Head {
+        match self.root {
+            Some(Root::Inner(_)) => O::head(key),
+            _ => NO_HEAD,
+        }
+    }
+
+    /// The leaf at the end of a way down, of which each step is told.
+    fn leaf_by(&self, step: impl FnMut(&Inner) -> usize) -> Option<&[u8]> {
+        match self.root.as_ref()? {
+            Root::Leaf(block) => Some(only(block)),
+            Root::Inner(node) => way_down(node, step),
+        }
     }
 
     /// The first entry that is `wanted`, whatever their order.
     pub(super) fn scan(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
-        self.root.as_ref()?.scan(&wanted)
+        match self.root.as_ref()? {
+            Root::Leaf(block) => entries(block).find(|entry| wanted(entry)),
+            Root::Inner(node) => scan(node, &wanted),
+        }
     }
 
     /// Whether both have the same entries in the same order.
     pub(super) fn same(&self, other: &Self) -> bool {
-        match (&self.root, &other.root) {
-            _ if self.len != other.len => false,
-            (Some(Node::Inner(a)), Some(Node::Inner(b))) if Arc::ptr_eq(a, b) => true,
-            _ => self.iter().eq(other.iter()),
-        }
+        self.len == other.len && (self.is_untouched(other) || self.iter().eq(other.iter()))
     }
 
     /// Whether `later` is a clone of this tree that was not edited since, in constant time.
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         match (&self.root, &later.root) {
-            (Some(own), Some(later)) => own.is(later),
+            (Some(Root::Leaf(own)), Some(Root::Leaf(later))) => own.is_same(later),
+            (Some(Root::Inner(own)), Some(Root::Inner(later))) => own.is(later),
             (own, later) => own.is_none() && later.is_none(),
         }
     }
@@ -236,11 +237,11 @@ impl<O: Order> Tree<O> {
         if from == to || from + 1 == to {
             return self.replace(from, entry);
         }
-        if let Some(Node::Leaf(block)) = &self.root
+        if let Some(Root::Leaf(block)) = &self.root
             && let Some(moved) = moved_in_leaf(block, from, to, entry)
         {
             self.bytes = moved.len();
-            self.root = Some(Node::Leaf(moved));
+            self.root = Some(Root::Leaf(moved));
             return;
         }
         self.remove(from);
@@ -256,20 +257,31 @@ impl<O: Order> Tree<O> {
 
     fn splice(&mut self, index: usize, remove: bool, insert: Option<&[u8]>) {
         let mut change = Change { remove, insert, grown: 0, shrunk: 0 };
-        let Some(mut root) = self.root.take() else {
+        let Some(root) = self.root.take() else {
             *self = insert.into_iter().collect();
             return;
         };
-        let siblings = root.splice::<O>(index, &mut change);
+        let root = match root {
+            Root::Leaf(block) => splice_leaf(&block, index, &mut change, |parts| {
+                if total(parts) <= LEAF_BYTES {
+                    return Root::Leaf(Block::joined(parts).into());
+                }
+                Root::Inner(Node::node(Inner::new::<O>(cut(parts))))
+            }),
+            Root::Inner(mut node) => {
+                let siblings = splice::<O>(&mut node, index, &mut change);
+                if !siblings.is_empty() {
+                    let below: usize = siblings.iter().map(|child| child.len).sum();
+                    let len = self.len + usize::from(insert.is_some()) - usize::from(remove);
+                    let first = Child { node, len: len - below };
+                    node = Node::node(Inner::new::<O>([first].into_iter().chain(siblings)));
+                }
+                Root::Inner(node)
+            }
+        };
+        self.root = Some(root);
         self.bytes = self.bytes + change.grown - change.shrunk;
         self.len = self.len + usize::from(insert.is_some()) - usize::from(remove);
-        self.root = Some(if siblings.is_empty() {
-            root
-        } else {
-            let below: usize = siblings.iter().map(Child::len).sum();
-            let first = Child::new(self.len - below, root);
-            Node::Inner(Arc::new(Inner::new::<O>([first].into_iter().chain(siblings))))
-        });
         self.collapse();
     }
 
@@ -279,10 +291,16 @@ impl<O: Order> Tree<O> {
         if range.len() < 2 {
             return range.into_iter().for_each(|index| self.remove(index));
         }
-        if let Some(root) = &mut self.root {
-            self.bytes -= root.remove_range::<O>(range.clone());
-            self.len -= range.len();
-        }
+        self.bytes -= match &mut self.root {
+            None => 0,
+            Some(Root::Leaf(block)) => {
+                let (start, end) = (offset(block, range.start), offset(block, range.end));
+                *block = Block::joined(&[&block[..start], &block[end..]]).into();
+                end - start
+            }
+            Some(Root::Inner(node)) => remove_range::<O>(node, range.clone()),
+        };
+        self.len -= range.len();
         self.collapse();
     }
 
@@ -292,11 +310,24 @@ impl<O: Order> Tree<O> {
             *self = Self::default();
             return;
         }
-        while let Some(Node::Inner(inner)) = &self.root {
-            let mut children = inner.children().iter();
-            let (Some(only), None) = (children.next(), children.next()) else { return };
-            self.root = Some(only.node.clone());
+        while let Some(Root::Inner(node)) = &self.root {
+            let root = match node.view() {
+                View::Node(inner) => match (inner.node(0), inner.node(1)) {
+                    (Some(only), None) => Root::Inner(only.clone()),
+                    _ => return,
+                },
+                View::Bytes(leaf) => Root::Leaf(leaf.into()),
+            };
+            self.root = Some(root);
         }
+    }
+}
+
+/// The first entry below that is `wanted`. A way through that keeps its place would allocate.
+fn scan<'a>(node: &'a Node, wanted: &impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    match node.view() {
+        View::Bytes(leaf) => entries(leaf).find(|entry| wanted(entry)),
+        View::Node(inner) => inner.nodes().find_map(|node| scan(node, wanted)),
     }
 }
 
@@ -308,111 +339,113 @@ struct Change<'a> {
     shrunk: usize,
 }
 
-impl Node {
-    /// The first entry below.
-    #[inline(never)]
-    fn first(&self) -> Option<&[u8]> {
-        let mut node = self;
-        loop {
-            match node {
-                Self::Leaf(block) => return entries(block).next(),
-                Self::Inner(inner) => node = &inner.children().get(0)?.node,
-            }
-        }
-    }
-
-    fn scan(&self, wanted: &impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
-        match self {
-            Self::Leaf(block) => entries(block).find(|entry| wanted(entry)),
-            Self::Inner(inner) => inner.children().iter().find_map(|child| child.node.scan(wanted)),
-        }
-    }
-
-    /// Changes one place below and returns the nodes that now follow this one.
-    fn splice<O: Order>(&mut self, index: usize, change: &mut Change<'_>) -> Siblings {
-        match self {
-            Self::Leaf(block) => {
-                let (first, siblings) = splice_leaf(block, index, change);
-                *block = first;
-                siblings
-            }
-            Self::Inner(inner) => {
-                let (at, index) = locate(inner.children(), index, !change.remove);
-                if Arc::strong_count(inner) > 1 {
-                    inner.foresee_clone();
+/// Changes one place below and returns the nodes that now follow this one.
+fn splice<O: Order>(node: &mut Node, index: usize, change: &mut Change<'_>) -> Siblings {
+    let (at, index) = match node.view() {
+        View::Bytes(leaf) => {
+            let (first, siblings) = splice_leaf(leaf, index, change, |parts| {
+                if total(parts) <= LEAF_BYTES {
+                    return (Node::joined(parts), Siblings::new());
                 }
-                let inner = Arc::make_mut(inner);
-                let Some(child) = inner.child_mut(at) else { return Siblings::new() };
-                let siblings = child.node.splice::<O>(index, change);
-                let new = child.len() + usize::from(change.insert.is_some());
-                let gone = usize::from(change.remove);
-                let moved = siblings.iter().map(Child::len).sum::<usize>();
-                let Some(len) = NonZeroUsize::new(new - gone - moved) else {
-                    inner.remove(at);
-                    return Siblings::new();
-                };
-                child.len = len;
-                let behind = inner.edited::<O>(at, index == 0, siblings);
-                if change.shrunk > change.grown {
-                    merge_around::<O>(inner, at);
-                }
-                behind.into_iter().collect()
-            }
+                let mut all = cut(parts).into_iter();
+                let first = all.next().map_or_else(|| Node::joined(parts), |child| child.node);
+                (first, all.collect())
+            });
+            *node = first;
+            return siblings;
         }
-    }
-
-    /// Removes places below and returns how many bytes went with them.
-    fn remove_range<O: Order>(&mut self, range: Range<usize>) -> usize {
-        match self {
-            Self::Leaf(block) => {
-                let (start, end) = (offset(block, range.start), offset(block, range.end));
-                *block = joined(&[&block[..start], &block[end..]]);
-                end - start
+        View::Node(inner) => {
+            if node.is_shared() {
+                inner.foresee_counts();
             }
-            Self::Inner(inner) => {
-                let mut removed = 0;
-                let mut before = 0;
-                let inner = Arc::make_mut(inner);
-                inner.retain::<O>(|child| {
-                    let start = range.start.max(before);
-                    let end = range.end.min(before + child.len());
-                    let local = start.saturating_sub(before)..end.saturating_sub(before);
-                    before += child.len();
-                    if local.is_empty() {
-                        return true;
-                    }
-                    let Some(len) = NonZeroUsize::new(child.len() - local.len()) else {
-                        removed += child.node.bytes();
-                        return false;
-                    };
-                    child.len = len;
-                    removed += child.node.remove_range::<O>(local);
-                    true
-                });
-                for at in (0..inner.children().len()).rev() {
-                    merge_around::<O>(inner, at);
-                }
-                removed
-            }
+            inner.locate(index, !change.remove)
         }
+    };
+    let Some(inner) = node.node_mut() else { return Siblings::new() };
+    let before = inner.len_of(at);
+    let Some(child) = inner.node_mut(at) else { return Siblings::new() };
+    let siblings = splice::<O>(child, index, change);
+    let moved = siblings.iter().map(|child| child.len).sum::<usize>();
+    let len = before + usize::from(change.insert.is_some()) - usize::from(change.remove) - moved;
+    if len == 0 {
+        inner.remove(at);
+        return Siblings::new();
     }
+    inner.set_len(at, len);
+    let behind = inner.edited::<O>(at, index == 0, siblings);
+    if change.shrunk > change.grown {
+        merge_around::<O>(inner, at);
+    }
+    behind.into_iter().collect()
+}
 
-    /// Bytes of all leaves below.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Leaf(block) => block.len(),
-            Self::Inner(inner) => inner.children().iter().map(|child| child.node.bytes()).sum(),
+/// Removes places below and returns how many bytes went with them.
+fn remove_range<O: Order>(node: &mut Node, range: Range<usize>) -> usize {
+    let Some(inner) = node.node_mut() else {
+        let View::Bytes(leaf) = node.view() else { return 0 };
+        let (start, end) = (offset(leaf, range.start), offset(leaf, range.end));
+        *node = Node::joined(&[&leaf[..start], &leaf[end..]]);
+        return end - start;
+    };
+    let (mut removed, mut before) = (0, 0);
+    inner.retain::<O>(|child| {
+        let start = range.start.max(before);
+        let end = range.end.min(before + child.len);
+        let local = start.saturating_sub(before)..end.saturating_sub(before);
+        before += child.len;
+        if local.is_empty() {
+            return true;
+        }
+        child.len -= local.len();
+        if child.len == 0 {
+            removed += bytes(&child.node);
+            return false;
+        }
+        removed += remove_range::<O>(&mut child.node, local);
+        true
+    });
+    for at in (0..inner.count()).rev() {
+        merge_around::<O>(inner, at);
+    }
+    removed
+}
+
+/// Bytes of all leaves below.
+fn bytes(node: &Node) -> usize {
+    match node.view() {
+        View::Bytes(leaf) => leaf.len(),
+        View::Node(inner) => inner.nodes().map(bytes).sum(),
+    }
+}
+
+/// The only leaf, all of which is asked for at once.
+#[inline]
+fn only(block: &Bytes) -> &[u8] {
+    block.fetch(block.len());
+    block
+}
+
+/// The leaf at the end of a way down. What may be looked at is asked for at once, before anything
+/// of it is known.
+#[inline(always)]
+fn way_down(mut node: &Node, mut step: impl FnMut(&Inner) -> usize) -> Option<&[u8]> {
+    loop {
+        if node.is_node() {
+            node.fetch::<SEEN_BYTES>();
+        } else {
+            node.fetch::<LEAF_BYTES>();
+        }
+        match node.view() {
+            View::Bytes(leaf) => return Some(leaf),
+            View::Node(inner) => node = inner.node(step(inner))?,
         }
     }
 }
 
-impl Inner {
-    /// The child at this place; `before` grows by how many entries are before it.
-    fn enter(&self, at: usize, before: &mut usize) -> Option<&Node> {
-        let passed = self.children().iter().take(at);
-        *before += passed.map(Child::len).sum::<usize>();
-        self.children().get(at).map(|child| &child.node)
-    }
+/// The entry of a leaf with this key.
+#[inline(always)]
+fn find_one<'a, O: Order>(leaf: &'a [u8], key: O::Key<'_>) -> Option<&'a [u8]> {
+    entries(leaf).find(|entry| O::is(O::key(entry), key))
 }
 
 /// How an entry compares to a key with this lead.
@@ -438,79 +471,52 @@ fn find_in(
     Err(before)
 }
 
-/// The child that an index falls to, and the index within it. With `between`, for something that
-/// is put between two places, a border belongs to the child before it.
-fn locate(children: &Children, mut index: usize, between: bool) -> (usize, usize) {
-    let (mut last, mut len) = (0, 0);
-    for (at, child) in children.iter().enumerate() {
-        if index < child.len() || (between && index == child.len()) {
-            return (at, index);
-        }
-        index -= child.len();
-        (last, len) = (at, child.len());
-    }
-    (last, len)
-}
-
 /// Merges a child with its neighbours where they are small enough together.
 fn merge_around<O: Order>(inner: &mut Inner, at: usize) {
     // Most are not; and a look at the neighbours would have to wait for them.
-    let is_small = |child: &Child| match &child.node {
-        Node::Leaf(leaf) => leaf.len() <= MERGED_BYTES,
-        Node::Inner(inner) => inner.children().len() <= MERGED_FANOUT,
+    let is_small = |node: &Node| match node.view() {
+        View::Bytes(leaf) => leaf.len() <= MERGED_BYTES,
+        View::Node(inner) => inner.count() <= MERGED_FANOUT,
     };
-    if !inner.children().get(at).is_some_and(is_small) {
+    if !inner.node(at).is_some_and(is_small) {
         return;
     }
     for at in [at, at.wrapping_sub(1)] {
-        let children = inner.children();
-        let (Some(left), Some(right)) = (children.get(at), children.get(at.wrapping_add(1))) else {
+        let (Some(left), Some(right)) = (inner.node(at), inner.node(at.wrapping_add(1))) else {
             continue;
         };
-        let node = match (&left.node, &right.node) {
-            (Node::Leaf(a), Node::Leaf(b)) if a.len() + b.len() <= MERGED_BYTES => {
-                Node::Leaf(joined(&[a, b]))
+        let node = match (left.view(), right.view()) {
+            (View::Bytes(a), View::Bytes(b)) if a.len() + b.len() <= MERGED_BYTES => {
+                Node::joined(&[a, b])
             }
-            (Node::Inner(a), Node::Inner(b))
-                if a.children().len() + b.children().len() <= MERGED_FANOUT =>
-            {
-                let both = a.children().iter().chain(b.children().iter()).cloned();
-                Node::Inner(Arc::new(Inner::new::<O>(both)))
+            (View::Node(a), View::Node(b)) if a.count() + b.count() <= MERGED_FANOUT => {
+                Node::node(a.both::<O>(b))
             }
             _ => continue,
         };
-        let len = left.len() + right.len();
-        inner.merge(at, Child::new(len, node));
+        inner.merge(at, node);
     }
 }
 
-/// The leaf that takes the place of a leaf, and those behind it where it would become too large.
-fn splice_leaf(block: &[u8], index: usize, change: &mut Change<'_>) -> (Bytes, Siblings) {
+/// `put` is handed the parts of the leaf that takes the place of a leaf.
+fn splice_leaf<R>(
+    block: &[u8],
+    index: usize,
+    change: &mut Change<'_>,
+    put: impl FnOnce(&[&[u8]; 4]) -> R,
+) -> R {
     let start = offset(block, index);
     let end = if change.remove { start + offset(&block[start..], 1) } else { start };
     let (before, after) = (&block[..start], &block[end..]);
     change.shrunk = end - start;
-    let Some(entry) = change.insert else {
-        return (joined(&[before, after]), Siblings::new());
-    };
+    let Some(entry) = change.insert else { return put(&[before, &[], &[], after]) };
     let length = Length::of(entry.len());
     change.grown = length.len() + entry.len();
-    if before.len() + change.grown + after.len() <= LEAF_BYTES {
-        return (joined(&[before, &length, entry, after]), Siblings::new());
-    }
-    let mut parts = if before.is_empty() || after.is_empty() {
-        // What grows at one end keeps its leaves full.
-        let middle = joined(&[&length, entry]);
-        let ends = [before, after].map(|end| (!end.is_empty()).then(|| Bytes::from(end)));
-        let [before, after] = ends;
-        before.into_iter().chain([middle]).chain(after).collect()
-    } else {
-        cut(&[before, &length, entry, after].concat())
-    }
-    .into_iter();
-    let first = parts.next().unwrap_or_default();
-    let siblings = parts.map(|block| Child::new(entries(&block).count(), Node::Leaf(block)));
-    (first, siblings.collect())
+    put(&[before, &length, entry, after])
+}
+
+fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 /// The leaf that takes the place of a leaf where an entry goes and another one comes elsewhere;
@@ -522,33 +528,44 @@ fn moved_in_leaf(block: &[u8], from: usize, to: usize, entry: &[u8]) -> Option<B
     if block.len() - (end - start) + length.len() + entry.len() > LEAF_BYTES {
         return None;
     }
-    Some(if start < to {
-        joined(&[&block[..start], &block[end..to], &length, entry, &block[to..]])
+    let moved = if start < to {
+        Block::joined(&[&block[..start], &block[end..to], &length, entry, &block[to..]])
     } else {
-        joined(&[&block[..to], &length, entry, &block[to..start], &block[end..]])
-    })
+        Block::joined(&[&block[..to], &length, entry, &block[to..start], &block[end..]])
+    };
+    Some(moved.into())
 }
 
-/// A leaf of these parts.
-fn joined(parts: &[&[u8]]) -> Bytes {
-    Block::joined(parts).into()
+/// Cuts what is too large for one leaf, the entries before and behind a new one, into leaves of
+/// about the same size.
+fn cut(parts: &[&[u8]; 4]) -> SmallVec<[Child; 3]> {
+    let [before, length, entry, after] = parts;
+    let mut leaves = SmallVec::new();
+    if before.is_empty() || after.is_empty() {
+        // What grows at one end keeps its leaves full.
+        for part in [before, &[length, *entry].concat()[..], after] {
+            cut_evenly(part, &mut leaves);
+        }
+    } else {
+        cut_evenly(&parts.concat(), &mut leaves);
+    }
+    leaves
 }
 
-/// Cuts a block into leaves: two of about the same size, or three where large entries need it.
-fn cut(block: &[u8]) -> Vec<Bytes> {
-    let mut parts: Vec<Bytes> = Vec::with_capacity(3);
+fn cut_evenly(block: &[u8], leaves: &mut SmallVec<[Child; 3]>) {
+    let enough = block.len().div_ceil(block.len().div_ceil(LEAF_BYTES).max(1));
     let (mut start, mut at) = (0, 0);
     while at < block.len() {
         let next = at + offset(&block[at..], 1).max(1);
-        let is_half = parts.is_empty() && 2 * at >= block.len();
-        if at > start && (next - start > LEAF_BYTES || is_half) {
-            parts.push(block[start..at].into());
+        if at > start && (next - start > LEAF_BYTES || at - start >= enough) {
+            leaves.push(Child::leaf(&block[start..at]));
             start = at;
         }
         at = next;
     }
-    parts.push(block[start..].into());
-    parts
+    if start < block.len() {
+        leaves.push(Child::leaf(&block[start..]));
+    }
 }
 
 impl<'e, O: Order> FromIterator<&'e [u8]> for Tree<O> {
@@ -571,22 +588,22 @@ mod tests {
             node: &Node,
             is_root: bool,
         ) -> Result<(usize, usize, usize), TestCaseError> {
-            match node {
-                Node::Leaf(block) => {
-                    let len = entries(block).count();
+            match node.view() {
+                View::Bytes(leaf) => {
+                    let len = entries(leaf).count();
                     prop_assert!(len > 0, "an empty leaf");
-                    prop_assert!(block.len() <= LEAF_BYTES || len == 1, "{} bytes", block.len());
-                    Ok((1, len, block.len()))
+                    prop_assert!(leaf.len() <= LEAF_BYTES || len == 1, "{} bytes", leaf.len());
+                    prop_assert!(!is_root, "a part is the only leaf");
+                    Ok((1, len, leaf.len()))
                 }
-                Node::Inner(inner) => {
-                    let children = inner.children();
+                View::Node(inner) => {
                     prop_assert!(inner.tells_apart::<O>());
-                    prop_assert!(children.len() > 0);
-                    prop_assert!(!is_root || children.len() > 1, "a root with one child");
+                    prop_assert!(inner.count() > 0);
+                    prop_assert!(!is_root || inner.count() > 1, "a root with one child");
                     let mut sums = (0, 0, 0);
-                    for child in children.iter() {
-                        let (depth, len, bytes) = walk::<O>(&child.node, false)?;
-                        prop_assert_eq!(len, child.len());
+                    for (at, node) in inner.nodes().enumerate() {
+                        let (depth, len, bytes) = walk::<O>(node, false)?;
+                        prop_assert_eq!(len, inner.len_of(at));
                         prop_assert!(sums.0 == 0 || sums.0 == depth, "leaves at two depths");
                         sums = (depth, sums.1 + len, sums.2 + bytes);
                     }
@@ -594,12 +611,20 @@ mod tests {
                 }
             }
         }
-        if let Some(root) = &tree.root {
-            let (_, len, bytes) = walk::<O>(root, true)?;
-            prop_assert_eq!((len, bytes), (tree.len, tree.bytes));
-        } else {
-            prop_assert_eq!((tree.len, tree.bytes), (0, 0));
-        }
+        let sums = match &tree.root {
+            None => (0, 0),
+            Some(Root::Leaf(leaf)) => {
+                let len = entries(leaf).count();
+                prop_assert!(len > 0, "an empty leaf");
+                prop_assert!(leaf.len() <= LEAF_BYTES || len == 1, "{} bytes", leaf.len());
+                (len, leaf.len())
+            }
+            Some(Root::Inner(node)) => {
+                let (_, len, bytes) = walk::<O>(node, true)?;
+                (len, bytes)
+            }
+        };
+        prop_assert_eq!(sums, (tree.len, tree.bytes));
         Ok(())
     }
 
@@ -706,6 +731,42 @@ mod tests {
             for other in [&b""[..], b"m", b"nnn", b"o", &wanted_behind(common)] {
                 let behind = tree.iter().take_while(|entry| *entry < other).count();
                 prop_assert_eq!(tree.find(other), Err(behind));
+                prop_assert_eq!(tree.seek(other), None);
+            }
+        }
+
+        #[test]
+        fn finds_names_that_hardly_differ(
+            names in proptest::collection::btree_set(
+                proptest::collection::vec(0_u8..3, 0..40).prop_map(|pieces| {
+                    // Runs of what windows and heads are filled with, too.
+                    pieces.iter().flat_map(|piece| match piece {
+                        0 => [0; 3],
+                        1 => [0xff; 3],
+                        _ => [b'n', 0x7f, 0xff],
+                    }).collect::<Vec<u8>>()
+                }),
+                0..600
+            ),
+            begins in proptest::collection::vec(any::<bool>(), 0..8),
+        ) {
+            // One half is there, the other half is sought and is not.
+            let begin: Vec<u8> = begins.iter().flat_map(|all| [u8::from(*all) * 0xff; 4]).collect();
+            let all: Vec<Vec<u8>> = names.iter().map(|name| [&begin[..], name].concat()).collect();
+            let there = || all.iter().step_by(2).map(Vec::as_slice);
+            let built: Tree<ByName<Whole>> = there().collect();
+            let mut grown: Tree<ByName<Whole>> = Tree::default();
+            for name in there() {
+                let place = grown.find(name).unwrap_err();
+                grown.insert(place, name);
+            }
+            for tree in [built, grown] {
+                check(&tree)?;
+                for (at, name) in all.iter().enumerate() {
+                    let itself = (at % 2 == 0).then_some(&name[..]);
+                    prop_assert_eq!(tree.seek(name), itself);
+                    prop_assert_eq!(tree.find(name).ok(), itself.map(|name| (at / 2, name)));
+                }
             }
         }
     }
@@ -747,7 +808,8 @@ mod tests {
             for _ in 0..100_000 {
                 tree.insert(at, &[7; 20]);
             }
-            let leaves = leaves(tree.root.as_ref().unwrap());
+            let Some(Root::Inner(root)) = &tree.root else { panic!("a single leaf") };
+            let leaves = leaves(root);
             assert!(tree.bytes / leaves > LEAF_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
             while tree.len() > 0 {
                 tree.remove(tree.len() / 2);
@@ -757,9 +819,9 @@ mod tests {
     }
 
     fn leaves(node: &Node) -> usize {
-        match node {
-            Node::Leaf(_) => 1,
-            Node::Inner(inner) => inner.children().iter().map(|c| leaves(&c.node)).sum(),
+        match node.view() {
+            View::Bytes(_) => 1,
+            View::Node(inner) => inner.nodes().map(leaves).sum(),
         }
     }
 }

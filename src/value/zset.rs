@@ -1,7 +1,7 @@
 //! Sorted sets: distinct strings ordered by a score and, where scores are equal, by their bytes.
 
 use super::packed::{NUMBER_BYTES_MAX, Number, is_number, pack_number, split_number};
-use super::tree::{ByName, Head, Name, Order, Tree, compare_bytes, head_of};
+use super::tree::{Builder, ByName, Head, Name, Order, Tree, compare_bytes, head_of};
 use super::{Bytes, sort};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
@@ -194,10 +194,10 @@ impl Zset {
         Self { order: Tree::of_leaf(block, len), members: None, spread: !is_packed }
     }
 
-    /// Of its members as they lie in a block, which may be larger than one.
-    pub(super) fn of_entries(entries: &[u8], is_packed: bool) -> Self {
-        let order = Tree::of_entries(entries);
-        let members = (order.len() > SCANNED_MAX).then(|| by_member(&order));
+    /// Of its members in the order of their scores, and in that of their names.
+    pub(super) fn built(order: Builder, by_name: Builder, is_packed: bool) -> Self {
+        let order = order.finish();
+        let members = (order.len() > SCANNED_MAX).then(|| by_name.finish());
         Self { order, members, spread: !is_packed }
     }
 

@@ -167,7 +167,7 @@ fn listen(mut stream: TcpStream, seen: &Mutex<Seen>) {
             match reader.next() {
                 Ok(Some(command)) => {
                     seen.offset += command.wire_len as i64;
-                    *seen.counts.entry(name_of(&command.args)).or_default() += 1;
+                    *seen.counts.entry(name_of(&command.args.list())).or_default() += 1;
                     let args = command.args.iter().map(|arg| arg.to_vec()).collect();
                     let offset = seen.offset;
                     seen.last.push_back((offset, args));

@@ -4,7 +4,7 @@
 //!     rets-bench-maps MAP KEYS
 //!
 //! All maps are from any bytes to any bytes, as rets is: key and value are blocks of their own. All
-//! have the same hash function, seeded at random.
+//! have the same quick hash function, seeded at random; one is there with its own as well.
 
 mod maps;
 
@@ -218,7 +218,8 @@ fn main() {
     let [name, keys] = words.as_slice() else { panic!("usage: rets-bench-maps MAP KEYS") };
     let keys = keys.parse().expect("a number of keys");
     match name.as_str() {
-        "dashmap" => contend(&maps::Dash::default(), keys),
+        "dashmap" => contend(&maps::QuickDash::default(), keys),
+        "dashmap, as it comes" => contend(&maps::StockDash::default(), keys),
         "papaya" => contend(&maps::Papaya::default(), keys),
         "scc" => contend(&maps::Scc::default(), keys),
         "sharded" => contend(&maps::Sharded::default(), keys),

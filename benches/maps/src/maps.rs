@@ -44,9 +44,13 @@ fn pair(number: u64, value: Value) -> (Bytes, Bytes) {
 }
 
 #[derive(Default)]
-pub(crate) struct Dash(dashmap::DashMap<Bytes, Bytes, RandomState>);
+pub(crate) struct Dash<S: BuildHasher + Clone + Default>(dashmap::DashMap<Bytes, Bytes, S>);
 
-impl Map for Dash {
+pub(crate) type QuickDash = Dash<RandomState>;
+/// With the hash function that it brings along.
+pub(crate) type StockDash = Dash<std::hash::RandomState>;
+
+impl<S: BuildHasher + Clone + Default + Send + Sync> Map for Dash<S> {
     fn put(&self, number: u64, value: Value) {
         let (key, value) = pair(number, value);
         self.0.insert(key, value);

@@ -8,7 +8,8 @@ use crate::value::{Set, Type, Zset, fingerprint};
 fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict) -> Vec<String> {
     let mut decide = |_: &Change<'_>| verdict;
     let mut gate = Script { decide: &mut decide, heard: Vec::new() };
-    let mut unit = Unit::new(bench.setting(), &mut gate, 0);
+    let mut batch = bench.batch();
+    let mut unit = Unit::new(bench.setting(), &mut gate, &mut batch, 0);
     let name = member.as_bytes();
     let after = add.then_some((&b""[..], 0));
     let effect = match (kind, add) {
@@ -36,7 +37,6 @@ fn edit(bench: &mut Bench, kind: Type, add: bool, member: &str, verdict: Verdict
         _ => {}
     });
     assert_eq!(applied, Ok(()));
-    let (batch, ..) = unit.finish();
     bench.unit += 1;
     bench.table.publish(batch, bench.stamp());
     gate.heard

@@ -184,9 +184,10 @@ fn an_unknown_command_is_told_with_its_arguments_and_changes_nothing() {
     };
     let mut gate = Script { decide: &mut decide, heard: Vec::new() };
     let args: Vec<&[u8]> = vec![b"XADD", b"s", b"1-1", b"f", b"v"];
-    let mut unit = Unit::new(bench.setting(), &mut gate, 3);
+    let mut batch = bench.batch();
+    let mut unit = Unit::new(bench.setting(), &mut gate, &mut batch, 3);
     unit.unknown(&args);
-    let (batch, asked, db) = unit.finish();
+    let (asked, db) = unit.finish();
     assert!(batch.is_empty());
     assert_eq!((asked.all, db), (1, 3));
     assert_eq!(gate.heard, ["unknown 3/ - skipped"]);

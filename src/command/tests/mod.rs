@@ -16,11 +16,12 @@ mod sort;
 mod stream;
 pub(crate) mod truth;
 mod unknown;
+mod ways;
 mod zset;
 
 use super::*;
 use crate::change::{Change, Effect, Gate, Phase, Reason, Verdict};
-use crate::table::{Db, Entry, Stamp, Table};
+use crate::table::{Batch, Db, Entry, Stamp, Table};
 use crate::value::{Bytes, Stream, Value};
 
 pub(crate) const NOW_MS: i64 = 1_000_000;
@@ -37,6 +38,19 @@ impl Gate for Script<'_> {
         let skipped = if verdict == Verdict::Skip { " - skipped" } else { "" };
         self.heard.push(format!("{}{skipped}", told(change)));
         verdict
+    }
+}
+
+/// Where nobody hears anything.
+struct Unheard;
+
+impl Gate for Unheard {
+    fn ask(&mut self, _: &Change<'_>) -> Verdict {
+        Verdict::Keep
+    }
+
+    fn is_heard(&self) -> bool {
+        false
     }
 }
 
@@ -213,6 +227,10 @@ pub(crate) struct Bench {
     pub(crate) max_memory: u64,
     pub(crate) failures: Vec<String>,
     pub(crate) now_ms: i64,
+    /// Nothing is edited in the short way of small values.
+    pub(crate) is_general: bool,
+    /// Nobody hears what the gate is asked.
+    pub(crate) is_unheard: bool,
 }
 
 impl Default for Bench {
@@ -227,6 +245,8 @@ impl Default for Bench {
             max_memory: 0,
             failures: Vec::new(),
             now_ms: NOW_MS,
+            is_general: false,
+            is_unheard: false,
         }
     }
 }
@@ -242,7 +262,7 @@ impl Bench {
 
     pub(crate) fn put(&mut self, key: &str, entry: Entry) {
         self.unit += 1;
-        let mut batch = crate::table::Batch::new();
+        let mut batch = Batch::new();
         batch.put(&self.table, 0, Bytes::from(key.as_bytes()), entry);
         self.table.publish(batch, self.stamp());
     }
@@ -276,7 +296,12 @@ impl Bench {
         self.run_words(&commands, decide)
     }
 
-    /// What a unit of it goes by.
+    /// A unit's writes, of which there are none yet.
+    fn batch(&self) -> Batch {
+        Batch::of(self.unit + 1)
+    }
+
+    /// What a unit goes by.
     fn setting(&self) -> Setting<'_> {
         Setting {
             table: &self.table,
@@ -298,7 +323,17 @@ impl Bench {
     ) -> Vec<String> {
         let mut gate = Script { decide, heard: Vec::new() };
         let mut failures = Vec::new();
-        let mut unit = Unit::new(self.setting(), &mut gate, self.db);
+        let mut batch = self.batch();
+        let listener: &mut dyn Gate = if self.is_unheard { &mut Unheard } else { &mut gate };
+        let mut unit = Unit::new(self.setting(), listener, &mut batch, self.db);
+        if self.is_general {
+            unit.edit_generally();
+        }
+        if let [args] = commands
+            && let Some(first) = args.get(1)
+        {
+            unit.foresee(self.table.key(first));
+        }
         for args in commands {
             let row = find(args[0]).unwrap_or_else(|| panic!("no row for {}", text(args[0])));
             if matches!(row.action, Action::Select) {
@@ -307,7 +342,7 @@ impl Bench {
                 failures.push(failure.to_string());
             }
         }
-        let (batch, asked, db) = unit.finish();
+        let (asked, db) = unit.finish();
         self.failures.extend(failures);
         self.unit += 1;
         self.db = db;

@@ -444,7 +444,8 @@ fn what_a_payload_brings_that_cannot_be_read_is_withheld_and_reported() {
         let mut keep = |_: &Change<'_>| Verdict::Keep;
         let mut gate = Script { decide: &mut keep, heard: Vec::new() };
         let args: Vec<&[u8]> = vec![b"RESTORE", b"k", b"0", payload.as_bytes()];
-        let mut unit = Unit::new(bench.setting(), &mut gate, 0);
+        let mut batch = bench.batch();
+        let mut unit = Unit::new(bench.setting(), &mut gate, &mut batch, 0);
         let failure = apply(&mut unit, find(b"RESTORE").unwrap(), &args).unwrap_err();
         assert_eq!(failure.is_unsupported(), unsupported, "{failure}");
     }

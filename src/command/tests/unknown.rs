@@ -23,9 +23,9 @@ fn unknown(
 ) -> (bool, Vec<String>) {
     let mut gate = Script { decide, heard: Vec::new() };
     let args = words(command);
-    let mut unit = Unit::new(bench.setting(), &mut gate, bench.db);
+    let mut batch = bench.batch();
+    let mut unit = Unit::new(bench.setting(), &mut gate, &mut batch, bench.db);
     let withheld = unit.unknown(&args);
-    let (batch, _, _) = unit.finish();
     bench.unit += 1;
     bench.table.publish(batch, bench.stamp());
     (withheld, gate.heard)

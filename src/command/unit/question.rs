@@ -28,6 +28,13 @@ impl Unit<'_> {
 
     #[inline(never)]
     fn ask_gate(&mut self, question: &Question<'_>) -> Verdict {
+        self.ask_at_once(question)
+    }
+
+    /// The same where somebody hears it. In line: a question that is copied into a change has the
+    /// processor wait for what was just written.
+    #[inline(always)]
+    pub(super) fn ask_at_once(&mut self, question: &Question<'_>) -> Verdict {
         let now_ms = self.setting.now_ms;
         let change = Change {
             effect: question.effect,

@@ -13,14 +13,27 @@ use crate::value::{Flat, Pieces, Room, Type, fingerprint};
 impl Unit<'_> {
     /// What an edit makes of a key that is not there, or whole and of this type and small. `None`
     /// of any other, and where `edit` says so: then nothing has happened.
-    pub(in crate::command) fn remake<E>(&self, key: &[u8], kind: Type, edit: E) -> Option<Made>
+    #[inline]
+    pub(in crate::command) fn remake<'args, E>(
+        &self,
+        key: &[u8],
+        kind: Type,
+        edit: E,
+    ) -> Option<Made>
     where
-        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room) -> Option<Flat<Pieces<'f>>>,
+        E: for<'f> FnOnce(Flat<&'f [u8]>, &'f mut Room<'args>) -> Option<Flat<Pieces<'f>>>,
     {
-        if !self.setting.scope.store || !self.follows(self.db, key) {
+        let is_here = self.setting.scope.store && !self.is_general;
+        if !is_here || !self.follows(self.db, key) {
             return None;
         }
-        self.batch.remake(self.setting.table, self.db, key, kind, edit)
+        self.batch.remake(self.setting.table, self.db, self.key(key), kind, edit)
+    }
+
+    /// From here on there is no short way.
+    #[cfg(test)]
+    pub(in crate::command) fn edit_generally(&mut self) {
+        self.is_general = true;
     }
 
     /// The key gets what was made of it, as by [`Unit::edit`].
@@ -30,7 +43,7 @@ impl Unit<'_> {
             return self.batch.put_made(db, made);
         }
         let at = made.expires_at_ms();
-        let primary = made.lend(|entry| entry.value.as_ref().map(|value| fingerprint(value, at)));
+        let primary = made.lend(|value| value.map(|value| fingerprint(value, at)));
         self.put(db, key, ghost(primary, Due::Known(at)), false);
     }
 
@@ -47,10 +60,11 @@ impl Unit<'_> {
             return Verdict::Keep;
         }
         let db = self.db;
-        made.lend(|entry| {
-            self.ask(&Question {
-                value: entry.value.as_ref(),
-                expires_at_ms: entry.expires_at_ms,
+        let expires_at_ms = made.expires_at_ms();
+        made.lend(|value| {
+            self.ask_at_once(&Question {
+                value,
+                expires_at_ms,
                 due_ms,
                 ..Question::new(effect, Reason::Command, db, key)
             })

@@ -60,6 +60,7 @@ impl<'a> Unit<'a> {
     }
 
     /// What was touched since the last call; `None` where nobody watches.
+    #[inline]
     pub fn take_touched(&mut self) -> Option<Touched> {
         Some(self.watched.as_mut()?.touched.take())
     }

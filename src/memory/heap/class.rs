@@ -39,6 +39,21 @@ pub(super) fn of(size: usize) -> Option<usize> {
     Some(COARSE_CLASSES + lines)
 }
 
+/// How many bytes the class of this size takes; as many as are asked for where there is none.
+#[inline]
+pub(super) fn rounded(bytes: usize) -> usize {
+    if bytes <= TINY_MAX {
+        return bytes.max(MIN).next_multiple_of(TINY);
+    }
+    if bytes <= FINE_MAX {
+        return bytes.next_multiple_of(FINE);
+    }
+    if bytes <= COARSE_MAX {
+        return bytes.next_multiple_of(COARSE);
+    }
+    of(bytes).map_or(bytes, size)
+}
+
 /// How many bytes a class takes.
 #[inline]
 pub(super) fn size(class: usize) -> usize {
@@ -62,6 +77,7 @@ mod tests {
         for bytes in 1..=largest {
             let class = of(bytes).unwrap();
             let rounded = size(class);
+            assert_eq!(super::rounded(bytes), rounded);
             let rests = [(MIN - 1, MIN), (TINY_MAX, TINY), (FINE_MAX, FINE), (COARSE_MAX, COARSE)];
             let rest = rests.iter().find(|(max, _)| bytes <= *max).map(|(_, rest)| *rest);
             assert!(rounded >= bytes && rounded - bytes < rest.unwrap_or(bytes / 3), "{bytes}");

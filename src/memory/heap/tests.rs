@@ -72,6 +72,59 @@ fn a_spare_chunk_is_the_next_one_or_goes_back() {
 }
 
 #[test]
+fn a_spare_chunk_goes_back_when_its_heap_ends() {
+    let before = pages::MAPPED.get();
+    for is_piece_kept in [false, true] {
+        let heap = Heap::new();
+        heap.foresee(SMALL_CHUNKS * CHUNK + 1);
+        let piece = Piece::take(&heap, 40, 1);
+        heap.get_spare();
+        assert_eq!(pages::MAPPED.get(), before + 2, "what a piece lies in, and the spare one");
+        let (kept, done) = if is_piece_kept { (Some(piece), None) } else { (None, Some(piece)) };
+        done.into_iter().for_each(Piece::give_back);
+        drop(heap);
+        assert_eq!(pages::MAPPED.get(), before + isize::from(is_piece_kept));
+        kept.into_iter().for_each(Piece::give_back);
+        assert_eq!(pages::MAPPED.get(), before);
+    }
+}
+
+#[test]
+fn a_heap_of_which_much_is_expected_has_large_pages_from_the_first_on() {
+    for (expected, is_large) in [(SMALL_CHUNKS * CHUNK, false), (SMALL_CHUNKS * CHUNK + 1, true)] {
+        let heap = Heap::new();
+        heap.foresee(expected);
+        let lines = heap.lines(1);
+        // SAFETY: a piece of it is there.
+        assert_eq!(unsafe { (*chunk_of(lines.address())).is_large }, is_large, "{expected}");
+        drop((lines, heap));
+    }
+}
+
+#[test]
+fn who_takes_many_takes_them_in_the_order_in_which_they_lie() {
+    let heap = Heap::new();
+    let hand = Hand::new(&heap);
+    let take = |n: usize| Piece::take(&Stock(&hand), [57, 128, 1_000, SIZE_MAX][n % 4], n as u8);
+    let mut pieces: Vec<Piece> = (0..2_000).map(take).collect();
+    for class in 0..4 {
+        let places: Vec<usize> =
+            pieces.iter().skip(class).step_by(4).map(|p| p.at.addr().get()).collect();
+        let ups = places.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!(places.len() - 1 - ups <= 3, "one slab comes behind the other, but for chunks");
+    }
+    assert!(!hand.is_empty());
+    // Those who take one at a time take them, too.
+    let state = || heap.0.0.state.lock().in_use;
+    let in_use = state();
+    pieces.push(Piece::take(&hand, 57, 9));
+    assert_eq!(state(), in_use);
+    pieces.into_iter().for_each(|piece| piece.give_to(&hand));
+    hand.put_down();
+    assert!(hand.is_empty() && state() == 0);
+}
+
+#[test]
 fn a_heap_has_no_larger_piece() {
     assert_eq!(Heap::new().take(SIZE_MAX + 1), None);
 }

@@ -30,6 +30,57 @@ fn before_version_5_nothing_follows_the_end_and_deadlines_are_in_seconds() {
 }
 
 #[test]
+fn what_is_too_large_to_be_gathered_in_one_go_comes_whole_and_in_order() {
+    let count = 40_000_u32;
+    // In no order, and each once.
+    let numbers = || (0..count).map(|n| n.wrapping_mul(7919) % 40_009).filter(|n| *n < count - 50);
+    let name = |n: u32| format!("the long name of an element that is one of many:{n:05}");
+    let score = |n: u32| f64::from(n % 1000) - 500.0;
+    let value = |kind: u8, numbers: &mut dyn Iterator<Item = u32>| {
+        let elements: Vec<Vec<u8>> = numbers
+            .map(|n| match kind {
+                4 => [string(name(n).as_bytes()), string(b"value")].concat(),
+                5 => [&string(name(n).as_bytes())[..], &score(n).to_le_bytes()].concat(),
+                _ => string(name(n).as_bytes()),
+            })
+            .collect();
+        let len = (elements.len() as u32).to_be_bytes();
+        [&[0x80][..], &len, &elements.concat()].concat()
+    };
+    let wanted = [
+        (1, list_of(numbers().map(name))),
+        (2, set_of(numbers().map(name))),
+        (4, hash_of(numbers().map(|n| (name(n), "value".to_owned(), None)))),
+        (5, zset_of(numbers().map(|n| (name(n), score(n))))),
+    ];
+    for (kind, wanted) in wanted {
+        let bytes = snapshot("REDIS0009", &[&key(kind, "k", &[&value(kind, &mut numbers())])]);
+        let (items, error, _) = items_of(Decoder::new(), bytes.chunks(1_000_003));
+        assert_eq!((items.len(), error), (3, None));
+        assert!(items[1] == entry(0, "k", wanted, None), "type {kind}");
+        if kind != 1 {
+            // The first one comes once more.
+            let mut twice = numbers().chain(numbers().take(1));
+            let value = value(kind, &mut twice);
+            let (_, text) = refused(&snapshot("REDIS0009", &[&key(kind, "k", &[&value])]));
+            assert!(text.ends_with("is there twice"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_gathered_counts_until_it_is_a_value() {
+    let elements = [0x20; 33].repeat(80_000);
+    let bytes = [b"REDIS0009", &key(1, "k", &[b"\x80\x01\0\0\0", &elements])[..]].concat();
+    let mut decoder = Decoder::new();
+    for part in bytes.chunks(100_000) {
+        let before = decoder.memory();
+        feed(&mut decoder, part, &mut Vec::new()).unwrap();
+        assert!(decoder.memory() > before + part.len() / 10 * 9, "of {} bytes", part.len());
+    }
+}
+
+#[test]
 fn numbers_with_two_meanings_follow_the_magic() {
     let deadline = 1_700_000_000_123i64;
     let pairs = hash_of([("a", "1", Some(deadline)), ("b", "2", None)]);

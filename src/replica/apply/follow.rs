@@ -7,10 +7,10 @@ use crate::command::{self, Asked, Setting, Unit};
 use crate::error::{Error, Kind};
 use crate::log::{self, Level};
 use crate::replica::UntilStopped;
-use crate::replica::follow::{Next, Stream, View};
+use crate::replica::follow::{Next, Stream, View, views};
 use crate::replica::position::Position;
 use crate::replica::state::{Counters, Moment};
-use crate::table::Stamp;
+use crate::table::{Batch, Key, Stamp};
 
 /// What holds for all units that are applied without a pause in between.
 struct Round<'a> {
@@ -66,6 +66,7 @@ impl Apply {
             }
         };
         drop(round);
+        self.shared.board.pause();
         let has_left = match outcome {
             Ok(has_left) => has_left,
             Err(Broken::Resync(error)) => {
@@ -109,9 +110,12 @@ impl Apply {
                 self.pass(bytes);
                 self.shared.control.ack_now();
             }
-            Some(Next::Unit { commands, bytes }) => {
-                let views = commands.views();
-                return self.run_unit(&views, bytes, round);
+            Some(Next::One { row, args, foreseen, bytes }) => {
+                let first = foreseen.and_then(|foreseen| Some(foreseen.key(args.get(1)?)));
+                return self.run_unit(&[(row, args.list())], first, bytes, round);
+            }
+            Some(Next::Many { commands, bytes }) => {
+                return self.run_unit(&views(&commands), None, bytes, round);
             }
         }
         Ok(Followed::Done)
@@ -135,9 +139,11 @@ impl Apply {
         Stamp { replid: replid.unwrap_or([b'0'; 40]), offset, unit: self.unit }
     }
 
+    /// `foreseen` is one of the arguments.
     fn run_unit(
         &mut self,
         commands: &[View<'_>],
+        foreseen: Option<Key<'_>>,
         bytes: usize,
         round: &mut Round<'_>,
     ) -> Result<Followed, Broken> {
@@ -148,23 +154,31 @@ impl Apply {
         }
         let now_ms = round.now_ms;
         let setting = self.setting(bytes, now_ms);
-        let mut unit = Unit::new(setting, &mut round.gate, self.position.db);
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, &mut round.gate, &mut batch, self.position.db);
+        if let Some(key) = foreseen {
+            unit.foresee(key);
+        }
         if let Some(heal) = &self.heal {
             unit.watch(heal);
         }
         let outcome = self.run_commands(&mut unit, commands);
         let touched = unit.take_touched();
-        let (batch, asked, db) = unit.finish();
+        let (asked, db) = unit.finish();
         if heard {
             self.count_asked(asked);
         }
-        // A unit that could not be applied as a whole is not shown at all.
-        let diverged = outcome.inspect_err(|_| {
-            self.shared.events.discard();
-            if heard {
-                self.told_in_vain.extend(batch.touched(&self.table));
+        let diverged = match outcome {
+            Ok(diverged) => diverged,
+            // A unit that could not be applied as a whole is not shown at all.
+            Err(broken) => {
+                self.shared.events.discard();
+                if heard {
+                    self.told_in_vain.extend(batch.touched(&self.table));
+                }
+                return Err(broken);
             }
-        })?;
+        };
         let counters = &self.shared.counters;
         Counters::add(&counters.commands, commands.len() as u64);
         Counters::add(&counters.units, 1);
@@ -179,6 +193,10 @@ impl Apply {
             self.note_touched(&touched, commands, now_ms);
         }
         self.publish_position();
+        if heard {
+            // The next answer may take its time.
+            self.shared.board.pause();
+        }
         self.shared.events.commit();
         Ok(if is_news { Followed::Diverged } else { Followed::Done })
     }

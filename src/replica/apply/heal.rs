@@ -11,6 +11,7 @@ use crate::replica::UntilStopped;
 use crate::replica::follow::View;
 use crate::replica::heal::{Outcome, Ready};
 use crate::replica::state::Counters;
+use crate::table::Batch;
 use crate::text::printable;
 use crate::value::Value;
 use std::sync::atomic::Ordering;
@@ -143,9 +144,11 @@ impl Apply {
     ) -> Result<(), Broken> {
         gate.renew();
         let heard = gate.is_set();
-        let mut unit = Unit::new(self.setting(0, self.now_ms()), gate, self.position.db);
+        let setting = self.setting(0, self.now_ms());
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, gate, &mut batch, self.position.db);
         heal(&mut unit);
-        let (batch, asked, _) = unit.finish();
+        let (asked, _) = unit.finish();
         if heard {
             self.count_asked(asked);
         }

@@ -5,7 +5,7 @@ use super::{Load, Surroundings, check_stop, is_in, is_unchanged};
 use crate::change::{Gate, Reason};
 use crate::command::{Unit, known_fingerprint};
 use crate::error::Result;
-use crate::table::{Db, Entry, Generation, Place, Table};
+use crate::table::{Batch, Db, Entry, Generation, Place, Table};
 use crate::value::{ABSENT, Bytes, Content, Flat};
 
 /// A dataset in the making.
@@ -144,9 +144,11 @@ impl Load {
         ask: impl FnOnce(&mut Unit<'_>),
     ) {
         let mut gate = gate();
-        let mut unit = Unit::new(self.setting(around), &mut gate, 0);
+        let setting = self.setting(around);
+        let mut batch = Batch::of(setting.unit);
+        let mut unit = Unit::new(setting, &mut gate, &mut batch, 0);
         ask(&mut unit);
-        let (batch, asked, _) = unit.finish();
+        let (asked, _) = unit.finish();
         self.asked.add(asked);
         next.absorb(batch, *around.unit);
     }

@@ -22,7 +22,7 @@ pub(super) use stored::{Glance, Stored, shared_memory};
 use super::layout::Layout;
 use super::sharing::{Bucket, Commit, Pin};
 use crate::memory::fetch;
-use segment::{OwnSegment, Spot, fetch_stored};
+use segment::{Likely, OwnSegment, Spot, fetch_stored, own_guess};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The keys of one database. Readers use it through `&self` and pinned; the writer, too, but is
@@ -125,6 +125,7 @@ impl Index {
         let bits = (keys / USUAL + 1).next_power_of_two().ilog2().min(24);
         let share = (keys >> bits) + (keys >> bits) / 16 + 1;
         let segments = 0..1_usize << bits;
+        layout.heap.foresee(segments.len() * Segment::size(share));
         let segments = segments.map(|_| Segment::new(&layout.heap, share, bits, born).0);
         Self { directory: AtomicPtr::new(Directory::new(segments.collect())) }
     }
@@ -262,11 +263,28 @@ impl Index {
         segment.fetch_fields();
     }
 
-    /// The same of what it will probably find; the bucket is there by now.
+    /// The same of where what it will probably find begins; the bucket is there by now.
     #[inline]
     pub(super) fn own_fetch_stored(&self, hash: u64) {
-        let segment = self.segment(hash);
-        Start { segment, bucket: segment.first(hash), hash }.fetch_stored();
+        match self.segment(hash).own_likely(hash) {
+            Likely::Here(spot) => spot.fetch(),
+            Likely::Behind(bucket) => fetch(std::ptr::from_ref(bucket).addr()),
+            Likely::Nowhere => {}
+        }
+    }
+
+    /// The same of all of it; what was asked for before is there by now.
+    #[inline]
+    pub(super) fn own_fetch_rest(&self, hash: u64) {
+        match self.segment(hash).own_likely(hash) {
+            Likely::Here(spot) => spot.fetch_rest(),
+            Likely::Behind(bucket) => {
+                if let Some(spot) = own_guess(bucket, hash) {
+                    spot.fetch();
+                }
+            }
+            Likely::Nowhere => {}
+        }
     }
 
     /// Where a key is.

@@ -70,6 +70,12 @@ impl Note {
         self.0 >> KIND_SHIFT == 0
     }
 
+    /// Whether both are of the same type, and have a deadline or none.
+    #[inline]
+    pub(super) fn is_alike(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> KIND_SHIFT == 0
+    }
+
     #[inline]
     pub(super) fn has_deadline(self) -> bool {
         self.bits(DEADLINE_SHIFT, 1) != 0
@@ -166,11 +172,13 @@ impl<'a> Packed<'a> {
     #[inline]
     pub(super) fn lean_len(self) -> usize {
         let note = self.note;
-        let deadline = if note.has_deadline() { size_of::<i64>() } else { 0 };
-        let mut between = note.version_len() + deadline;
-        if note.kind() != Type::String {
-            let rest = self.content.get(note.key_len() + between..).unwrap_or_default();
-            between += rest.len() - split_length(split_length(rest).1).1.len();
+        let mut between = note.version_len();
+        if !note.is_simple() {
+            between += if note.has_deadline() { size_of::<i64>() } else { 0 };
+            if note.kind() != Type::String {
+                let rest = self.content.get(note.key_len() + between..).unwrap_or_default();
+                between += rest.len() - split_length(split_length(rest).1).1.len();
+            }
         }
         self.content.len().saturating_sub(between)
     }

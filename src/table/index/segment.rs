@@ -49,6 +49,14 @@ pub(in crate::table) struct Spot<'a> {
     pub(in crate::table) place: usize,
 }
 
+/// Where the writer will probably find something: a guess, for which no key is looked at.
+pub(in crate::table) enum Likely<'a> {
+    Here(Spot<'a>),
+    /// In the bucket behind the first, if anywhere.
+    Behind(&'a Bucket),
+    Nowhere,
+}
+
 /// The smallest size that takes so many words, or the largest.
 fn size_for(words: usize) -> usize {
     SIZES.into_iter().find(|buckets| room_of(*buckets) >= words).unwrap_or(LARGEST)
@@ -71,6 +79,11 @@ impl Segment {
         segment.set(DEPTH, depth.into());
         segment.set(BORN, born);
         segment
+    }
+
+    /// How many bytes one takes that is made for so many words.
+    pub(in crate::table) fn size(words: usize) -> usize {
+        (size_for(words) + 1) * LINE
     }
 
     /// How many buckets it has, without the one that comes first.
@@ -347,17 +360,34 @@ impl Segment {
     }
 
     /// Where this key is.
+    #[inline]
     pub(in crate::table) fn own_find<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
-        for bucket in self.way(hash) {
-            let control = bucket.own_control();
-            for place in control.with_tag(tag_of(hash)) {
-                let spot = Spot { bucket, place };
-                if spot.show().is_some_and(|shown| shown.has_key(key)) {
-                    return Some(spot);
-                }
+        match own_look(self.first(hash), hash, key) {
+            (None, true) => self.own_find_further(hash, key),
+            (found, _) => found,
+        }
+    }
+
+    /// What this hash will probably lead to.
+    #[inline]
+    pub(in crate::table) fn own_likely<'a>(self, hash: u64) -> Likely<'a> {
+        let bucket = self.first(hash);
+        match own_guess(bucket, hash) {
+            Some(spot) => Likely::Here(spot),
+            None if bucket.own_control().is_spilled() => {
+                self.way(hash).nth(1).map_or(Likely::Nowhere, Likely::Behind)
             }
-            if !control.is_spilled() {
-                return None;
+            None => Likely::Nowhere,
+        }
+    }
+
+    /// The same in the buckets behind the first.
+    #[inline(never)]
+    fn own_find_further<'a>(self, hash: u64, key: &[u8]) -> Option<Spot<'a>> {
+        for bucket in self.way(hash).skip(1) {
+            match own_look(bucket, hash, key) {
+                (None, true) => {}
+                (found, _) => return found,
             }
         }
         None
@@ -467,6 +497,26 @@ impl Segment {
     }
 }
 
+/// What of a bucket something of this hash may be.
+#[inline]
+pub(in crate::table) fn own_guess<'a>(bucket: &'a Bucket, hash: u64) -> Option<Spot<'a>> {
+    let place = bucket.own_control().with_tag(tag_of(hash)).next()?;
+    Some(Spot { bucket, place })
+}
+
+/// Where in a bucket this key is, and whether it may be behind it.
+#[inline(always)]
+fn own_look<'a>(bucket: &'a Bucket, hash: u64, key: &[u8]) -> (Option<Spot<'a>>, bool) {
+    let control = bucket.own_control();
+    for place in control.with_tag(tag_of(hash)) {
+        let spot = Spot { bucket, place };
+        if spot.show().is_some_and(|shown| shown.has_key(key)) {
+            return (Some(spot), false);
+        }
+    }
+    (None, control.is_spilled())
+}
+
 /// Of the key of a word that is in a slot of the writer's.
 fn hash_of(word: u64, layout: &Layout) -> u64 {
     // SAFETY: what the writer's own slots refer to is there.
@@ -478,6 +528,20 @@ impl<'a> Spot<'a> {
         // SAFETY: what the writer's own slots refer to is there; and it is used up before the
         // writer changes the slot.
         unsafe { Shown::of_slot(self.bucket.own_slot(self.place)) }
+    }
+
+    /// Has the processor fetch where what is there begins.
+    #[inline]
+    pub(in crate::table) fn fetch(&self) {
+        fetch_stored(self.bucket.own_slot(self.place));
+    }
+
+    /// The same of what is behind that; where it begins is there by now.
+    #[inline]
+    pub(in crate::table) fn fetch_rest(&self) {
+        if let Some(shown) = self.show() {
+            shown.fetch_rest();
+        }
     }
 
     /// Stores something else of the same key there.

@@ -11,9 +11,9 @@ use super::packed::{
     DEADLINE_SHIFT, FIRST, KIND_SHIFT, KINDS, Note, Packed, Parts, Plain, VERSION_SHIFT, elements,
     parts, version_len,
 };
-use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, Lent, Source, block_size, fetch};
+use crate::memory::{Block, CONTENT_MAX, Hand, Head, Heap, LINE, Lent, Source, block_size, fetch};
 use crate::table::entry::{Entry, Share};
-use crate::value::{Bytes, Content, Flat, Pieces, Room, Type, Value};
+use crate::value::{Brief, Bytes, Content, Flat, Pieces, Type, Value};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -86,6 +86,7 @@ impl Stored {
     }
 
     /// The same of what is lent.
+    #[inline]
     pub(in crate::table) fn of(
         source: &impl Source,
         key: &[u8],
@@ -106,7 +107,7 @@ impl Stored {
     /// The same and what it adds to the sums, for less than to ask it.
     #[inline]
     pub(in crate::table) fn with_share(
-        heap: &Heap,
+        source: &impl Source,
         key: &[u8],
         content: Content<'_>,
         version: u64,
@@ -116,7 +117,7 @@ impl Stored {
             Content::Flat(flat) => Some((flat.kind, key.len() + flat.bytes.len())),
             Content::Value(_) => None,
         };
-        let stored = Self::of(heap, key, content, version, expires_at_ms);
+        let stored = Self::of(source, key, content, version, expires_at_ms);
         let share = match flat.filter(|_| stored.0.get() & APART == 0) {
             Some((kind, len)) => {
                 Share::whole(kind, expires_at_ms.is_some(), SLOT_BYTES + packed_memory(len))
@@ -203,16 +204,7 @@ impl Stored {
 
     /// What it adds to the sums.
     pub(in crate::table) fn share(&self) -> Share {
-        match self.show().form() {
-            Form::Packed(packed) => {
-                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
-                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
-            }
-            Form::Apart((key, entry)) => {
-                let itself = size_of::<Apart>() + ALLOCATION_BYTES;
-                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
-            }
-        }
+        self.show().share()
     }
 }
 
@@ -264,6 +256,35 @@ impl<'a> Shown<'a> {
         NonZeroU64::new(word).map(|word| unsafe { Self::of(word) })
     }
 
+    /// What it adds to the sums.
+    pub(in crate::table) fn share(self) -> Share {
+        match self.form() {
+            Form::Packed(packed) => {
+                let memory = SLOT_BYTES + packed_memory(packed.lean_len());
+                Share::whole(packed.note.kind(), packed.note.has_deadline(), memory)
+            }
+            Form::Apart((key, entry)) => {
+                let itself = size_of::<Apart>() + ALLOCATION_BYTES;
+                Share::of(entry, SLOT_BYTES + itself + apart_memory(key.len(), entry))
+            }
+        }
+    }
+
+    /// Where both are blocks that differ in nothing that is counted but their memory, which most
+    /// are that come in each other's place: where it is counted, and how much of it each takes.
+    #[inline]
+    pub(in crate::table) fn memory_beside(self, other: Self) -> Option<(usize, [usize; 2])> {
+        let (own, other) = (self.packed()?, other.packed()?);
+        if !own.note.is_alike(other.note) {
+            return None;
+        }
+        let lens = [own.lean_len(), other.lean_len()];
+        let place = own.note.kind() as usize;
+        // Mostly they are of one length, which does not have to be rounded then.
+        let is_same = lens[0] == lens[1];
+        Some((place, if is_same { lens } else { lens.map(|len| SLOT_BYTES + packed_memory(len)) }))
+    }
+
     #[inline]
     fn form(self) -> Form<'a> {
         match self.packed() {
@@ -285,6 +306,14 @@ impl<'a> Shown<'a> {
         // SAFETY: a word without a mark is that of a block, which is not dropped meanwhile.
         let Lent { note, content } = unsafe { Block::lend_word(self.word, self.head) };
         Some(Packed { note: Note(note), content })
+    }
+
+    /// Has the processor fetch all of a block but its first two lines.
+    #[inline]
+    pub(in crate::table) fn fetch_rest(self) {
+        let content = self.packed().map_or(&b""[..], |packed| packed.content);
+        let first = content.as_ptr().addr();
+        (2 * LINE..content.len()).step_by(LINE).for_each(|at| fetch(first + at));
     }
 
     #[inline]
@@ -386,6 +415,20 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// The same of the value alone: nothing else is read.
+    #[inline]
+    pub(in crate::table) fn lend_value<R>(self, f: impl FnOnce(Option<&Value>) -> R) -> R {
+        match self.form() {
+            Form::Packed(packed) => {
+                // SAFETY: as above.
+                let block = unsafe { Block::from_word(self.word) };
+                let value = ManuallyDrop::new(unpack_value(block, &packed.parts()));
+                f(Some(&value))
+            }
+            Form::Apart((_, entry)) => f(entry.value.as_ref()),
+        }
+    }
+
     /// What the key has. Constant time, and nothing is allocated, unless very many have it already:
     /// see [`Block`].
     pub fn entry(self) -> Entry {
@@ -468,8 +511,8 @@ fn block<const N: usize>(
         FIRST => 0,
         _ => (8 - version.leading_zeros() as usize / 8).clamp(1, 7),
     };
-    let mut between = Room::<BETWEEN_MAX>::default();
-    between.put(version.to_le_bytes().get(..version_len(version_code))?)?;
+    let mut between = Brief::<BETWEEN_MAX>::default();
+    between.put_number(version, version_len(version_code))?;
     if let Some(at) = expires_at_ms {
         between.put(&at.to_le_bytes())?;
     }
@@ -499,11 +542,16 @@ fn packed_before<'a>(heap: &Heap, key: &'a Bytes, entry: &Entry, flat: &Flat) ->
 }
 
 fn unpack(block: Block, parts: &Parts<'_>) -> Entry {
+    let value = unpack_value(block, parts);
+    Entry { version: parts.version, ..Entry::new(value, parts.expires_at_ms) }
+}
+
+#[inline]
+fn unpack_value(block: Block, parts: &Parts<'_>) -> Value {
     let (value, (len, mark)) = elements(parts);
     let range = block.len() - value.len()..block.len();
     let bytes = Bytes::within(block, range);
-    let value: Value = Flat { kind: parts.kind, len, mark, bytes }.into_value();
-    Entry { version: parts.version, ..Entry::new(value, parts.expires_at_ms) }
+    Flat { kind: parts.kind, len, mark, bytes }.into_value()
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use super::block::{Length, push};
 use super::inner::{FANOUT, Inner};
 use super::order::Order;
-use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, Tree};
+use super::{Child, LEAF_BYTES, LEAF_OVERHEAD, Node, Root, Tree};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// Builds a tree from its first entry to its last.
 #[derive(Debug, Default)]
@@ -31,8 +30,8 @@ impl Builder {
     fn close_leaf(&mut self) {
         self.bytes += self.block.len();
         self.all += self.len;
-        let node = Node::Leaf(self.block.as_slice().into());
-        self.leaves.push(Child::new(std::mem::take(&mut self.len), node));
+        let node = Node::joined(&[&self.block]);
+        self.leaves.push(Child { node, len: std::mem::take(&mut self.len) });
         self.block.clear();
     }
 
@@ -43,6 +42,10 @@ impl Builder {
 
     /// The tree.
     pub(in crate::value) fn finish<O: Order>(mut self) -> Tree<O> {
+        if self.leaves.is_empty() {
+            let root = (!self.block.is_empty()).then(|| Root::Leaf(self.block.as_slice().into()));
+            return Tree { root, len: self.len, bytes: self.block.len(), order: PhantomData };
+        }
         if !self.block.is_empty() {
             self.close_leaf();
         }
@@ -52,11 +55,11 @@ impl Builder {
             let mut rest = level.into_iter().peekable();
             while rest.peek().is_some() {
                 let inner = Inner::new::<O>(rest.by_ref().take(FANOUT));
-                above.push(Child::new(inner.len(), Node::Inner(Arc::new(inner))));
+                above.push(Child { len: inner.len(), node: Node::node(inner) });
             }
             level = above;
         }
-        let root = level.pop().map(|child| child.node);
+        let root = level.pop().map(|child| Root::Inner(child.node));
         Tree { root, len: self.all, bytes: self.bytes, order: PhantomData }
     }
 }

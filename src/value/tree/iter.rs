@@ -1,48 +1,53 @@
 //! Goes through the entries of a tree.
 
 use super::block::{Entries, entries};
-use super::inner::ChildIter;
-use super::{Node, locate};
+use super::inner::Nodes;
+use super::{Node, Root};
+use crate::memory::View;
 
 /// Entries in their order.
 #[derive(Clone, Debug)]
 pub(in crate::value) struct Iter<'a> {
     /// What is still to come on each level above the leaf in hand.
-    stack: Vec<ChildIter<'a>>,
+    stack: Vec<Nodes<'a>>,
     leaf: Entries<'a>,
     left: usize,
 }
 
 impl<'a> Iter<'a> {
     /// From this place on, of so many.
-    pub(super) fn new(root: Option<&'a Node>, len: usize, index: usize) -> Self {
+    pub(super) fn new(root: Option<&'a Root>, len: usize, index: usize) -> Self {
         let mut iter = Self { stack: Vec::new(), leaf: entries(&[]), left: 0 };
         if index < len {
             iter.left = len - index;
-            iter.descend(root, index);
+            match root {
+                None => {}
+                Some(Root::Leaf(block)) => iter.enter(block, index),
+                Some(Root::Inner(node)) => iter.descend(node, index),
+            }
         }
         iter
     }
 
-    fn descend(&mut self, node: Option<&'a Node>, mut index: usize) {
-        let Some(mut node) = node else { return };
+    fn descend(&mut self, mut node: &'a Node, mut index: usize) {
         loop {
-            match node {
-                Node::Leaf(block) => {
-                    self.leaf = entries(block);
-                    for _ in 0..index {
-                        self.leaf.next();
-                    }
-                    return;
-                }
-                Node::Inner(inner) => {
-                    let (at, within) = locate(inner.children(), index, false);
-                    let mut rest = inner.children().iter_from(at);
+            match node.view() {
+                View::Bytes(leaf) => return self.enter(leaf, index),
+                View::Node(inner) => {
+                    let (at, within) = inner.locate(index, false);
+                    let mut rest = inner.nodes_from(at);
                     let Some(child) = rest.next() else { return };
                     self.stack.push(rest);
-                    (node, index) = (&child.node, within);
+                    (node, index) = (child, within);
                 }
             }
+        }
+    }
+
+    fn enter(&mut self, leaf: &'a [u8], index: usize) {
+        self.leaf = entries(leaf);
+        for _ in 0..index {
+            self.leaf.next();
         }
     }
 }
@@ -57,7 +62,7 @@ impl<'a> Iterator for Iter<'a> {
                 return Some(entry);
             }
             match self.stack.last_mut()?.next() {
-                Some(child) => self.descend(Some(&child.node), 0),
+                Some(child) => self.descend(child, 0),
                 None => drop(self.stack.pop()),
             }
         }

@@ -2,12 +2,12 @@
 
 use super::inner::{FANOUT, Inner};
 use super::order::Order;
-use super::{LEAF_OVERHEAD, Node, Tree};
+use super::{LEAF_OVERHEAD, Node, Root, Tree};
+use crate::memory::View;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// Nodes next to each other on one level.
-type Level<'a> = SmallVec<[&'a Node; 2 * FANOUT]>;
+type Level<'a> = SmallVec<[&'a Node; 32]>;
 
 /// With more nodes of a level gone, a tree is taken to be another one.
 const LOST_MAX: usize = 8 * FANOUT;
@@ -16,79 +16,72 @@ impl<O: Order> Tree<O> {
     /// About the bytes of what this tree has and `later` has not, where that is a clone of it that
     /// was edited. It takes about as long as the edits did.
     pub(in crate::value) fn lost_to<'a>(&'a self, later: &'a Self) -> usize {
-        let (Some(own), Some(later)) = (&self.root, &later.root) else { return self.memory() };
-        let (mut own, mut later, mut before) = (own, later, 0);
+        let (mut own, mut later) = match (&self.root, &later.root) {
+            (Some(Root::Inner(own)), Some(Root::Inner(later))) => (own, later),
+            _ if self.is_untouched(later) => return 0,
+            _ => return self.memory(),
+        };
+        let mut before = 0;
         // Most edits are in one place: they differ on the way to one leaf.
-        while let (Node::Inner(a), Node::Inner(b)) = (own, later) {
-            let Some((a, b)) = a.children().only_difference(b.children()) else { break };
-            before += own.size();
-            (own, later) = (&a.node, &b.node);
+        while let (View::Node(a), View::Node(b)) = (own.view(), later.view()) {
+            let Some((a, b)) = a.only_difference(b) else { break };
+            before += size(own);
+            (own, later) = (a, b);
         }
-        before + own.lost_to(later).unwrap_or_else(|| self.memory())
+        before + lost(own, later).unwrap_or_else(|| self.memory())
     }
 }
 
-impl Node {
-    /// About the bytes of the nodes that this one has and the other one has not; `None` where they
-    /// are very many.
-    fn lost_to<'a>(&'a self, later: &'a Self) -> Option<usize> {
-        if let (Self::Leaf(_), Self::Leaf(_)) = (self, later) {
-            return Some(if self.is(later) { 0 } else { self.size() });
-        }
-        let (mut lost, mut depths) = (0, (self.depth(), later.depth()));
-        let (mut own, mut later) = (Level::from_elem(self, 1), Level::from_elem(later, 1));
-        loop {
-            let (gone, new) = different(&own, &later);
-            if gone.is_empty() {
-                return Some(lost);
-            }
-            if gone.len() > LOST_MAX {
-                return None;
-            }
-            // One level further down, in both where they are as far from their leaves.
-            let below = |nodes: Level<'a>| nodes.into_iter().flat_map(Node::below).collect();
-            let is_deeper = depths.0.cmp(&depths.1);
-            if is_deeper.is_ge() {
-                lost += gone.iter().map(|node| node.size()).sum::<usize>();
-                depths.0 -= 1;
-            }
-            depths.1 -= usize::from(is_deeper.is_le());
-            (own, later) = (
-                if is_deeper.is_ge() { below(gone) } else { gone },
-                if is_deeper.is_le() { below(new) } else { new },
-            );
-        }
+/// About the bytes of the nodes that one has and the other one has not; `None` where they are very
+/// many.
+fn lost<'a>(own: &'a Node, later: &'a Node) -> Option<usize> {
+    if let (View::Bytes(_), View::Bytes(_)) = (own.view(), later.view()) {
+        return Some(if own.is(later) { 0 } else { size(own) });
     }
-
-    /// Whether both are the same node.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Leaf(a), Self::Leaf(b)) => a.is_same(b),
-            (Self::Inner(a), Self::Inner(b)) => Arc::ptr_eq(a, b),
-            _ => false,
+    let (mut lost, mut depths) = (0, (depth(own), depth(later)));
+    let (mut own, mut later) = (Level::from_elem(own, 1), Level::from_elem(later, 1));
+    loop {
+        let (gone, new) = different(&own, &later);
+        if gone.is_empty() {
+            return Some(lost);
         }
-    }
-
-    /// How many levels there are.
-    fn depth(&self) -> usize {
-        1 + self.below().next().map_or(0, Self::depth)
-    }
-
-    /// The children.
-    fn below(&self) -> impl Iterator<Item = &Self> {
-        let inner = match self {
-            Self::Leaf(_) => None,
-            Self::Inner(inner) => Some(inner),
-        };
-        inner.into_iter().flat_map(|inner| inner.children().iter().map(|child| &child.node))
-    }
-
-    /// About the bytes that it takes itself.
-    fn size(&self) -> usize {
-        match self {
-            Self::Leaf(block) => block.len() + LEAF_OVERHEAD,
-            Self::Inner(_) => size_of::<Inner>(),
+        if gone.len() > LOST_MAX {
+            return None;
         }
+        // One level further down, in both where they are as far from their leaves.
+        let below = |nodes: Level<'a>| nodes.into_iter().flat_map(below).collect();
+        let is_deeper = depths.0.cmp(&depths.1);
+        if is_deeper.is_ge() {
+            lost += gone.iter().map(|node| size(node)).sum::<usize>();
+            depths.0 -= 1;
+        }
+        depths.1 -= usize::from(is_deeper.is_le());
+        (own, later) = (
+            if is_deeper.is_ge() { below(gone) } else { gone },
+            if is_deeper.is_le() { below(new) } else { new },
+        );
+    }
+}
+
+/// How many levels there are.
+fn depth(node: &Node) -> usize {
+    1 + below(node).next().map_or(0, depth)
+}
+
+/// The children.
+fn below(node: &Node) -> impl Iterator<Item = &Node> {
+    let inner = match node.view() {
+        View::Bytes(_) => None,
+        View::Node(inner) => Some(inner),
+    };
+    inner.into_iter().flat_map(Inner::nodes)
+}
+
+/// About the bytes that it takes itself.
+fn size(node: &Node) -> usize {
+    match node.view() {
+        View::Bytes(leaf) => leaf.len() + LEAF_OVERHEAD,
+        View::Node(_) => size_of::<Inner>(),
     }
 }
 

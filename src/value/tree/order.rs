@@ -11,6 +11,9 @@ pub(super) const HEAD_BYTES: usize = 32;
 /// differ, they are ordered as their entries are. Where they don't, nothing is known.
 pub(in crate::value) type Head = [u8; HEAD_BYTES];
 
+/// Where there is nothing to be told apart.
+pub(in crate::value) const NO_HEAD: Head = [0; HEAD_BYTES];
+
 /// How the entries of a tree are ordered.
 pub(in crate::value) trait Order {
     /// What orders an entry.
@@ -20,6 +23,12 @@ pub(in crate::value) trait Order {
     fn key(entry: &[u8]) -> Self::Key<'_>;
 
     fn compare(a: Self::Key<'_>, b: Self::Key<'_>) -> Ordering;
+
+    /// Whether both are the same, for less than to tell which one is before the other.
+    #[inline]
+    fn is(a: Self::Key<'_>, b: Self::Key<'_>) -> bool {
+        Self::compare(a, b).is_eq()
+    }
 
     fn head(key: Self::Key<'_>) -> Head;
 
@@ -42,7 +51,7 @@ impl Order for Unordered {
     }
 
     fn head((): ()) -> Head {
-        [0; HEAD_BYTES]
+        NO_HEAD
     }
 
     fn lead((): ()) -> u64 {
@@ -83,8 +92,39 @@ impl<N: Name> Order for ByName<N> {
         compare_bytes(a, b)
     }
 
+    #[inline(always)]
+    fn is(a: &[u8], b: &[u8]) -> bool {
+        // Most names differ in length, or in the end.
+        if a.len() != b.len() {
+            return false;
+        }
+        match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+            // Two pieces are all of what is not longer, without a call.
+            (Some(a_end), Some(b_end)) if b.len() <= 16 => {
+                a_end == b_end && a.first_chunk::<8>() == b.first_chunk()
+            }
+            (Some(a_end), Some(b_end)) => a_end == b_end && a == b,
+            _ => a == b,
+        }
+    }
+
+    #[inline]
     fn head(key: &[u8]) -> Head {
-        head_of(&[key])
+        let mut head = NO_HEAD;
+        // Without a call, by two pieces that overlap.
+        if let Some(all) = key.first_chunk::<HEAD_BYTES>() {
+            head = *all;
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>())
+        {
+            head[..16].copy_from_slice(first);
+            head[key.len() - 16..key.len()].copy_from_slice(last);
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+            head[..8].copy_from_slice(first);
+            head[key.len() - 8..key.len()].copy_from_slice(last);
+        } else {
+            head.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
+        }
+        head
     }
 
     #[inline]
@@ -104,7 +144,9 @@ impl<N: Name> Order for ByName<N> {
 pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
     let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
     let (Some(a_first), Some(b_first)) = (a.first_chunk(), b.first_chunk()) else {
-        return a.cmp(b);
+        // Of two that begin alike and of which one is short, the other is longer, or as short.
+        let first = first_bytes(a).cmp(&first_bytes(b));
+        return first.then_with(|| a.len().cmp(&b.len()));
     };
     let first = number(a_first).cmp(&number(b_first));
     if first.is_ne() || a.len() != b.len() || a.len() > 16 {
@@ -112,6 +154,26 @@ pub(in crate::value) fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
     }
     // Some of the last eight bytes may be among the first, which are equal.
     a.last_chunk().map(number).cmp(&b.last_chunk().map(number))
+}
+
+/// The first eight bytes as a number, with zeros for those that are not there.
+#[inline]
+pub(in crate::value) fn first_bytes(bytes: &[u8]) -> u64 {
+    if let Some(first) = bytes.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    let missing = u64::BITS - 8 * bytes.len() as u32;
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|four| u64::from(u32::from_be_bytes(*four)));
+        // They overlap, and where they do they are the same.
+        return first << 32 | last << missing;
+    }
+    match *bytes {
+        [a, b, c] => u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_be_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a] => u64::from_be_bytes([a, 0, 0, 0, 0, 0, 0, 0]),
+        _ => 0,
+    }
 }
 
 /// The head of what these parts are together.
@@ -144,6 +206,9 @@ mod tests {
             for first in [lead(&a).cmp(&lead(&b)), head_of(&[&a]).cmp(&head_of(&[&b]))] {
                 prop_assert!(first.is_eq() || first == order);
             }
+            prop_assert_eq!(<ByName<Whole> as Order>::is(&a, &b), a == b);
+            let long = [&a[..], &b, &a].concat();
+            prop_assert_eq!(<ByName<Whole> as Order>::head(&long), head_of(&[&long]));
         }
     }
 }

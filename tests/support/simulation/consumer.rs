@@ -196,7 +196,7 @@ pub fn read_table(replica: &Replica) -> Option<(Data, BTreeSet<Place>)> {
     Some((data, names))
 }
 
-fn value_of_whole(whole: &Whole) -> Value {
+fn value_of_whole(whole: &Whole<'_>) -> Value {
     let elements = (0..whole.len()).map(|at| whole.element(at).expect("memory").expect("there"));
     let bytes = |part: Option<&[u8]>| part.expect("it has that").to_vec();
     match whole.kind().expect("a type") {
