@@ -209,8 +209,8 @@ fuzz-corpora:
 # all orders, but of models. Blocks are handed on as words, and readers' seats stay for ever.
 miri:
 	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks" \
-	    cargo +nightly miri test --lib -- ffi::tests memory::heap memory::block replica::tasks \
-	    table::sharing table::tests::a_glance table::tests::what_a_glance
+	    cargo +nightly miri test --lib -- ffi::tests memory::heap memory::block memory::piece \
+	    replica::tasks table::sharing table::tests::a_glance table::tests::what_a_glance
 
 servers:
 	@tests/support/install servers

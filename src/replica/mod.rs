@@ -394,6 +394,7 @@ impl UntilStopped<'_> {
     }
 
     /// At a border between two units: another callback may have been set.
+    #[inline]
     fn renew(&mut self) {
         self.gate.renew();
     }

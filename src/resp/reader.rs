@@ -338,19 +338,21 @@ fn usual_length(rest: &[u8]) -> Option<(usize, usize)> {
     let word = u64::from_le_bytes(*rest.first_chunk()?);
     let digit = |at: u32| (word >> (8 * at) & 0xff) ^ u64::from(b'0');
     let ends = |at: u32| word >> (8 * at) & 0xffff == END;
-    let (a, b, c) = (digit(3), digit(4), digit(5));
+    let a = digit(3);
     if word & 0xff_ffff != START || a > 9 {
         return None;
     }
     if ends(4) {
         return Some((a as usize, 6));
     }
+    let b = digit(4);
     if a == 0 || b > 9 {
         return None;
     }
     if ends(5) {
         return Some(((a * 10 + b) as usize, 7));
     }
+    let c = digit(5);
     (c <= 9 && ends(6)).then_some(((a * 100 + b * 10 + c) as usize, 8))
 }
 

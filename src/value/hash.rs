@@ -51,9 +51,16 @@ pub(super) fn head_of(name: &[u8], field: Field<'_>) -> usize {
 /// How long an entry is.
 #[inline]
 pub(super) fn entry_len(name: &[u8], field: Field<'_>) -> usize {
-    let head = head_of(name, field);
-    let head = if head < 0x80 { 1 } else { Length::of(head).len() };
-    head + name.len() + field.value.len() + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
+    head_len(head_of(name, field))
+        + name.len()
+        + field.value.len()
+        + field.expires_at_ms.map_or(0, |_| size_of::<i64>())
+}
+
+/// How long what stands before a name is.
+#[inline]
+fn head_len(head: usize) -> usize {
+    if head < 0x80 { 1 } else { Length::of(head).len() }
 }
 
 /// Hands out the pieces of an entry.
@@ -95,6 +102,11 @@ impl Name for OfField {
     #[inline]
     fn name(entry: &[u8]) -> &[u8] {
         parts(entry).0
+    }
+
+    #[inline]
+    fn end(name_len: usize) -> Option<usize> {
+        Some(head_len(name_len << 1) + name_len)
     }
 }
 
@@ -205,7 +217,9 @@ mod tests {
             let mut model: BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)> = BTreeMap::new();
             let mut hash = Hash::default();
             for (stays, number, at) in steps {
-                let name = number.to_string().into_bytes();
+                // Of all lengths, and hardly different: also in their values.
+                let name = number.to_string().repeat([1, 3, 30][usize::from(number) % 3]);
+                let name = name.into_bytes();
                 let value = name.repeat(usize::from(number) % 40);
                 if stays {
                     let is_new = hash.insert(&name, Field { value: &value, expires_at_ms: at });

@@ -53,7 +53,7 @@ const MERGED_BYTES: usize = LEAF_BYTES * 3 / 4;
 /// A sequence of entries.
 #[derive(Clone, Debug)]
 pub(super) struct Tree<O = Unordered> {
-    root: Option<Root>,
+    root: Root,
     len: usize,
     /// Bytes of all leaves, lengths included.
     bytes: usize,
@@ -62,17 +62,20 @@ pub(super) struct Tree<O = Unordered> {
 
 impl<O> Default for Tree<O> {
     fn default() -> Self {
-        Self { root: None, len: 0, bytes: 0, order: PhantomData }
+        Self { root: Root::Inner(None), len: 0, bytes: 0, order: PhantomData }
     }
 }
 
+/// As large as a string: values are moved about.
 #[derive(Clone, Debug)]
 enum Root {
     /// The only leaf.
     Leaf(Bytes),
-    /// An inner node.
-    Inner(Node),
+    /// An inner node; none where there are no entries.
+    Inner(Option<Node>),
 }
+
+const _: () = assert!(size_of::<Root>() == size_of::<Bytes>());
 
 /// A leaf of several, or an inner node.
 type Node = Piece<Inner>;
@@ -99,14 +102,14 @@ impl<O: Order> Tree<O> {
     /// The only leaf; `None` where there are several, or none.
     pub(super) fn leaf(&self) -> Option<&Bytes> {
         match &self.root {
-            Some(Root::Leaf(block)) => Some(block),
-            _ => None,
+            Root::Leaf(block) => Some(block),
+            Root::Inner(_) => None,
         }
     }
 
     /// A tree of one leaf, which has so many entries.
     pub(super) fn of_leaf(block: Bytes, len: usize) -> Self {
-        Self { len, bytes: block.len(), root: Some(Root::Leaf(block)), order: PhantomData }
+        Self { len, bytes: block.len(), root: Root::Leaf(block), order: PhantomData }
     }
 
     /// About the memory that it takes, in bytes: of its entries with their lengths, and of a share
@@ -154,14 +157,14 @@ impl<O: Order> Tree<O> {
     /// The entry with this key.
     #[inline]
     pub(super) fn seek(&self, key: O::Key<'_>) -> Option<&[u8]> {
-        let node = match self.root.as_ref()? {
-            Root::Leaf(block) => return find_one::<O>(only(block), key),
-            Root::Inner(node) => node,
+        let node = match &self.root {
+            Root::Leaf(block) => return O::find_in(only(block), key),
+            Root::Inner(node) => node.as_ref()?,
         };
         let head = O::head(key);
         let mut sought = Sought::new(&head);
         let leaf = way_down(node, |inner| inner.likely_child(&mut sought));
-        let found = leaf.and_then(|leaf| find_one::<O>(leaf, key));
+        let found = leaf.and_then(|leaf| O::find_in(leaf, key));
         if found.is_some() || sought.is_sure() { found } else { self.seek_surely(key) }
     }
 
@@ -174,24 +177,24 @@ impl<O: Order> Tree<O> {
     #[inline]
     fn head(&self, key: O::Key<'_>) -> Head {
         match self.root {
-            Some(Root::Inner(_)) => O::head(key),
+            Root::Inner(Some(_)) => O::head(key),
             _ => NO_HEAD,
         }
     }
 
     /// The leaf at the end of a way down, of which each step is told.
     fn leaf_by(&self, step: impl FnMut(&Inner) -> usize) -> Option<&[u8]> {
-        match self.root.as_ref()? {
+        match &self.root {
             Root::Leaf(block) => Some(only(block)),
-            Root::Inner(node) => way_down(node, step),
+            Root::Inner(node) => way_down(node.as_ref()?, step),
         }
     }
 
     /// The first entry that is `wanted`, whatever their order.
     pub(super) fn scan(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
-        match self.root.as_ref()? {
+        match &self.root {
             Root::Leaf(block) => entries(block).find(|entry| wanted(entry)),
-            Root::Inner(node) => scan(node, &wanted),
+            Root::Inner(node) => scan(node.as_ref()?, &wanted),
         }
     }
 
@@ -203,9 +206,10 @@ impl<O: Order> Tree<O> {
     /// Whether `later` is a clone of this tree that was not edited since, in constant time.
     pub(super) fn is_untouched(&self, later: &Self) -> bool {
         match (&self.root, &later.root) {
-            (Some(Root::Leaf(own)), Some(Root::Leaf(later))) => own.is_same(later),
-            (Some(Root::Inner(own)), Some(Root::Inner(later))) => own.is(later),
-            (own, later) => own.is_none() && later.is_none(),
+            (Root::Leaf(own), Root::Leaf(later)) => own.is_same(later),
+            (Root::Inner(Some(own)), Root::Inner(Some(later))) => own.is(later),
+            (Root::Inner(None), Root::Inner(None)) => true,
+            _ => false,
         }
     }
 
@@ -216,7 +220,7 @@ impl<O: Order> Tree<O> {
 
     /// The entries from this place on.
     pub(super) fn iter_from(&self, index: usize) -> Iter<'_> {
-        Iter::new(self.root.as_ref(), self.len, index)
+        Iter::new(&self.root, self.len, index)
     }
 
     /// Puts an entry at this place; those from there on move up. A place behind the end is the end.
@@ -237,11 +241,11 @@ impl<O: Order> Tree<O> {
         if from == to || from + 1 == to {
             return self.replace(from, entry);
         }
-        if let Some(Root::Leaf(block)) = &self.root
+        if let Root::Leaf(block) = &self.root
             && let Some(moved) = moved_in_leaf(block, from, to, entry)
         {
             self.bytes = moved.len();
-            self.root = Some(Root::Leaf(moved));
+            self.root = Root::Leaf(moved);
             return;
         }
         self.remove(from);
@@ -257,18 +261,18 @@ impl<O: Order> Tree<O> {
 
     fn splice(&mut self, index: usize, remove: bool, insert: Option<&[u8]>) {
         let mut change = Change { remove, insert, grown: 0, shrunk: 0 };
-        let Some(root) = self.root.take() else {
-            *self = insert.into_iter().collect();
-            return;
-        };
-        let root = match root {
+        self.root = match std::mem::replace(&mut self.root, Root::Inner(None)) {
+            Root::Inner(None) => {
+                *self = insert.into_iter().collect();
+                return;
+            }
             Root::Leaf(block) => splice_leaf(&block, index, &mut change, |parts| {
                 if total(parts) <= LEAF_BYTES {
                     return Root::Leaf(Block::joined(parts).into());
                 }
-                Root::Inner(Node::node(Inner::new::<O>(cut(parts))))
+                Root::Inner(Some(Node::node(Inner::new::<O>(cut(parts)))))
             }),
-            Root::Inner(mut node) => {
+            Root::Inner(Some(mut node)) => {
                 let siblings = splice::<O>(&mut node, index, &mut change);
                 if !siblings.is_empty() {
                     let below: usize = siblings.iter().map(|child| child.len).sum();
@@ -276,10 +280,9 @@ impl<O: Order> Tree<O> {
                     let first = Child { node, len: len - below };
                     node = Node::node(Inner::new::<O>([first].into_iter().chain(siblings)));
                 }
-                Root::Inner(node)
+                Root::Inner(Some(node))
             }
         };
-        self.root = Some(root);
         self.bytes = self.bytes + change.grown - change.shrunk;
         self.len = self.len + usize::from(insert.is_some()) - usize::from(remove);
         self.collapse();
@@ -292,13 +295,13 @@ impl<O: Order> Tree<O> {
             return range.into_iter().for_each(|index| self.remove(index));
         }
         self.bytes -= match &mut self.root {
-            None => 0,
-            Some(Root::Leaf(block)) => {
+            Root::Inner(None) => 0,
+            Root::Leaf(block) => {
                 let (start, end) = (offset(block, range.start), offset(block, range.end));
                 *block = Block::joined(&[&block[..start], &block[end..]]).into();
                 end - start
             }
-            Some(Root::Inner(node)) => remove_range::<O>(node, range.clone()),
+            Root::Inner(Some(node)) => remove_range::<O>(node, range.clone()),
         };
         self.len -= range.len();
         self.collapse();
@@ -310,15 +313,15 @@ impl<O: Order> Tree<O> {
             *self = Self::default();
             return;
         }
-        while let Some(Root::Inner(node)) = &self.root {
+        while let Root::Inner(Some(node)) = &self.root {
             let root = match node.view() {
                 View::Node(inner) => match (inner.node(0), inner.node(1)) {
-                    (Some(only), None) => Root::Inner(only.clone()),
+                    (Some(only), None) => Root::Inner(Some(only.clone())),
                     _ => return,
                 },
                 View::Bytes(leaf) => Root::Leaf(leaf.into()),
             };
-            self.root = Some(root);
+            self.root = root;
         }
     }
 }
@@ -440,12 +443,6 @@ fn way_down(mut node: &Node, mut step: impl FnMut(&Inner) -> usize) -> Option<&[
             View::Node(inner) => node = inner.node(step(inner))?,
         }
     }
-}
-
-/// The entry of a leaf with this key.
-#[inline(always)]
-fn find_one<'a, O: Order>(leaf: &'a [u8], key: O::Key<'_>) -> Option<&'a [u8]> {
-    entries(leaf).find(|entry| O::is(O::key(entry), key))
 }
 
 /// How an entry compares to a key with this lead.
@@ -612,14 +609,14 @@ mod tests {
             }
         }
         let sums = match &tree.root {
-            None => (0, 0),
-            Some(Root::Leaf(leaf)) => {
+            Root::Inner(None) => (0, 0),
+            Root::Leaf(leaf) => {
                 let len = entries(leaf).count();
                 prop_assert!(len > 0, "an empty leaf");
                 prop_assert!(leaf.len() <= LEAF_BYTES || len == 1, "{} bytes", leaf.len());
                 (len, leaf.len())
             }
-            Some(Root::Inner(node)) => {
+            Root::Inner(Some(node)) => {
                 let (_, len, bytes) = walk::<O>(node, true)?;
                 (len, bytes)
             }
@@ -808,13 +805,13 @@ mod tests {
             for _ in 0..100_000 {
                 tree.insert(at, &[7; 20]);
             }
-            let Some(Root::Inner(root)) = &tree.root else { panic!("a single leaf") };
+            let Root::Inner(Some(root)) = &tree.root else { panic!("a single leaf") };
             let leaves = leaves(root);
             assert!(tree.bytes / leaves > LEAF_BYTES * 9 / 10 - 30, "{leaves} leaves, at {at}");
             while tree.len() > 0 {
                 tree.remove(tree.len() / 2);
             }
-            assert!(tree.root.is_none());
+            assert!(matches!(tree.root, Root::Inner(None)));
         }
     }
 

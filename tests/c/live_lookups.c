@@ -4,6 +4,7 @@
 #include "check.h"
 #include "server.h"
 #include <stddef.h>
+#include <time.h>
 
 static void strings(const rets_t *r, int server) {
     char buf[16];
@@ -105,12 +106,27 @@ static void wholes(const rets_t *r) {
     EXPECT(rets_key_digest(r, 0, "none", 4, hex), RETS_NOT_FOUND);
 }
 
-static void following(rets_t *r) {
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void following(rets_t *r, int64_t began_ms) {
     rets_info_t info;
     info.struct_size = sizeof info;
     EXPECT(rets_info(r, &info), RETS_OK);
     CHECK(info.ready == 1 && info.diverged == 0 && info.state == RETS_STATE_FOLLOWING);
     CHECK(info.full_syncs == 1 && info.keys == 8 && info.primary[0] != 0);
+    CHECK(info.connects == 1 && info.partial_syncs == 0 && info.will_retry == 1);
+    CHECK(info.since_ms > began_ms && info.since_ms <= now_ms());
+    CHECK(info.last_byte_age_ms >= 0 && info.data_age_ms >= 0);
+    CHECK(info.last_byte_age_ms <= now_ms() - began_ms && info.data_age_ms <= now_ms() - began_ms);
+    CHECK(info.memory_bytes > 0 && info.memory_peak_bytes >= info.memory_bytes);
+    CHECK(info.last_error == RETS_OK && info.last_error_at_ms == -1);
+    CHECK(info.last_error_text[0] == 0);
+    CHECK(info.units > 0 && info.commands_applied >= info.units && info.callbacks == 0);
+    CHECK(info.offset < 0 ? info.lag_bytes == -1 : info.offset_received >= info.offset);
     if (info.offset >= 0) {
         EXPECT(rets_wait_offset(r, NULL, info.offset, 1000), RETS_OK);
         EXPECT(rets_wait_offset(r, info.replid, info.offset, 1000), RETS_OK);
@@ -170,6 +186,7 @@ int main(int argc, char **argv) {
         "ZADD zset 1.5 m", "HSET hash f v",      "SET due x",        "EXPIREAT due 4102444800",
         "SELECT 5",        "SET fifth 5",        "SELECT 0",
     };
+    int64_t began_ms = now_ms() - 1;
     rets_t *r = NULL;
     size_t i;
     int server;
@@ -185,7 +202,7 @@ int main(int argc, char **argv) {
         strings(r, server);
         elements(r);
         wholes(r);
-        following(r);
+        following(r, began_ms);
         memory(r, server);
     }
     EXPECT(rets_stop(r, 30000), RETS_OK);

@@ -8,8 +8,8 @@ use parking_lot::MutexGuard;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-/// So many bytes are kept at most: then all of them go back, for much of it may be of sizes that
-/// nobody takes any more.
+/// So many bytes are kept at most: then those of sizes go back that nobody takes any more, and all
+/// of them where that is little.
 const KEPT_MAX: usize = 512 << 10;
 
 /// So many bytes of one size are taken together by who will take many.
@@ -28,11 +28,19 @@ pub trait Source {
 #[derive(Debug)]
 pub struct Hand {
     heap: Heap,
-    /// A pile for each class. What is in a pile stands here and not in the pieces themselves, which
-    /// are in no cache.
-    piles: Box<[UnsafeCell<Vec<NonNull<u8>>>; class::COUNT]>,
+    /// One for each class.
+    piles: Box<[UnsafeCell<Pile>; class::COUNT]>,
     /// Bytes in all of them.
     kept: Cell<usize>,
+}
+
+/// Pieces of one class. Which they are stands here and not in the pieces themselves, which are in
+/// no cache.
+#[derive(Debug)]
+struct Pile {
+    pieces: Vec<NonNull<u8>>,
+    /// One was wanted from here since that was last asked.
+    is_used: bool,
 }
 
 /// So many pieces before it is taken, one is fetched.
@@ -82,7 +90,8 @@ impl Source for Stock<'_> {
 impl Hand {
     /// An empty one.
     pub fn new(heap: &Heap) -> Self {
-        let piles = Box::new([const { UnsafeCell::new(Vec::new()) }; class::COUNT]);
+        const EMPTY: Pile = Pile { pieces: Vec::new(), is_used: false };
+        let piles = Box::new([const { UnsafeCell::new(EMPTY) }; class::COUNT]);
         Self { heap: heap.clone(), piles, kept: Cell::new(0) }
     }
 
@@ -91,9 +100,11 @@ impl Hand {
     fn take(&self, class: usize) -> Option<NonNull<u8>> {
         // SAFETY: only this thread has the hand, and nothing that is called here comes back to it.
         let pile = unsafe { &mut *self.piles.get(class)?.get() };
-        let piece = pile.pop()?;
+        pile.is_used = true;
+        let pieces = &mut pile.pieces;
+        let piece = pieces.pop()?;
         // It was given back long ago, and is in no cache.
-        if let Some(soon) = pile.len().checked_sub(SOON).and_then(|at| pile.get(at)) {
+        if let Some(soon) = pieces.len().checked_sub(SOON).and_then(|at| pieces.get(at)) {
             fetch(soon.as_ptr().addr());
         }
         self.kept.set(self.kept.get() - class::size(class));
@@ -106,15 +117,15 @@ impl Hand {
     fn stock_up(&self, class: usize) -> Option<NonNull<u8>> {
         let (inner, size) = (self.heap.0.0, class::size(class));
         // SAFETY: as above.
-        let pile = unsafe { &mut *self.piles.get(class)?.get() };
+        let pieces = unsafe { &mut (*self.piles.get(class)?.get()).pieces };
         let mut state = inner.state.lock();
         let first = state.take(inner, class)?;
         // Mostly that of next time, which nobody has touched yet.
         let next = first.addr().get() + STOCK;
         (next..next + STOCK).step_by(LINE).for_each(fetch);
-        pile.extend((1..STOCK / size).map_while(|_| state.take(inner, class)));
-        pile.reverse();
-        self.kept.set(self.kept.get() + pile.len() * size);
+        pieces.extend((1..STOCK / size).map_while(|_| state.take(inner, class)));
+        pieces.reverse();
+        self.kept.set(self.kept.get() + pieces.len() * size);
         Some(first)
     }
 
@@ -128,10 +139,10 @@ impl Hand {
         let pile = class::of(size).and_then(|class| Some((class, self.piles.get(class)?)));
         let Some((class, pile)) = pile else { return };
         // SAFETY: as above.
-        unsafe { &mut *pile.get() }.push(piece);
+        unsafe { &mut *pile.get() }.pieces.push(piece);
         self.kept.set(self.kept.get() + class::size(class));
         if self.kept.get() > KEPT_MAX {
-            self.empty();
+            self.make_room();
         }
     }
 
@@ -147,15 +158,23 @@ impl Hand {
 
     /// All of it goes back to the heap.
     pub fn put_down(&self) {
-        self.empty();
+        self.put_down_if(|_| true);
         for pile in self.piles.iter() {
             // SAFETY: as above.
-            unsafe { *pile.get() = Vec::new() };
+            unsafe { (*pile.get()).pieces = Vec::new() };
         }
+        self.kept.set(0);
     }
 
     #[cold]
-    fn empty(&self) {
+    fn make_room(&self) {
+        self.put_down_if(|pile| !std::mem::take(&mut pile.is_used));
+        if self.kept.get() > KEPT_MAX / 2 {
+            self.put_down_if(|_| true);
+        }
+    }
+
+    fn put_down_if(&self, is_wanted: impl Fn(&mut Pile) -> bool) {
         let inner = self.heap.0.0;
         if inner.is_foreign() {
             return;
@@ -164,25 +183,58 @@ impl Hand {
         for (class, pile) in self.piles.iter().enumerate() {
             // SAFETY: as above.
             let pile = unsafe { &mut *pile.get() };
-            while let Some(piece) = pile.pop() {
-                if let Some(next) = pile.last() {
+            if !is_wanted(pile) {
+                continue;
+            }
+            let size = class::size(class);
+            self.kept.set(self.kept.get() - pile.pieces.len() * size);
+            while let Some(piece) = pile.pieces.pop() {
+                if let Some(next) = pile.pieces.last() {
                     fetch(next.as_ptr().addr());
                 }
                 // SAFETY: the piece is of this heap, whose lock is held, and nobody else has it.
                 unsafe {
                     let chunk = chunk_of(piece.as_ptr().addr());
-                    state.give_back(chunk, piece, class::size(class));
+                    state.give_back(chunk, piece, size);
                 }
                 // There may be very many.
                 MutexGuard::bump(&mut state);
             }
         }
-        self.kept.set(0);
     }
 }
 
 impl Drop for Hand {
     fn drop(&mut self) {
         self.put_down();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_nobody_takes_go_back_before_those_that_somebody_does() {
+        let heap = Heap::new();
+        let hand = Hand::new(&heap);
+        let give_back = |size, count: usize| {
+            let pieces: Vec<_> = (0..count).map(|_| heap.take(size).expect("memory")).collect();
+            // SAFETY: they were just taken for this size, and nobody uses them.
+            pieces.iter().for_each(|piece| unsafe { hand.give_back(*piece, size) });
+            pieces
+        };
+        let (used, left) = (64, 1000);
+        let usual = give_back(used, 2);
+        assert_eq!(hand.piece(used), Some(usual[1]));
+        let size = class::rounded(left);
+        give_back(left, KEPT_MAX / size);
+        assert!(hand.kept.get() > KEPT_MAX / 2);
+        give_back(left, 1);
+        assert_eq!((hand.kept.get(), hand.piece(used)), (used, Some(usual[0])));
+        // Where all of it is taken again and again, some of it goes back all the same.
+        assert_ne!(hand.piece(left), None);
+        give_back(left, KEPT_MAX / size + 1);
+        assert!(hand.is_empty());
     }
 }

@@ -47,7 +47,10 @@ impl Apply {
             if !self.asking && round.gate.is_set() {
                 break Ok(true);
             }
-            let healed = self.heal_due(&mut round.gate);
+            let healed = match self.heal {
+                Some(_) => self.heal_due(&mut round.gate),
+                None => Ok(()),
+            };
             let outcome = healed.and_then(|()| self.follow_one(&mut stream, &mut round));
             self.hold(stream.held());
             match outcome {

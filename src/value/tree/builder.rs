@@ -43,7 +43,10 @@ impl Builder {
     /// The tree.
     pub(in crate::value) fn finish<O: Order>(mut self) -> Tree<O> {
         if self.leaves.is_empty() {
-            let root = (!self.block.is_empty()).then(|| Root::Leaf(self.block.as_slice().into()));
+            if self.block.is_empty() {
+                return Tree::default();
+            }
+            let root = Root::Leaf(self.block.as_slice().into());
             return Tree { root, len: self.len, bytes: self.block.len(), order: PhantomData };
         }
         if !self.block.is_empty() {
@@ -59,7 +62,7 @@ impl Builder {
             }
             level = above;
         }
-        let root = level.pop().map(|child| Root::Inner(child.node));
+        let root = Root::Inner(level.pop().map(|child| child.node));
         Tree { root, len: self.all, bytes: self.bytes, order: PhantomData }
     }
 }

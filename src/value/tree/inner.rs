@@ -331,9 +331,12 @@ impl Inner {
             return self.likely_child_outside(sought.head);
         }
         let place = self.before(sought.next);
-        // Mostly one that has the same window begins with this.
-        let is_alike = |window: &Window| *window == sought.next - 1;
-        sought.is_sure &= !self.windows.get(place.wrapping_sub(1)).is_some_and(is_alike);
+        let is_alike = |at: usize| self.windows.get(at).is_some_and(|own| *own == sought.next - 1);
+        if is_alike(place.wrapping_sub(1)) {
+            sought.is_sure = false;
+            // Mostly the one that has the same window begins with this; of many nothing is likely.
+            return if is_alike(place.wrapping_sub(2)) { FANOUT } else { place };
+        }
         place
     }
 

@@ -16,14 +16,14 @@ pub(in crate::value) struct Iter<'a> {
 
 impl<'a> Iter<'a> {
     /// From this place on, of so many.
-    pub(super) fn new(root: Option<&'a Root>, len: usize, index: usize) -> Self {
+    pub(super) fn new(root: &'a Root, len: usize, index: usize) -> Self {
         let mut iter = Self { stack: Vec::new(), leaf: entries(&[]), left: 0 };
         if index < len {
             iter.left = len - index;
             match root {
-                None => {}
-                Some(Root::Leaf(block)) => iter.enter(block, index),
-                Some(Root::Inner(node)) => iter.descend(node, index),
+                Root::Leaf(block) => iter.enter(block, index),
+                Root::Inner(Some(node)) => iter.descend(node, index),
+                Root::Inner(None) => {}
             }
         }
         iter

@@ -17,7 +17,7 @@ impl<O: Order> Tree<O> {
     /// was edited. It takes about as long as the edits did.
     pub(in crate::value) fn lost_to<'a>(&'a self, later: &'a Self) -> usize {
         let (mut own, mut later) = match (&self.root, &later.root) {
-            (Some(Root::Inner(own)), Some(Root::Inner(later))) => (own, later),
+            (Root::Inner(Some(own)), Root::Inner(Some(later))) => (own, later),
             _ if self.is_untouched(later) => return 0,
             _ => return self.memory(),
         };
