@@ -144,7 +144,8 @@ const UNIT_BITS: u32 = 48;
 
 /// The version of what a unit writes in a database; the bits above are the database's. No two
 /// entries of one name have the same, also where one unit wrote both: the databases may change
-/// places, and who knows the version of one must see that the other is not it.
+/// places, and who knows the version of one must see that the other is not it. (They do have if
+/// their databases are 65,536 apart, or a multiple of that.)
 pub fn version(unit: u64, db: Db) -> u64 {
     u64::from(db) << UNIT_BITS | unit
 }
