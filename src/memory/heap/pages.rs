@@ -5,16 +5,10 @@
 use super::CHUNK;
 use std::ptr::{self, NonNull};
 
-#[cfg(test)]
-thread_local! {
-    /// How many chunks this thread has got from the system and not given back.
-    pub(super) static MAPPED: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
-}
-
 /// A chunk of the system's memory.
 pub(super) fn map() -> Option<NonNull<u8>> {
     #[cfg(test)]
-    MAPPED.set(MAPPED.get() + 1);
+    super::tests::count_mapped(1);
     let map = |size| {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -46,7 +40,7 @@ pub(super) fn map() -> Option<NonNull<u8>> {
 /// Nobody uses anything of the chunk any more.
 pub(super) unsafe fn unmap(chunk: *mut u8) {
     #[cfg(test)]
-    MAPPED.set(MAPPED.get() - 1);
+    super::tests::count_mapped(-1);
     // SAFETY: as the caller says.
     unsafe { libc::munmap(chunk.cast(), CHUNK) };
 }

@@ -12,15 +12,9 @@ const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
     Err(_) => panic!("a chunk's size is a power of two"),
 };
 
-#[cfg(test)]
-thread_local! {
-    /// How many chunks this thread has got and not given back.
-    pub(super) static MAPPED: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
-}
-
 pub(super) fn map() -> Option<NonNull<u8>> {
     #[cfg(test)]
-    MAPPED.set(MAPPED.get() + 1);
+    super::tests::count_mapped(1);
     // SAFETY: it is not empty.
     let chunk = NonNull::new(unsafe { alloc(LAYOUT) })?;
     chunk.as_ptr().expose_provenance();
@@ -31,7 +25,7 @@ pub(super) fn map() -> Option<NonNull<u8>> {
 /// Nobody uses anything of the chunk any more.
 pub(super) unsafe fn unmap(chunk: *mut u8) {
     #[cfg(test)]
-    MAPPED.set(MAPPED.get() - 1);
+    super::tests::count_mapped(-1);
     // SAFETY: `map` made it so.
     unsafe { dealloc(chunk, LAYOUT) };
 }

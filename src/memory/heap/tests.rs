@@ -71,21 +71,30 @@ fn a_spare_chunk_is_the_next_one_or_goes_back() {
     assert!(!heap.has_spare());
 }
 
+thread_local! {
+    /// How many chunks this thread has got from the system and not given back.
+    static MAPPED: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
+}
+
+pub(super) fn count_mapped(more: isize) {
+    MAPPED.set(MAPPED.get() + more);
+}
+
 #[test]
 fn a_spare_chunk_goes_back_when_its_heap_ends() {
-    let before = pages::MAPPED.get();
+    let before = MAPPED.get();
     for is_piece_kept in [false, true] {
         let heap = Heap::new();
         heap.foresee(SMALL_CHUNKS * CHUNK + 1);
         let piece = Piece::take(&heap, 40, 1);
         heap.get_spare();
-        assert_eq!(pages::MAPPED.get(), before + 2, "what a piece lies in, and the spare one");
+        assert_eq!(MAPPED.get(), before + 2, "what a piece lies in, and the spare one");
         let (kept, done) = if is_piece_kept { (Some(piece), None) } else { (None, Some(piece)) };
         done.into_iter().for_each(Piece::give_back);
         drop(heap);
-        assert_eq!(pages::MAPPED.get(), before + isize::from(is_piece_kept));
+        assert_eq!(MAPPED.get(), before + isize::from(is_piece_kept));
         kept.into_iter().for_each(Piece::give_back);
-        assert_eq!(pages::MAPPED.get(), before);
+        assert_eq!(MAPPED.get(), before);
     }
 }
 
